@@ -1,0 +1,300 @@
+//! Folds the changes of a batch to one per row. Tables are independent of each other here
+//! (the replica role fires no foreign keys), so each table keeps its own order; a TRUNCATE
+//! is the only thing that all wait for. Pure.
+//!
+//! Inside a table the folded rows are written as deletes, then updates, then inserts. The
+//! end is the same as the source's as long as every statement finds the rows that it
+//! expects; where a unique value was handed from row to row it does not, and the batch is
+//! done again one by one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use trunkline_changes::Row;
+
+use crate::batch::{Action, Entry, RowChange};
+use crate::route::Route;
+use crate::truncate::Truncate;
+
+/// What to do instead of the entries, in order.
+#[derive(Debug)]
+pub(crate) enum Stage<'a> {
+    /// These tables, in any order.
+    Tables(Vec<TableStages<'a>>),
+    /// A TRUNCATE.
+    Truncate(&'a Truncate),
+}
+
+/// One target table's share, in order.
+pub(crate) type TableStages<'a> = Vec<TableStage<'a>>;
+
+/// A part of one table's changes.
+#[derive(Debug)]
+pub(crate) enum TableStage<'a> {
+    /// One change per row, every row another one.
+    Rows(Vec<FoldedRow<'a>>),
+    /// A change that must be done by itself, in its place.
+    Single(&'a Route, &'a RowChange),
+}
+
+/// What became of one row.
+#[derive(Debug)]
+pub(crate) struct FoldedRow<'a> {
+    /// The row as it is on the target (its key at least), if it is to be deleted there.
+    pub(crate) removed: Option<(&'a Route, &'a Row)>,
+    pub(crate) now: Now<'a>,
+}
+
+/// What is to be written of a row.
+#[derive(Debug)]
+pub(crate) enum Now<'a> {
+    /// Nothing.
+    Absent,
+    /// A new row.
+    Inserted(&'a Route, Row),
+    /// New values of a row whose key stays.
+    Updated {
+        route: &'a Route,
+        /// Where the key is read from.
+        key: &'a Row,
+        values: Row,
+    },
+}
+
+/// The changes do not follow from each other; they are done one by one, which shows where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotFoldable;
+
+/// Folds a batch.
+pub(crate) fn fold(entries: &[Entry]) -> Result<Vec<Stage<'_>>, NotFoldable> {
+    let mut stages = Vec::new();
+    let mut tables = Tables::default();
+    for entry in entries {
+        match &entry.action {
+            Action::Row { route, change } => tables.take(route, change)?,
+            Action::Truncate(truncate) => {
+                stages.push(Stage::Tables(tables.finish()));
+                stages.push(Stage::Truncate(truncate));
+            }
+        }
+    }
+    stages.push(Stage::Tables(tables.finish()));
+    Ok(stages)
+}
+
+#[derive(Default)]
+struct Tables<'a> {
+    by_oid: HashMap<u32, usize>,
+    folders: Vec<Folder<'a>>,
+}
+
+impl<'a> Tables<'a> {
+    fn take(&mut self, route: &'a Arc<Route>, change: &'a RowChange) -> Result<(), NotFoldable> {
+        if route.target.fires {
+            return Err(NotFoldable);
+        }
+        let index = *self.by_oid.entry(route.target.oid).or_insert_with(|| {
+            self.folders.push(Folder::new(route));
+            self.folders.len() - 1
+        });
+        self.folders[index].take(route, change)
+    }
+
+    fn finish(&mut self) -> Vec<TableStages<'a>> {
+        self.by_oid.clear();
+        self.folders.drain(..).map(Folder::finish).collect()
+    }
+}
+
+/// Folds one target table.
+struct Folder<'a> {
+    /// The target's columns of the key; `None` when rows have none.
+    key: Option<Vec<usize>>,
+    stages: TableStages<'a>,
+    rows: Vec<FoldedRow<'a>>,
+    by_key: HashMap<Box<[u8]>, usize>,
+}
+
+fn key_targets(route: &Route) -> Option<Vec<usize>> {
+    let key = route.key()?;
+    Some(key.iter().map(|column| column.target).collect())
+}
+
+impl<'a> Folder<'a> {
+    fn new(route: &'a Route) -> Self {
+        Folder {
+            key: key_targets(route),
+            stages: Vec::new(),
+            rows: Vec::new(),
+            by_key: HashMap::new(),
+        }
+    }
+
+    fn take(&mut self, route: &'a Route, change: &'a RowChange) -> Result<(), NotFoldable> {
+        if key_targets(route) != self.key {
+            return Err(NotFoldable);
+        }
+        if self.key.is_none() {
+            self.take_without_key(route, change);
+            return Ok(());
+        }
+        match change {
+            RowChange::Insert(new) => {
+                let key = route.key_bytes(new).ok_or(NotFoldable)?;
+                self.insert(route, key, new.clone())
+            }
+            RowChange::Delete(old) => {
+                let key = route.key_bytes(old.row()).ok_or(NotFoldable)?;
+                self.delete(route, key, old.row())
+            }
+            RowChange::Update { old, new } => {
+                let before = old.as_ref().map_or(new, |old| old.row());
+                let key = route.key_bytes(before).ok_or(NotFoldable)?;
+                let whole_key = new.over(before);
+                let new_key = route.key_bytes(&whole_key).ok_or(NotFoldable)?;
+                if key == new_key {
+                    self.update(route, key, new, before)
+                } else {
+                    self.move_row(route, (key, new_key), change, new, before)
+                }
+            }
+        }
+    }
+
+    /// Inserts gather; anything else waits for them and is done by itself.
+    fn take_without_key(&mut self, route: &'a Route, change: &'a RowChange) {
+        if let RowChange::Insert(new) = change {
+            self.rows.push(FoldedRow {
+                removed: None,
+                now: Now::Inserted(route, new.clone()),
+            });
+        } else {
+            self.single(route, change);
+        }
+    }
+
+    fn single(&mut self, route: &'a Route, change: &'a RowChange) {
+        self.close();
+        self.stages.push(TableStage::Single(route, change));
+    }
+
+    fn close(&mut self) {
+        self.by_key.clear();
+        if !self.rows.is_empty() {
+            self.stages
+                .push(TableStage::Rows(std::mem::take(&mut self.rows)));
+        }
+    }
+
+    fn finish(mut self) -> TableStages<'a> {
+        self.close();
+        self.stages
+    }
+
+    fn row(&mut self, key: &[u8]) -> Option<&mut FoldedRow<'a>> {
+        let index = *self.by_key.get(key)?;
+        self.rows.get_mut(index)
+    }
+
+    fn add(&mut self, key: Box<[u8]>, row: FoldedRow<'a>) {
+        self.by_key.insert(key, self.rows.len());
+        self.rows.push(row);
+    }
+
+    fn insert(&mut self, route: &'a Route, key: Box<[u8]>, new: Row) -> Result<(), NotFoldable> {
+        if new.has_unchanged() {
+            return Err(NotFoldable);
+        }
+        let now = Now::Inserted(route, new);
+        match self.row(&key) {
+            None => self.add(key, FoldedRow { removed: None, now }),
+            Some(row) if matches!(row.now, Now::Absent) => row.now = now,
+            Some(_) => return Err(NotFoldable),
+        }
+        Ok(())
+    }
+
+    fn delete(
+        &mut self,
+        route: &'a Route,
+        key: Box<[u8]>,
+        old: &'a Row,
+    ) -> Result<(), NotFoldable> {
+        let removed = Some((route, old));
+        let now = Now::Absent;
+        match self.row(&key) {
+            None => self.add(key, FoldedRow { removed, now }),
+            Some(row) => match row.now {
+                Now::Absent => return Err(NotFoldable),
+                Now::Inserted(..) => row.now = Now::Absent,
+                Now::Updated { .. } => *row = FoldedRow { removed, now },
+            },
+        }
+        Ok(())
+    }
+
+    fn update(
+        &mut self,
+        route: &'a Route,
+        key: Box<[u8]>,
+        new: &Row,
+        before: &'a Row,
+    ) -> Result<(), NotFoldable> {
+        let Some(row) = self.row(&key) else {
+            let now = Now::Updated {
+                route,
+                key: before,
+                values: new.clone(),
+            };
+            self.add(key, FoldedRow { removed: None, now });
+            return Ok(());
+        };
+        let (held_route, values) = match &mut row.now {
+            Now::Absent => return Err(NotFoldable),
+            Now::Inserted(route, values) | Now::Updated { route, values, .. } => (*route, values),
+        };
+        if !std::ptr::eq::<Route>(held_route, route) {
+            return Err(NotFoldable);
+        }
+        *values = new.over(values);
+        Ok(())
+    }
+
+    /// An update that changes the key: a delete and an insert where every value is known,
+    /// otherwise by itself, in its place.
+    fn move_row(
+        &mut self,
+        route: &'a Route,
+        (key, new_key): (Box<[u8]>, Box<[u8]>),
+        change: &'a RowChange,
+        new: &Row,
+        before: &'a Row,
+    ) -> Result<(), NotFoldable> {
+        let full = route.relation.identity == trunkline_changes::ReplicaIdentity::Full;
+        let mut values = if full { new.over(before) } else { new.clone() };
+        let known = match self.row(&key) {
+            None => route.sends_all(),
+            Some(row) => match &row.now {
+                Now::Absent => return Err(NotFoldable),
+                Now::Inserted(_, held) => {
+                    values = values.over(held);
+                    true
+                }
+                Now::Updated { values: held, .. } => {
+                    values = values.over(held);
+                    route.sends_all()
+                }
+            },
+        };
+        if !known || values.has_unchanged() {
+            self.single(route, change);
+            return Ok(());
+        }
+        self.delete(route, key, before)?;
+        self.insert(route, new_key, values)
+    }
+}
+
+#[cfg(test)]
+#[path = "fold_tests.rs"]
+mod tests;

@@ -1,0 +1,38 @@
+//! Writes the change stream to the target: whole transactions gathered into batches, folded
+//! to one change per row, written as sets, and committed together with the new position.
+//! Every UPDATE and DELETE is counted; what does not fit is a conflict, never a silence.
+
+mod applier;
+mod batch;
+mod catalog;
+mod conflict;
+mod cover;
+mod encode;
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod fold;
+mod limits;
+mod one_by_one;
+mod options;
+mod park;
+mod plan;
+mod progress;
+mod resolve;
+mod route;
+mod routes;
+mod session;
+mod sql;
+mod stats;
+mod table;
+mod truncate;
+mod writer;
+
+pub use applier::Applier;
+pub use conflict::{Conflict, Operation, Trouble};
+pub use cover::{CopyCover, CoverError, KeyRange, TableCover};
+pub use error::ApplyError;
+pub use limits::Bounds;
+pub use options::{ApplyOptions, ConflictPolicy, Destination, Durability, TableMap};
+pub use progress::{Progress, TABLES_SQL, count_parked, read_progress};
+pub use stats::ApplyStats;

@@ -1,0 +1,64 @@
+//! Every bound of this crate, with its arithmetic.
+
+use std::time::Duration;
+
+/// Row changes in a batch. Past 20,000 rows a set gains nothing (COPY reaches 1.1 million
+/// rows a second there), and a target transaction of this size holds its locks for some
+/// 50 ms.
+const BATCH_ROWS: usize = 20_000;
+
+/// Bytes of row values in a batch. The rows, their array literals (at most about twice the
+/// values) and the queued messages exist at the same time: about 5 × 16 MiB = 80 MiB.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// From this many rows of one shape a set replaces single statements: below it, planning
+/// `unnest` costs more than the pipelined statements (about 4 µs a row against 1.6 µs a row
+/// plus 100 µs).
+const SET_ROWS: usize = 50;
+
+/// From this many inserts of one shape COPY replaces `unnest` (crossing measured between
+/// 1,000 rows, where `unnest` wins by a sixth, and 20,000, where COPY wins by two).
+const COPY_ROWS: usize = 5_000;
+
+/// Values of one shape are cut into sets of at most this many bytes, so that no message
+/// comes near PostgreSQL's 1 GiB whatever the escapes add (at most twice: 16 MiB).
+pub(crate) const SET_BYTES: usize = 8 << 20;
+
+/// Single statements in one round trip when changes are done one by one; a conflict repeats
+/// at most this many.
+pub(crate) const ONE_BY_ONE_ROWS: usize = 500;
+
+/// Bytes of values in one such round trip.
+pub(crate) const ONE_BY_ONE_BYTES: usize = 4 << 20;
+
+/// SQL texts of single statements kept per batch; with 1,000 columns a text is about 40 KiB,
+/// so at most 40 MiB, and a few KiB in practice.
+pub(crate) const SQL_TEXTS: usize = 1_000;
+
+/// A commit that waits for the disk at least this often: what is durable lags what is
+/// applied by about this much, and the source keeps that much more WAL.
+pub(crate) const DURABLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How much is gathered and from when sets are used; the default is what was measured best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Row changes in a batch, or in a part of a bigger transaction.
+    pub batch_rows: usize,
+    /// Bytes of row values in it.
+    pub batch_bytes: usize,
+    /// Rows of one shape from which a set replaces single statements.
+    pub set_rows: usize,
+    /// Inserts of one shape from which COPY replaces `unnest`.
+    pub copy_rows: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            batch_rows: BATCH_ROWS,
+            batch_bytes: BATCH_BYTES,
+            set_rows: SET_ROWS,
+            copy_rows: COPY_ROWS,
+        }
+    }
+}

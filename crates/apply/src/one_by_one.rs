@@ -1,0 +1,156 @@
+//! A batch done change by change in the source's order: where its folded plan does not fit,
+//! and for tables whose triggers or rules fire in the replica role.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::batch::{Action, Entry, RowChange};
+use crate::error::ApplyError;
+use crate::limits::{ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS, SQL_TEXTS};
+use crate::plan::{Statement, one_row, rows_of};
+use crate::route::Route;
+use crate::sql::{Rows, Shape, Slot, template};
+use crate::stats::ApplyStats;
+use crate::writer::{Misfit, Outcome, Writer, conflict_or_fault};
+
+pub(crate) const SAVEPOINT: &str = "SAVEPOINT trunkline_change";
+pub(crate) const RELEASE: &str = "RELEASE SAVEPOINT trunkline_change";
+pub(crate) const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT trunkline_change";
+
+/// SQL texts that were written before in this batch.
+#[derive(Default)]
+pub(crate) struct Texts {
+    by_shape: HashMap<(*const Route, Shape), Text>,
+}
+
+type Text = (Arc<str>, Arc<[Slot]>);
+
+impl Texts {
+    /// The statement of one change; `None` when the stream did not send what it needs.
+    pub(crate) fn statement<'a>(
+        &mut self,
+        route: &Route,
+        change: &'a RowChange,
+    ) -> Option<Statement<'a>> {
+        let shape = Shape::of_change(route, change)?;
+        let (sql, slots) = self.text(route, shape);
+        Some(one_row(&sql, &slots, rows_of(change)))
+    }
+
+    pub(crate) fn text(&mut self, route: &Route, shape: Shape) -> Text {
+        let key = (std::ptr::from_ref(route), shape);
+        if let Some(text) = self.by_shape.get(&key) {
+            return text.clone();
+        }
+        if self.by_shape.len() >= SQL_TEXTS {
+            self.by_shape.clear();
+        }
+        let written = template(route, &key.1, Rows::One);
+        let text: Text = (written.sql.into(), written.slots.into());
+        self.by_shape.insert(key, text.clone());
+        text
+    }
+}
+
+impl Writer {
+    /// Does every change by itself; what does not fit goes by the policy.
+    pub(crate) async fn one_by_one(&mut self, entries: &[Entry]) -> Result<ApplyStats, ApplyError> {
+        let mut stats = ApplyStats {
+            one_by_one: 1,
+            ..ApplyStats::default()
+        };
+        let mut texts = Texts::default();
+        let mut rest = entries;
+        while let Some(first) = rest.first() {
+            let run = run_length(rest);
+            if run == 0 {
+                self.resolve(first, None, &mut texts, &mut stats).await?;
+                rest = &rest[1..];
+                continue;
+            }
+            let (fit, misfit) = self.run_what_fits(&rest[..run], &mut texts).await?;
+            rest = &rest[fit..];
+            if let (Some(entry), Some(misfit)) = (rest.first(), misfit) {
+                self.resolve(entry, Some(misfit), &mut texts, &mut stats)
+                    .await?;
+                rest = &rest[1..];
+            }
+        }
+        Ok(stats)
+    }
+
+    /// Does the changes up to the first that does not fit: how many these are, and what the
+    /// one after them did. A refusal hides the counts of what ran before it, so the first
+    /// misfit may only show when they run again without it.
+    async fn run_what_fits(
+        &mut self,
+        run: &[Entry],
+        texts: &mut Texts,
+    ) -> Result<(usize, Option<Misfit>), ApplyError> {
+        let (mut fit, mut last) = (run.len(), None);
+        while let Some((index, misfit)) = self.run_together(&run[..fit], texts).await? {
+            (fit, last) = (index, Some(misfit));
+        }
+        Ok((fit, last))
+    }
+
+    /// Runs changes in one round trip; where one does not fit, none of them has happened.
+    async fn run_together(
+        &mut self,
+        run: &[Entry],
+        texts: &mut Texts,
+    ) -> Result<Option<(usize, Misfit)>, ApplyError> {
+        if run.is_empty() {
+            return Ok(None);
+        }
+        let mut statements = vec![Statement::plain(SAVEPOINT)];
+        let mut incomplete = None;
+        for (index, entry) in run.iter().enumerate() {
+            let Action::Row { route, change } = &entry.action else {
+                break;
+            };
+            match texts.statement(route, change) {
+                Some(statement) => statements.push(statement),
+                None => {
+                    incomplete = Some((index, Misfit::Touched(0)));
+                    break;
+                }
+            }
+        }
+        match self.execute(statements).await? {
+            Outcome::Fits if incomplete.is_none() => {
+                self.batch(RELEASE).await?;
+                Ok(None)
+            }
+            Outcome::Fits => {
+                self.undo().await?;
+                Ok(incomplete)
+            }
+            Outcome::Misfit(index, mut misfit) => {
+                if let Misfit::Refused(error) = misfit {
+                    misfit = Misfit::Refused(conflict_or_fault(error, "writing a change")?);
+                }
+                self.undo().await?;
+                Ok(Some((index.saturating_sub(1), misfit)))
+            }
+        }
+    }
+
+    pub(crate) async fn undo(&mut self) -> Result<(), ApplyError> {
+        self.batch(&format!("{ROLLBACK}; {RELEASE}")).await
+    }
+}
+
+/// How many changes of rows come next that go in one round trip.
+fn run_length(entries: &[Entry]) -> usize {
+    let mut bytes = 0;
+    entries
+        .iter()
+        .take(ONE_BY_ONE_ROWS - 1)
+        .take_while(|entry| {
+            let fits = bytes < ONE_BY_ONE_BYTES;
+            bytes += entry.bytes();
+            fits && matches!(entry.action, Action::Row { .. })
+        })
+        .count()
+}

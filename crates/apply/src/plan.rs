@@ -1,0 +1,293 @@
+//! Folded changes → statements: sets where many rows share a shape, single statements where
+//! few do. Pure.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use trunkline_changes::{Row, Value, quote_ident};
+
+use crate::batch::RowChange;
+use crate::encode::{ArrayLiteral, copy_line};
+use crate::fold::{FoldedRow, Now, Stage, TableStage};
+use crate::limits::{Bounds, SET_BYTES};
+use crate::route::Route;
+use crate::sql::{self, Rows, Shape, Slot, Template, copy_in, template};
+use crate::truncate::Truncate;
+
+/// One statement, its data, and how many rows it must touch.
+#[derive(Debug)]
+pub(crate) struct Statement<'a> {
+    pub(crate) sql: Arc<str>,
+    pub(crate) body: Body<'a>,
+    /// `None` where any number will do.
+    pub(crate) expect: Option<u64>,
+}
+
+/// A statement's data.
+#[derive(Debug)]
+pub(crate) enum Body<'a> {
+    Params(Vec<Option<Cow<'a, [u8]>>>),
+    Copy(Vec<u8>),
+}
+
+impl Statement<'_> {
+    /// A statement without parameters.
+    pub(crate) fn plain(sql: &str) -> Self {
+        Statement {
+            sql: sql.into(),
+            body: Body::Params(Vec::new()),
+            expect: None,
+        }
+    }
+}
+
+/// A row to be written: its new values and the row that its key is read from.
+type Written<'r> = (&'r Row, &'r Row);
+
+/// The statements of a folded batch, in order.
+pub(crate) fn plan<'p>(stages: &'p [Stage<'p>], bounds: &Bounds) -> Vec<Statement<'p>> {
+    let mut statements = Vec::new();
+    for stage in stages {
+        match stage {
+            Stage::Truncate(op) => statements.extend(truncate(op)),
+            Stage::Tables(tables) => {
+                for table_stage in tables.iter().flatten() {
+                    match table_stage {
+                        TableStage::Rows(rows) => plan_rows(rows, bounds, &mut statements),
+                        TableStage::Single(route, change) => {
+                            statements.extend(single(route, change));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    statements
+}
+
+/// One change by itself; `None` when the stream did not send what it needs.
+pub(crate) fn single<'a>(route: &Route, change: &'a RowChange) -> Option<Statement<'a>> {
+    let shape = Shape::of_change(route, change)?;
+    let template = template(route, &shape, Rows::One);
+    Some(one_row(
+        &template.sql.as_str().into(),
+        &template.slots,
+        rows_of(change),
+    ))
+}
+
+/// The new row of a change and the row that its key is read from.
+pub(crate) fn rows_of(change: &RowChange) -> Written<'_> {
+    match change {
+        RowChange::Insert(new) | RowChange::Update { new, .. } => (new, change.key_row()),
+        RowChange::Delete(old) => (old.row(), old.row()),
+    }
+}
+
+/// A statement for one row.
+pub(crate) fn one_row<'a>(
+    sql: &Arc<str>,
+    slots: &[Slot],
+    row: (&'a Row, &'a Row),
+) -> Statement<'a> {
+    let params = slots.iter().map(|&slot| match pick(slot, row) {
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        Value::Null | Value::Unchanged => None,
+    });
+    Statement {
+        sql: Arc::clone(sql),
+        body: Body::Params(params.collect()),
+        expect: Some(1),
+    }
+}
+
+fn pick<'r>(slot: Slot, (new, old): Written<'r>) -> Value<'r> {
+    match slot {
+        Slot::New(column) => new.value(column),
+        Slot::Old(column) => old.value(column),
+    }
+}
+
+/// Rows of one table: deletes, updates, inserts.
+fn plan_rows<'p>(rows: &'p [FoldedRow<'p>], bounds: &Bounds, statements: &mut Vec<Statement<'p>>) {
+    let mut groups = Groups::default();
+    for row in rows {
+        if let Some((route, old)) = row.removed {
+            groups.add(route, Shape::delete_by_key(), (old, old));
+        }
+    }
+    for row in rows {
+        if let Now::Updated { route, key, values } = &row.now {
+            groups.add(route, Shape::update_by_key(route, values), (values, key));
+        }
+    }
+    for row in rows {
+        if let Now::Inserted(route, values) = &row.now {
+            groups.add(route, Shape::insert(), (values, values));
+        }
+    }
+    for (route, shape, rows) in groups.groups {
+        plan_group(route, &shape, &rows, bounds, statements);
+    }
+}
+
+/// Rows by route and shape, in the order in which each came first.
+#[derive(Default)]
+struct Groups<'p> {
+    groups: Vec<(&'p Route, Shape, Vec<Written<'p>>)>,
+    by_shape: HashMap<(*const Route, Shape), usize>,
+}
+
+impl<'p> Groups<'p> {
+    fn add(&mut self, route: &'p Route, shape: Shape, row: Written<'p>) {
+        let index = match self.groups.last() {
+            Some((last, last_shape, _)) if std::ptr::eq(*last, route) && *last_shape == shape => {
+                self.groups.len() - 1
+            }
+            _ => *self
+                .by_shape
+                .entry((std::ptr::from_ref(route), shape.clone()))
+                .or_insert_with(|| {
+                    self.groups.push((route, shape, Vec::new()));
+                    self.groups.len() - 1
+                }),
+        };
+        self.groups[index].2.push(row);
+    }
+}
+
+fn plan_group<'p>(
+    route: &Route,
+    shape: &Shape,
+    rows: &[Written<'p>],
+    bounds: &Bounds,
+    statements: &mut Vec<Statement<'p>>,
+) {
+    let inserts = shape.verb == sql::Verb::Insert;
+    let as_set = rows.len() >= bounds.set_rows
+        && shape.verb != sql::Verb::Replace
+        && !(inserts && sql::inserted(route).is_empty());
+    if !as_set {
+        let Template { sql, slots } = template(route, shape, Rows::One);
+        let sql: Arc<str> = sql.into();
+        statements.extend(rows.iter().map(|&row| one_row(&sql, &slots, row)));
+    } else if inserts && rows.len() >= bounds.copy_rows {
+        let Template { sql, slots } = copy_in(route);
+        let sql: Arc<str> = sql.into();
+        for rows in pieces(rows) {
+            statements.push(copied(&sql, &slots, rows));
+        }
+    } else {
+        let Template { sql, slots } = template(route, shape, Rows::Set);
+        let sql: Arc<str> = sql.into();
+        for rows in pieces(rows) {
+            statements.push(unnested(route, &sql, &slots, rows));
+        }
+    }
+}
+
+/// Cuts rows into runs of bounded size.
+fn pieces<'r, 'p>(mut rows: &'r [Written<'p>]) -> impl Iterator<Item = &'r [Written<'p>]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fit = rows.iter().take_while(|(new, _)| {
+            let fits = bytes < SET_BYTES;
+            bytes += new.value_bytes();
+            fits
+        });
+        let (piece, rest) = rows.split_at(fit.count());
+        rows = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn copied<'p>(sql: &Arc<str>, slots: &[Slot], rows: &[Written<'p>]) -> Statement<'p> {
+    let mut data = Vec::new();
+    for &row in rows {
+        copy_line(&mut data, slots.iter().map(|&slot| pick(slot, row)));
+    }
+    Statement {
+        sql: Arc::clone(sql),
+        body: Body::Copy(data),
+        expect: Some(rows.len() as u64),
+    }
+}
+
+fn unnested<'p>(
+    route: &Route,
+    sql: &Arc<str>,
+    slots: &[Slot],
+    rows: &[Written<'p>],
+) -> Statement<'p> {
+    let arrays = slots.iter().map(|&slot| {
+        let (Slot::New(source) | Slot::Old(source)) = slot;
+        let array = &route.target.columns[route.columns[source]].value.array;
+        let mut literal = ArrayLiteral::new(array.as_ref().map_or(b',', |array| array.delimiter));
+        for &row in rows {
+            literal.push(pick(slot, row));
+        }
+        Some(Cow::Owned(literal.finish()))
+    });
+    Statement {
+        sql: Arc::clone(sql),
+        body: Body::Params(arrays.collect()),
+        expect: Some(rows.len() as u64),
+    }
+}
+
+/// TRUNCATE of whole tables, DELETE of ranges.
+pub(crate) fn truncate(truncate: &Truncate) -> Vec<Statement<'static>> {
+    let whole = truncate
+        .tables
+        .iter()
+        .filter(|table| table.ranges.is_none());
+    let names: Vec<String> = whole.map(|table| table.target.only()).collect();
+    let mut statements = Vec::new();
+    if !names.is_empty() {
+        let identity = if truncate.restart_identity {
+            " RESTART IDENTITY"
+        } else {
+            ""
+        };
+        let sql = format!("TRUNCATE {}{identity}", names.join(", "));
+        statements.push(Statement::plain(&sql));
+    }
+    statements.extend(range_deletes(truncate));
+    statements
+}
+
+/// The same without TRUNCATE, for tables that foreign keys of others refer to.
+pub(crate) fn truncate_by_delete(truncate: &Truncate) -> Vec<Statement<'static>> {
+    let whole = truncate
+        .tables
+        .iter()
+        .filter(|table| table.ranges.is_none());
+    let mut statements: Vec<_> = whole
+        .map(|table| Statement::plain(&format!("DELETE FROM {}", table.target.only())))
+        .collect();
+    statements.extend(range_deletes(truncate));
+    statements
+}
+
+fn range_deletes(truncate: &Truncate) -> impl Iterator<Item = Statement<'static>> + '_ {
+    truncate.tables.iter().flat_map(|table| {
+        let ranges = table.ranges.iter().flat_map(|(column, ranges)| {
+            ranges
+                .iter()
+                .map(move |range| (quote_ident(column), *range))
+        });
+        ranges.map(|(column, (lower, upper))| {
+            let lower =
+                lower.map(|key| format!(" AND {column} OPERATOR(pg_catalog.>=) {key}::bigint"));
+            let upper =
+                upper.map(|key| format!(" AND {column} OPERATOR(pg_catalog.<) {key}::bigint"));
+            Statement::plain(&format!(
+                "DELETE FROM {} WHERE true{}{}",
+                table.target.only(),
+                lower.unwrap_or_default(),
+                upper.unwrap_or_default()
+            ))
+        })
+    })
+}

@@ -1,0 +1,196 @@
+//! How one source table's rows reach one target table: column by column, and how a row is
+//! found there.
+
+use std::sync::Arc;
+
+use trunkline_changes::{Relation, ReplicaIdentity, Row, Value};
+
+use crate::error::ApplyError;
+use crate::table::{Operator, TargetTable, Written};
+
+/// A source table (as its Relation message describes it) and its target.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) relation: Arc<Relation>,
+    pub(crate) target: Arc<TargetTable>,
+    /// For each column of the relation, the target's column.
+    pub(crate) columns: Vec<usize>,
+    pub(crate) lookup: Lookup,
+}
+
+/// How a row of the target is found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// By key columns, in the target's column order.
+    Key(Vec<KeyColumn>),
+    /// By all values that were sent; of equal rows, one.
+    WholeRow,
+    /// Not at all: only inserts can be applied.
+    Never,
+}
+
+/// One column of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeyColumn {
+    /// Index in the relation.
+    pub(crate) source: usize,
+    /// Index in the target.
+    pub(crate) target: usize,
+    pub(crate) compare: Compare,
+}
+
+/// How a value is compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Compare {
+    /// By an operator.
+    By(Operator),
+    /// By what the output function prints.
+    AsText,
+}
+
+impl Route {
+    pub(crate) fn new(
+        relation: Arc<Relation>,
+        target: Arc<TargetTable>,
+    ) -> Result<Self, ApplyError> {
+        let columns = relation
+            .columns
+            .iter()
+            .map(|column| {
+                target
+                    .column(&column.name)
+                    .ok_or_else(|| ApplyError::MissingColumn {
+                        table: target.name.clone(),
+                        column: column.name.clone(),
+                    })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let lookup = lookup(&relation, &target, &columns);
+        Ok(Route {
+            relation,
+            target,
+            columns,
+            lookup,
+        })
+    }
+
+    /// The key columns, when rows are found by a key.
+    pub(crate) fn key(&self) -> Option<&[KeyColumn]> {
+        match &self.lookup {
+            Lookup::Key(columns) => Some(columns),
+            Lookup::WholeRow | Lookup::Never => None,
+        }
+    }
+
+    /// The names of the columns that rows are looked up by.
+    pub(crate) fn key_names(&self) -> Vec<String> {
+        let names = self.key().unwrap_or_default().iter();
+        names
+            .map(|column| self.target.columns[column.target].name.clone())
+            .collect()
+    }
+
+    pub(crate) fn is_key(&self, source: usize) -> bool {
+        self.key()
+            .is_some_and(|key| key.iter().any(|column| column.source == source))
+    }
+
+    pub(crate) fn written(&self, source: usize) -> Written {
+        self.target.columns[self.columns[source]].written
+    }
+
+    /// Whether the relation sends every column that the target stores.
+    pub(crate) fn sends_all(&self) -> bool {
+        (0..self.target.columns.len()).all(|target| {
+            self.target.columns[target].written == Written::Never || self.columns.contains(&target)
+        })
+    }
+
+    /// The key's values as one string of bytes that two rows share if and only if their
+    /// key's texts are the same; `None` when a value is not known.
+    pub(crate) fn key_bytes(&self, row: &Row) -> Option<Box<[u8]>> {
+        let mut bytes = Vec::with_capacity(16);
+        for column in self.key()? {
+            match row.value(column.source) {
+                Value::Null => bytes.extend_from_slice(&u32::MAX.to_be_bytes()),
+                Value::Text(text) => {
+                    let length = u32::try_from(text.len()).ok()?;
+                    bytes.extend_from_slice(&length.to_be_bytes());
+                    bytes.extend_from_slice(text);
+                }
+                Value::Unchanged => return None,
+            }
+        }
+        Some(bytes.into_boxed_slice())
+    }
+}
+
+fn lookup(relation: &Relation, target: &TargetTable, columns: &[usize]) -> Lookup {
+    let mut key = match relation.identity {
+        ReplicaIdentity::Nothing => return Lookup::Never,
+        ReplicaIdentity::Full => match key_for_full(target, columns) {
+            Some(key) => key,
+            None => return Lookup::WholeRow,
+        },
+        ReplicaIdentity::Default | ReplicaIdentity::Index => relation
+            .key()
+            .map(|source| KeyColumn {
+                source,
+                target: columns[source],
+                compare: Compare::AsText,
+            })
+            .collect::<Vec<_>>(),
+    };
+    if key.is_empty() {
+        return Lookup::Never;
+    }
+    key.sort_unstable_by_key(|column| column.target);
+    let targets: Vec<usize> = key.iter().map(|column| column.target).collect();
+    for column in &mut key {
+        column.compare = compare(target, &targets, column.target);
+    }
+    Lookup::Key(key)
+}
+
+/// The columns of a unique index of the target that names every row, if one does.
+fn key_for_full(target: &TargetTable, columns: &[usize]) -> Option<Vec<KeyColumn>> {
+    let usable = target.keys.iter().find(|key| {
+        key.immediate
+            && key
+                .columns
+                .iter()
+                .all(|(column, _)| target.columns[*column].not_null && columns.contains(column))
+    })?;
+    let source_of = |target| columns.iter().position(|column| *column == target);
+    usable
+        .columns
+        .iter()
+        .map(|(target, _)| {
+            Some(KeyColumn {
+                source: source_of(*target)?,
+                target: *target,
+                compare: Compare::AsText,
+            })
+        })
+        .collect()
+}
+
+/// The operator of the unique index over exactly these columns, or of any unique index with
+/// this column; without one, plain equality where that means identity, else the text.
+fn compare(target: &TargetTable, key: &[usize], column: usize) -> Compare {
+    let covers = |index: &crate::table::UniqueKey| {
+        index.columns.len() == key.len() && index.columns.iter().all(|(c, _)| key.contains(c))
+    };
+    let exact = target.keys.iter().filter(|index| covers(index));
+    let indexes = exact.chain(target.keys.iter());
+    for (candidate, operator) in indexes.flat_map(|index| &index.columns) {
+        if *candidate == column {
+            return Compare::By(operator.clone());
+        }
+    }
+    if target.columns[column].value.exact {
+        Compare::By(Operator::builtin_equality())
+    } else {
+        Compare::AsText
+    }
+}

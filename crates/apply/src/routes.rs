@@ -1,0 +1,92 @@
+//! The routes of all tables: read at the start, made when a table's first change comes,
+//! made anew when the source's description of it changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use trunkline_changes::{Relation, TableName};
+use trunkline_postgres::Session;
+
+use crate::catalog;
+use crate::error::ApplyError;
+use crate::options::{Destination, TableMap};
+use crate::route::Route;
+use crate::table::TargetTable;
+
+/// Target tables as described, and routes by the source's relation id.
+pub(crate) struct Routes {
+    map: TableMap,
+    described: HashMap<TableName, Arc<TargetTable>>,
+    by_relation: HashMap<u32, Arc<Route>>,
+}
+
+impl Routes {
+    pub(crate) async fn read(session: &mut Session, map: TableMap) -> Result<Self, ApplyError> {
+        let names: Vec<TableName> = map.targets().cloned().collect();
+        let described = catalog::read_tables(session, &names).await?;
+        Ok(Routes {
+            map,
+            described: described
+                .into_iter()
+                .map(|(name, table)| (name, Arc::new(table)))
+                .collect(),
+            by_relation: HashMap::new(),
+        })
+    }
+
+    pub(crate) fn map(&self) -> &TableMap {
+        &self.map
+    }
+
+    /// Where a relation's changes go; `None` when the table is left out.
+    pub(crate) async fn route(
+        &mut self,
+        session: &mut Session,
+        relation: &Arc<Relation>,
+    ) -> Result<Option<Arc<Route>>, ApplyError> {
+        let known = self.by_relation.get(&relation.id);
+        if let Some(route) = known
+            && (Arc::ptr_eq(&route.relation, relation) || route.relation == *relation)
+        {
+            return Ok(Some(Arc::clone(route)));
+        }
+        let changed = known.is_some();
+        let target = match self.map.destination(&relation.name) {
+            Some(Destination::Ignored) => return Ok(None),
+            Some(Destination::Table(target)) => target.clone(),
+            None => {
+                return Err(ApplyError::UnmappedTable {
+                    table: relation.name.clone(),
+                });
+            }
+        };
+        let route = Arc::new(self.make(session, relation, &target, changed).await?);
+        self.by_relation.insert(relation.id, Arc::clone(&route));
+        Ok(Some(route))
+    }
+
+    /// A table or column that is not described may have been made since.
+    async fn make(
+        &mut self,
+        session: &mut Session,
+        relation: &Arc<Relation>,
+        target: &TableName,
+        changed: bool,
+    ) -> Result<Route, ApplyError> {
+        if !changed && let Some(table) = self.described.get(target) {
+            match Route::new(Arc::clone(relation), Arc::clone(table)) {
+                Err(ApplyError::MissingColumn { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        let mut read = catalog::read_tables(session, std::slice::from_ref(target)).await?;
+        let Some(table) = read.remove(target) else {
+            return Err(ApplyError::MissingTable {
+                table: target.clone(),
+            });
+        };
+        let table = Arc::new(table);
+        self.described.insert(target.clone(), Arc::clone(&table));
+        Route::new(Arc::clone(relation), table)
+    }
+}

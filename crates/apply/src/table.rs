@@ -1,0 +1,111 @@
+//! A table of the target as its catalog describes it: what can be written, how values are
+//! cast, and by which operators its keys are compared.
+
+use trunkline_changes::{TableName, quote_ident};
+
+/// A target table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TargetTable {
+    pub(crate) oid: u32,
+    pub(crate) name: TableName,
+    pub(crate) kind: TableKind,
+    /// Whether it has a trigger or rule that fires in the replica role.
+    pub(crate) fires: bool,
+    pub(crate) columns: Vec<TargetColumn>,
+    /// Unique indexes over plain columns, without a predicate; the primary key first.
+    pub(crate) keys: Vec<UniqueKey>,
+}
+
+/// Whether the table holds rows itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    Plain,
+    Partitioned,
+}
+
+/// A column of a target table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TargetColumn {
+    pub(crate) name: String,
+    pub(crate) written: Written,
+    pub(crate) not_null: bool,
+    pub(crate) value: ValueType,
+}
+
+/// Whether and how a column takes values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// As any column.
+    Freely,
+    /// GENERATED ALWAYS AS IDENTITY: by an overriding INSERT only.
+    ByInsert,
+    /// A generated column: never.
+    Never,
+}
+
+/// How a column's values are given to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ValueType {
+    /// The type's name, qualified and quoted, without a modifier.
+    pub(crate) cast: String,
+    /// The type of an array of it, when `unnest` gives its elements back as they are.
+    pub(crate) array: Option<ArrayType>,
+    /// Whether equal by `pg_catalog.=` means identical.
+    pub(crate) exact: bool,
+}
+
+/// An array type and the character that separates its elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ArrayType {
+    pub(crate) cast: String,
+    pub(crate) delimiter: u8,
+}
+
+/// A unique index over plain columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UniqueKey {
+    /// Indexes into [`TargetTable::columns`] with the schema of the equality operator and
+    /// its name.
+    pub(crate) columns: Vec<(usize, Operator)>,
+    /// Whether uniqueness is checked at once (not deferrable).
+    pub(crate) immediate: bool,
+}
+
+/// An operator's qualified name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Operator {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+}
+
+impl Operator {
+    pub(crate) fn sql(&self) -> String {
+        format!("OPERATOR({}.{})", quote_ident(&self.schema), self.name)
+    }
+
+    pub(crate) fn builtin_equality() -> Self {
+        Operator {
+            schema: "pg_catalog".into(),
+            name: "=".into(),
+        }
+    }
+}
+
+impl TargetTable {
+    /// The table's name as UPDATE and DELETE take it: without its inheritance children.
+    pub(crate) fn only(&self) -> String {
+        match self.kind {
+            TableKind::Plain => format!("ONLY {}", self.name.quoted()),
+            TableKind::Partitioned => self.name.quoted(),
+        }
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+}
+
+/// `"schema"."name"` of a type.
+pub(crate) fn type_name(schema: &str, name: &str) -> String {
+    format!("{}.{}", quote_ident(schema), quote_ident(name))
+}

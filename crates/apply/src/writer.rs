@@ -1,0 +1,308 @@
+//! Runs batches on the target. A batch is written inside a savepoint by its folded plan;
+//! when that does not fit, it is rolled back to the savepoint and done one by one. Holds
+//! always: nothing is committed whose counts were not looked at.
+
+use std::borrow::Cow;
+
+use trunkline_changes::{Lsn, Side};
+use trunkline_postgres::{Fault, PgError, Remedy, Session, ToParam, remedy};
+
+use crate::batch::Entry;
+use crate::error::ApplyError;
+use crate::fold::{NotFoldable, fold};
+use crate::limits::{Bounds, ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
+use crate::options::{ConflictPolicy, Durability};
+use crate::plan::{Body, Statement, plan};
+use crate::progress::{ADVANCE_SQL, Position};
+use crate::stats::ApplyStats;
+
+/// The target's session and the state of its transaction.
+pub(crate) struct Writer {
+    pub(crate) session: Session,
+    pub(crate) migration: String,
+    pub(crate) policy: ConflictPolicy,
+    pub(crate) bounds: Bounds,
+    /// Where the progress row stands.
+    at: Lsn,
+    /// Whether a transaction is open that holds a part of a source transaction.
+    open: bool,
+}
+
+/// How a run of statements went.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Every statement touched what it had to.
+    Fits,
+    /// The statement at this index did not; what came after it may have run too.
+    Misfit(usize, Misfit),
+}
+
+/// What a statement did instead.
+#[derive(Debug)]
+pub(crate) enum Misfit {
+    /// It touched this many rows.
+    Touched(u64),
+    /// The server refused it; the transaction has failed.
+    Refused(PgError),
+}
+
+const BATCH_SAVEPOINT: &str = "SAVEPOINT trunkline_batch";
+
+impl Writer {
+    pub(crate) fn new(
+        session: Session,
+        migration: String,
+        policy: ConflictPolicy,
+        at: Lsn,
+    ) -> Self {
+        Writer {
+            session,
+            migration,
+            policy,
+            bounds: Bounds::default(),
+            at,
+            open: false,
+        }
+    }
+
+    /// Where the last commit left the progress.
+    pub(crate) fn at(&self) -> Lsn {
+        self.at
+    }
+
+    /// Whether a part of a source transaction is written and not committed.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Writes a part of a source transaction and leaves the target's transaction open.
+    pub(crate) async fn write_part(&mut self, entries: &[Entry]) -> Result<ApplyStats, ApplyError> {
+        let prologue = self.prologue();
+        self.open = true;
+        self.run(prologue, entries, None).await
+    }
+
+    /// Writes the rest and commits it with its position.
+    pub(crate) async fn commit(
+        &mut self,
+        entries: &[Entry],
+        to: Position,
+        durability: Durability,
+    ) -> Result<ApplyStats, ApplyError> {
+        let mut prologue = self.prologue();
+        if durability == Durability::Durable {
+            prologue.push(Statement::plain("SET LOCAL synchronous_commit TO on"));
+        }
+        prologue.push(advance(&self.migration, self.at, to));
+        let stats = self.run(prologue, entries, Some(to)).await?;
+        self.open = false;
+        match self.session.batch("COMMIT").await {
+            Ok(_) => {
+                self.at = to.end_lsn;
+                Ok(stats)
+            }
+            Err(cause) if self.commit_is_unknown(&cause) => Err(ApplyError::CommitUnknown {
+                before: self.at,
+                after: to.end_lsn,
+                cause: Box::new(fault(cause, "committing a batch")),
+            }),
+            Err(cause) => Err(fault(cause, "committing a batch").into()),
+        }
+    }
+
+    fn commit_is_unknown(&self, cause: &PgError) -> bool {
+        self.session.is_broken()
+            || !matches!(cause, PgError::Server(_))
+            || remedy(cause) == Remedy::Reconnect
+            || cause
+                .sqlstate()
+                .is_some_and(|code| code.class() == "08" || code.as_str() == "40003")
+    }
+
+    fn prologue(&self) -> Vec<Statement<'static>> {
+        if self.open {
+            // Of the part before; left standing, savepoints would nest without end.
+            vec![Statement::plain("RELEASE SAVEPOINT trunkline_batch")]
+        } else {
+            vec![
+                Statement::plain("BEGIN"),
+                Statement::plain("SET CONSTRAINTS ALL DEFERRED"),
+            ]
+        }
+    }
+
+    async fn run(
+        &mut self,
+        mut prologue: Vec<Statement<'_>>,
+        entries: &[Entry],
+        to: Option<Position>,
+    ) -> Result<ApplyStats, ApplyError> {
+        prologue.push(Statement::plain(BATCH_SAVEPOINT));
+        let ours = prologue.len();
+        let outcome = match fold(entries) {
+            Ok(stages) => {
+                let planned = plan(&stages, &self.bounds);
+                self.execute(prologue.into_iter().chain(planned)).await?
+            }
+            Err(NotFoldable) => {
+                if let Outcome::Misfit(_, misfit) = self.execute(prologue).await? {
+                    return Err(self.prologue_failed(misfit));
+                }
+                return self.one_by_one(entries).await;
+            }
+        };
+        match outcome {
+            Outcome::Fits => Ok(ApplyStats::default()),
+            Outcome::Misfit(index, misfit) if index < ours => Err(self.prologue_failed(misfit)),
+            Outcome::Misfit(_, misfit) => {
+                self.fall_back(misfit, to).await?;
+                self.one_by_one(entries).await
+            }
+        }
+    }
+
+    /// Back to the savepoint, if doing it one by one can help at all.
+    async fn fall_back(&mut self, misfit: Misfit, to: Option<Position>) -> Result<(), ApplyError> {
+        if let Misfit::Refused(error) = misfit {
+            let error = conflict_or_fault(error, "writing a batch")?;
+            tracing::debug!(sqlstate = ?error.sqlstate(), "a batch did not fit as a whole");
+        }
+        self.batch("ROLLBACK TO SAVEPOINT trunkline_batch").await?;
+        // The refusal hid whether the progress was ours to move: look again.
+        let moved = to.map(|to| advance(&self.migration, to.end_lsn, to));
+        match self.execute(moved).await? {
+            Outcome::Fits => Ok(()),
+            Outcome::Misfit(_, misfit) => Err(self.prologue_failed(misfit)),
+        }
+    }
+
+    fn prologue_failed(&self, misfit: Misfit) -> ApplyError {
+        match misfit {
+            Misfit::Refused(error) => fault(error, "beginning a batch").into(),
+            Misfit::Touched(_) => ApplyError::ProgressMoved {
+                migration: self.migration.clone(),
+                expected: self.at,
+            },
+        }
+    }
+
+    /// Runs statements in order, in as many round trips as their size asks for, up to the
+    /// first that does not fit.
+    pub(crate) async fn execute<'s>(
+        &mut self,
+        statements: impl IntoIterator<Item = Statement<'s>>,
+    ) -> Result<Outcome, ApplyError> {
+        let mut statements = statements.into_iter().peekable();
+        let mut done = 0;
+        while statements.peek().is_some() {
+            let mut pipeline = self.session.pipeline();
+            let mut expected = Vec::new();
+            while expected.len() < ONE_BY_ONE_ROWS && pipeline.queued_bytes() < ONE_BY_ONE_BYTES {
+                let Some(statement) = statements.next() else {
+                    break;
+                };
+                match &statement.body {
+                    Body::Params(params) => {
+                        let params: Vec<_> = params.iter().map(Option::as_deref).collect();
+                        pipeline.add(&statement.sql, &params);
+                    }
+                    Body::Copy(data) => pipeline.add_copy(&statement.sql, data),
+                }
+                expected.push(statement.expect);
+            }
+            let touched = match pipeline.run().await {
+                Ok(touched) => touched,
+                Err(failed) if self.session.is_broken() => {
+                    return Err(fault(failed.error, "writing changes").into());
+                }
+                Err(failed) => {
+                    return Ok(Outcome::Misfit(
+                        done + failed.index,
+                        Misfit::Refused(failed.error),
+                    ));
+                }
+            };
+            let misfit = expected
+                .iter()
+                .zip(&touched)
+                .position(|(expect, touched)| expect.is_some_and(|expect| expect != *touched));
+            if let Some(index) = misfit {
+                return Ok(Outcome::Misfit(
+                    done + index,
+                    Misfit::Touched(touched[index]),
+                ));
+            }
+            done += expected.len();
+        }
+        Ok(Outcome::Fits)
+    }
+
+    /// Runs statements that fit, or the target has failed.
+    pub(crate) async fn must_fit<'s>(
+        &mut self,
+        statements: impl IntoIterator<Item = Statement<'s>>,
+        doing: &str,
+    ) -> Result<(), ApplyError> {
+        match self.execute(statements).await? {
+            Outcome::Fits => Ok(()),
+            Outcome::Misfit(_, Misfit::Refused(error)) => Err(fault(error, doing).into()),
+            Outcome::Misfit(_, Misfit::Touched(rows)) => {
+                let error = PgError::Protocol(format!("a statement touched {rows} rows, not one"));
+                Err(fault(error, doing).into())
+            }
+        }
+    }
+
+    /// Takes back what is not committed, as far as the connection still allows.
+    pub(crate) async fn abandon(&mut self) {
+        if !self.session.is_broken() {
+            // The server does the same once the session ends.
+            let _rolled_back = self.session.batch("ROLLBACK").await;
+        }
+    }
+
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), ApplyError> {
+        match self.session.batch(sql).await {
+            Ok(_) => Ok(()),
+            Err(cause) => Err(fault(cause, "writing a batch").into()),
+        }
+    }
+}
+
+fn advance(migration: &str, from: Lsn, to: Position) -> Statement<'static> {
+    let params: [&dyn ToParam; 5] = [
+        &migration,
+        &from,
+        &to.end_lsn,
+        &to.commit_lsn,
+        &to.committed_at_micros,
+    ];
+    let owned = params.iter().map(|param| {
+        let text = param.to_param()?;
+        Some(Cow::Owned(text.into_owned()))
+    });
+    Statement {
+        sql: ADVANCE_SQL.into(),
+        body: Body::Params(owned.collect()),
+        expect: Some(1),
+    }
+}
+
+pub(crate) fn fault(cause: PgError, doing: &str) -> Fault {
+    Fault {
+        side: Side::Target,
+        doing: doing.to_owned(),
+        cause,
+    }
+}
+
+/// Gives the error back when it speaks of the row (a constraint, a value, a trigger), and a
+/// fault when it speaks of the server.
+pub(crate) fn conflict_or_fault(error: PgError, doing: &str) -> Result<PgError, Fault> {
+    // 0A is a TRUNCATE that foreign keys forbid, or a partition that cannot take the row.
+    const OF_THE_ROW: [&str; 8] = ["0A", "21", "22", "23", "27", "42", "44", "P0"];
+    match error.sqlstate() {
+        Some(code) if OF_THE_ROW.contains(&code.class()) => Ok(error),
+        _ => Err(fault(error, doing)),
+    }
+}

@@ -1,0 +1,127 @@
+//! From received messages to bounded lists of events, for both readers.
+
+use super::queue::{Drain, Nothing, Received};
+use crate::assembler::Assembler;
+use crate::error::StreamError;
+use crate::limits::{PULL_BYTES, PULL_EVENTS};
+use tokio::time::Instant;
+use trunkline_changes::{Change, Lsn, StreamEvent};
+use trunkline_postgres::PgError;
+
+/// Drives an assembler with what a queue brings.
+pub(super) struct Puller {
+    drain: Drain,
+    assembler: Assembler,
+    keepalive: Option<Lsn>,
+    messages: u64,
+}
+
+/// What came.
+pub(super) enum Step {
+    Events(Vec<StreamEvent>),
+    /// Nothing until the deadline.
+    TimedOut,
+    /// The queue has ended in an orderly way.
+    Ended,
+}
+
+/// Why nothing can come any more.
+pub(super) enum Broken {
+    Connection(PgError),
+    Stream(StreamError),
+}
+
+impl From<StreamError> for Broken {
+    fn from(error: StreamError) -> Self {
+        Broken::Stream(error)
+    }
+}
+
+impl Puller {
+    pub(super) fn new(drain: Drain, assembler: Assembler) -> Self {
+        Puller {
+            drain,
+            assembler,
+            keepalive: None,
+            messages: 0,
+        }
+    }
+
+    pub(super) fn assembler(&self) -> &Assembler {
+        &self.assembler
+    }
+
+    /// Messages taken so far.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// How far the server has read: the last position that came behind everything delivered.
+    pub(super) fn idle_position(&self) -> Option<Lsn> {
+        self.keepalive
+            .filter(|_| self.assembler.is_between_transactions())
+    }
+
+    /// Gathers what is there, and waits only when nothing is; without a deadline for as long
+    /// as it takes. Cancel-safe: while it waits, nothing is in hand.
+    pub(super) async fn pull(&mut self, deadline: Option<Instant>) -> Result<Step, Broken> {
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        loop {
+            while let Some(event) = self.assembler.next_event()? {
+                bytes += event_bytes(&event);
+                events.push(event);
+                if events.len() >= PULL_EVENTS || bytes >= PULL_BYTES {
+                    return Ok(Step::Events(events));
+                }
+            }
+            match self.drain.try_next() {
+                Ok(received) => self.take(received)?,
+                Err(_) if !events.is_empty() => return Ok(Step::Events(events)),
+                Err(Nothing::More) => return Ok(Step::Ended),
+                Err(Nothing::Failed(error)) => return Err(Broken::Connection(error)),
+                Err(Nothing::Yet) => match self.wait(deadline).await {
+                    Some(Ok(()) | Err(Nothing::Yet)) => {}
+                    Some(Err(Nothing::More)) => return Ok(Step::Ended),
+                    Some(Err(Nothing::Failed(error))) => return Err(Broken::Connection(error)),
+                    None => return Ok(Step::TimedOut),
+                },
+            }
+        }
+    }
+
+    async fn wait(&mut self, deadline: Option<Instant>) -> Option<Result<(), Nothing>> {
+        match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, self.drain.ready())
+                .await
+                .ok(),
+            None => Some(self.drain.ready().await),
+        }
+    }
+
+    fn take(&mut self, received: Received) -> Result<(), Broken> {
+        match received {
+            Received::Message(message) => {
+                self.messages += 1;
+                self.assembler.feed(message)?;
+            }
+            Received::Keepalive(position) => self.keepalive = self.keepalive.max(Some(position)),
+        }
+        Ok(())
+    }
+}
+
+fn event_bytes(event: &StreamEvent) -> usize {
+    let rows = match event {
+        StreamEvent::Change(Change::Insert { new, .. }) => new.value_bytes(),
+        StreamEvent::Change(Change::Update { old, new, .. }) => {
+            new.value_bytes() + old.as_ref().map_or(0, |old| old.row().value_bytes())
+        }
+        StreamEvent::Change(Change::Delete { old, .. }) => old.row().value_bytes(),
+        StreamEvent::Change(Change::Message { content, .. }) => content.len(),
+        StreamEvent::Change(Change::Truncate { .. })
+        | StreamEvent::Begin(_)
+        | StreamEvent::Commit { .. } => 0,
+    };
+    rows + size_of::<StreamEvent>()
+}

@@ -1,0 +1,222 @@
+//! Messages on their way from the task that reads a connection to the one that pulls, in
+//! bundles, bounded by bytes. Small messages are copied into the bundle's own memory, so
+//! that they do not keep the connection's read buffers.
+
+use crate::limits::{BUNDLE_BYTES, BUNDLE_MESSAGES, QUEUE_BUNDLES, QUEUE_BYTES};
+use bytes::{BufMut, Bytes, BytesMut};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use trunkline_changes::Lsn;
+use trunkline_postgres::PgError;
+
+/// What is handed over: a message of the plugin, or how far the server has read.
+pub(super) enum Received {
+    Message(Bytes),
+    Keepalive(Lsn),
+}
+
+/// Messages that travel together.
+#[derive(Default)]
+pub(super) struct Bundle {
+    items: Vec<Received>,
+    bytes: usize,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Bundle {
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= BUNDLE_BYTES || self.items.len() >= BUNDLE_MESSAGES
+    }
+}
+
+/// Fills bundles.
+#[derive(Default)]
+pub(super) struct Bundler {
+    memory: BytesMut,
+    bundle: Bundle,
+}
+
+impl Bundler {
+    /// Adds a message.
+    pub(super) fn push(&mut self, message: Bytes) {
+        self.bundle.bytes += message.len();
+        let kept = if message.len() > BUNDLE_BYTES / 4 {
+            message
+        } else {
+            if self.memory.capacity() < message.len() {
+                self.memory = BytesMut::with_capacity(BUNDLE_BYTES);
+            }
+            self.memory.put_slice(&message);
+            self.memory.split().freeze()
+        };
+        self.bundle.items.push(Received::Message(kept));
+    }
+
+    /// Adds how far the server has read.
+    pub(super) fn push_keepalive(&mut self, position: Lsn) {
+        self.bundle.items.push(Received::Keepalive(position));
+    }
+
+    pub(super) fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// Takes what was gathered.
+    pub(super) fn take(&mut self) -> Bundle {
+        std::mem::take(&mut self.bundle)
+    }
+}
+
+/// The end that receives from the connection.
+#[derive(Clone)]
+pub(super) struct Feeder {
+    budget: Arc<Semaphore>,
+    sender: mpsc::Sender<Result<Bundle, PgError>>,
+}
+
+/// Nobody pulls any more.
+#[derive(Debug)]
+pub(super) struct Abandoned;
+
+impl Feeder {
+    /// Waits for room, then hands the bundle over.
+    pub(super) async fn hand_over(self, mut bundle: Bundle) -> Result<(), Abandoned> {
+        // A message larger than the whole budget passes alone.
+        let wanted = u32::try_from(bundle.bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let permit = self.budget.acquire_many_owned(wanted).await;
+        bundle.permit = Some(permit.map_err(|_| Abandoned)?);
+        self.sender.send(Ok(bundle)).await.map_err(|_| Abandoned)
+    }
+
+    /// Says why nothing more comes.
+    pub(super) async fn fail(self, error: PgError) {
+        // Nobody to hear it means that nobody pulls any more.
+        let _unheard = self.sender.send(Err(error)).await;
+    }
+}
+
+/// The end that pulls.
+pub(super) struct Drain {
+    receiver: mpsc::Receiver<Result<Bundle, PgError>>,
+    items: std::vec::IntoIter<Received>,
+    /// Room of the bundle that is open, given back when the next one is opened.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there is no message.
+pub(super) enum Nothing {
+    /// None is here at the moment.
+    Yet,
+    /// None will come.
+    More,
+    /// The connection failed.
+    Failed(PgError),
+}
+
+impl Drain {
+    /// The next message that is here.
+    pub(super) fn try_next(&mut self) -> Result<Received, Nothing> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Ok(item);
+            }
+            drop(self.permit.take());
+            match self.receiver.try_recv() {
+                Ok(bundle) => self.open(bundle)?,
+                Err(mpsc::error::TryRecvError::Empty) => return Err(Nothing::Yet),
+                Err(mpsc::error::TryRecvError::Disconnected) => return Err(Nothing::More),
+            }
+        }
+    }
+
+    /// Waits until [`Drain::try_next`] has an answer. Cancel-safe.
+    pub(super) async fn ready(&mut self) -> Result<(), Nothing> {
+        match self.receiver.recv().await {
+            Some(bundle) => self.open(bundle),
+            None => Err(Nothing::More),
+        }
+    }
+
+    fn open(&mut self, bundle: Result<Bundle, PgError>) -> Result<(), Nothing> {
+        let bundle = bundle.map_err(Nothing::Failed)?;
+        self.items = bundle.items.into_iter();
+        self.permit = bundle.permit;
+        Ok(())
+    }
+}
+
+/// A queue with room for [`QUEUE_BYTES`].
+pub(super) fn queue() -> (Feeder, Drain) {
+    let (sender, receiver) = mpsc::channel(QUEUE_BUNDLES);
+    let feeder = Feeder {
+        budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        sender,
+    };
+    let drain = Drain {
+        receiver,
+        items: Vec::new().into_iter(),
+        permit: None,
+    };
+    (feeder, drain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bundle_of(bytes: usize) -> Bundle {
+        let mut bundler = Bundler::default();
+        bundler.push(Bytes::from(vec![0; bytes]));
+        bundler.take()
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_waits_until_its_bytes_were_pulled() {
+        let (feeder, mut drain) = queue();
+        let half = QUEUE_BYTES / 2;
+        for _ in 0..2 {
+            assert!(feeder.clone().hand_over(bundle_of(half)).await.is_ok());
+        }
+        let mut third = Box::pin(feeder.clone().hand_over(bundle_of(half)));
+        let full = tokio::time::timeout(std::time::Duration::from_millis(20), &mut third).await;
+        assert!(full.is_err(), "there is no room");
+        assert!(drain.try_next().is_ok());
+        assert!(
+            drain.try_next().is_ok(),
+            "the first bundle is given back when the second is opened"
+        );
+        assert!(third.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_message_larger_than_the_queue_passes_alone() {
+        let (feeder, mut drain) = queue();
+        assert!(
+            feeder
+                .clone()
+                .hand_over(bundle_of(QUEUE_BYTES + 1))
+                .await
+                .is_ok()
+        );
+        assert!(
+            matches!(drain.try_next(), Ok(Received::Message(message)) if message.len() == QUEUE_BYTES + 1)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_reason_for_the_end_comes_after_what_was_received() {
+        let (feeder, mut drain) = queue();
+        assert!(feeder.clone().hand_over(bundle_of(5)).await.is_ok());
+        feeder.fail(PgError::Closed).await;
+        assert!(drain.try_next().is_ok());
+        assert!(matches!(
+            drain.try_next(),
+            Err(Nothing::Failed(PgError::Closed))
+        ));
+        assert!(matches!(drain.try_next(), Err(Nothing::More)));
+    }
+}

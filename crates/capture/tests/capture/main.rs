@@ -1,0 +1,8 @@
+//! The readers and the slot against real servers.
+
+mod agreement;
+mod big_transactions;
+mod confirming;
+mod resuming;
+mod setup;
+mod slots;

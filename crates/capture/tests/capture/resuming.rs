@@ -1,0 +1,190 @@
+//! Connections that are lost, and slots that are still held.
+
+use crate::setup::{
+    PATIENCE, Source, assert_same, drain_batches, drain_live, feed_at, last_commit, live,
+    one_batch, reaches,
+};
+use std::time::Duration;
+use trunkline_capture::{BatchReader, CaptureError, Feed, LiveOptions, LiveReader, Pulled};
+use trunkline_changes::{Lsn, StreamEvent};
+use trunkline_testkit::world::Writers;
+use trunkline_testkit::{Cluster, FaultyProxy, skip_unless_available, until};
+
+/// What a target would hold: whole transactions only.
+struct Applied {
+    events: Vec<StreamEvent>,
+    open: Vec<StreamEvent>,
+    durable: Lsn,
+}
+
+impl Applied {
+    fn take(&mut self, events: Vec<StreamEvent>) {
+        for event in events {
+            let end = match &event {
+                StreamEvent::Commit { end_lsn, .. } => Some(*end_lsn),
+                _ => None,
+            };
+            self.open.push(event);
+            if let Some(end) = end {
+                self.events.append(&mut self.open);
+                self.durable = end;
+            }
+        }
+    }
+}
+
+/// Pulls until the mark or a failure; what was not committed is forgotten, as a target would.
+async fn pull_until_failure(
+    feed: Feed,
+    applied: &mut Applied,
+    mark: i32,
+) -> Result<(), CaptureError> {
+    applied.open.clear();
+    let options = LiveOptions::after(applied.durable, std::env::temp_dir());
+    let mut reader = LiveReader::start(feed, options).await?;
+    while !reaches(&applied.events, mark) {
+        if let Pulled::Events(events) = reader.pull(Duration::from_secs(1)).await? {
+            applied.take(events);
+            reader.confirm(applied.durable);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_cut_goes_on_without_gap_or_repeat() {
+    skip_unless_available!(17);
+    let seed = fastrand::u64(..);
+    eprintln!("cuts: seed {seed}");
+    let mut cuts = fastrand::Rng::with_seed(seed);
+    let builder = Cluster::builder(17).setting("logical_decoding_work_mem", "64kB");
+    let source = Source::with(builder).await;
+    let (cut, whole) = (source.slot("cut").await, source.slot("whole").await);
+    let proxy = FaultyProxy::start(source.cluster.port()).await;
+    let writers = Writers::to(&source.cluster.uri("shop")).tasks(3).start();
+    until(Duration::from_mins(1), async || writers.committed() > 200).await;
+    writers.stop().await;
+    source
+        .run("INSERT INTO public.ledger (entry) SELECT 'bulk' FROM generate_series(1, 20000)")
+        .await;
+    let mark = source.mark().await;
+    let mut applied = Applied {
+        events: Vec::new(),
+        open: Vec::new(),
+        durable: cut.consistent_point,
+    };
+    let mut failures = 0;
+    loop {
+        if failures < 12 {
+            proxy.cut_after(cuts.u64(5_000..400_000));
+        }
+        match pull_until_failure(feed_at(proxy.port(), "cut"), &mut applied, mark).await {
+            Ok(()) => break,
+            Err(error) => {
+                assert!(error.may_reopen(), "{error}");
+                failures += 1;
+            }
+        }
+    }
+    assert!(failures > 3, "{failures}");
+    let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
+    assert_same(applied.events, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_are_cut_go_on_without_gap_or_repeat() {
+    skip_unless_available!(13);
+    let source = Source::start(13).await;
+    let (cut, whole) = (source.slot("cut").await, source.slot("whole").await);
+    let proxy = FaultyProxy::start(source.cluster.port()).await;
+    for round in 0..40 {
+        let sql = format!(
+            "INSERT INTO public.ledger (entry) SELECT 'round {round}' FROM generate_series(1, 200)"
+        );
+        source.run(&sql).await;
+    }
+    let mark = source.mark().await;
+    let mut reader = BatchReader::open(feed_at(proxy.port(), "cut"))
+        .await
+        .expect("connected");
+    let (mut events, mut durable, mut failures) = (Vec::new(), cut.consistent_point, 0);
+    while !reaches(&events, mark) {
+        if failures < 5 {
+            proxy.cut_after(3_000 + 7_000 * failures);
+        }
+        let mut batch = Vec::new();
+        match one_batch(&mut reader, durable, 1_000, &mut batch).await {
+            Ok(to) => {
+                durable = to;
+                events.extend(batch);
+            }
+            Err(error) => {
+                assert!(error.may_reopen(), "{error}");
+                failures += 1;
+                // The batch was applied whole, and only the answer to the advance was lost.
+                if let Some(StreamEvent::Commit { end_lsn, .. }) = batch.last() {
+                    durable = *end_lsn;
+                    events.extend(batch);
+                }
+            }
+        }
+    }
+    assert!(failures > 2, "{failures}");
+    let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
+    assert_same(events, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_is_still_held_is_waited_for() {
+    skip_unless_available!(15);
+    let source = Source::start(15).await;
+    let record = source.slot("held").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let holder = live(source.feed("held"), record.consistent_point, folder.path()).await;
+    let mut impatient = LiveOptions::after(record.consistent_point, folder.path());
+    impatient.slot_busy_deadline = Duration::from_millis(200);
+    let refused = LiveReader::start(source.feed("held"), impatient).await;
+    let error = refused.err().expect("the slot is held");
+    assert!(
+        error.may_reopen() && error.to_string().contains("held"),
+        "{error}"
+    );
+    let mark = source.mark().await;
+    let waiting = tokio::spawn(drain_batches(
+        source.feed("held"),
+        record.consistent_point,
+        1_000,
+        mark,
+    ));
+    let tries =
+        "SELECT count(*)::text FROM pg_stat_activity WHERE application_name = 'trunkline batch'";
+    until(PATIENCE, async || source.ask(tries).await == "1").await;
+    drop(holder);
+    let events = waiting.await.expect("no panic");
+    assert!(reaches(&events, mark));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_nobody_pulls_keeps_its_connection() {
+    skip_unless_available!(15);
+    let builder = Cluster::builder(15).setting("wal_sender_timeout", "1s");
+    let source = Source::with(builder).await;
+    let record = source.slot("slow").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut reader = live(source.feed("slow"), record.consistent_point, folder.path()).await;
+    // More than the queue and the sockets hold.
+    let fill =
+        "INSERT INTO public.ledger (entry) SELECT repeat('x', 2000) FROM generate_series(1, 5000)";
+    for _ in 0..6 {
+        source.run(fill).await;
+    }
+    let mark = source.mark().await;
+    let began = source.ask("SELECT clock_timestamp()::text").await;
+    let alive = format!(
+        "SELECT coalesce(max(reply_time) > '{began}'::timestamptz + interval '4 s', false)::text FROM pg_stat_replication"
+    );
+    until(PATIENCE, async || source.ask(&alive).await == "true").await;
+    let events = drain_live(&mut reader, mark).await;
+    assert!(last_commit(&events).is_some());
+    reader.stop().await.expect("an orderly end");
+}

@@ -1,0 +1,22 @@
+//! Which of the two servers something is about.
+
+use std::fmt;
+
+/// One of the two servers of a migration, for its whole life, also after the switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The server that the database moves away from.
+    Source,
+    /// The server that it moves to.
+    Target,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Source => "source",
+            Side::Target => "target",
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! One function for each command: arguments resolved, the library called, the report
+//! printed, the exit code given.
+
+use serde::Serialize;
+use trunkline_load::Scope;
+use trunkline_migration::checks::{self, Finding, Verdict};
+use trunkline_migration::report::SCHEMA_VERSION;
+use trunkline_migration::{
+    Error, Setting, SourceFence, TargetTables, Until as Reached, abort, check, clone, complete,
+    cutover, plan_steps, run as run_migration, status, verify,
+};
+
+mod scripts;
+
+use crate::args::{
+    AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RunArgs, StatusArgs, Until,
+    VerifyArgs,
+};
+use crate::output::{self, Report};
+use crate::progress::Progress;
+use crate::resolve::{Resolved, resolve};
+use crate::{demo, interrupt, reference};
+
+/// How often `status --watch` looks.
+const WATCH_EVERY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Runs the command; gives the exit code.
+pub(crate) async fn run(cli: Cli) -> Result<u8, Error> {
+    let json = cli.json;
+    match cli.command {
+        Command::Demo(args) => demo::run(&args, json).await,
+        Command::Check(args) => run_check(&args, json).await,
+        Command::Plan(args) => run_plan(&args, json).await,
+        Command::Clone(args) => run_clone(&args, json).await,
+        Command::Run(args) => run_run(&args, json).await,
+        Command::Status(args) => run_status(&args, json).await,
+        Command::Verify(args) => run_verify(&args, json).await,
+        Command::Cutover(args) => run_cutover(&args, json).await,
+        Command::Complete(args) => run_complete(&args, json).await,
+        Command::Abort(args) => run_abort(&args, json).await,
+        Command::Sql(args) => scripts::run(&args).await,
+        Command::GenerateReference { dir } => reference::write(&dir),
+    }
+}
+
+/// The preflight's report.
+#[derive(Serialize)]
+struct CheckReport {
+    schema_version: u32,
+    #[serde(flatten)]
+    verdict: Verdict,
+    findings: Vec<Finding>,
+}
+
+impl Report for CheckReport {
+    fn text(&self) -> String {
+        checks::render(&self.findings)
+    }
+}
+
+impl CheckReport {
+    fn new(findings: Vec<Finding>) -> Self {
+        CheckReport {
+            schema_version: SCHEMA_VERSION,
+            verdict: checks::verdict(&findings),
+            findings,
+        }
+    }
+}
+
+async fn run_check(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
+    let Resolved { plan, .. } = resolve(args)?;
+    let report = CheckReport::new(check(&plan, true).await?);
+    output::print(&report, json)?;
+    Ok(match report.verdict {
+        Verdict::Blocked { .. } => 3,
+        _ => 0,
+    })
+}
+
+/// What a run would do.
+#[derive(Serialize)]
+struct PlanReport {
+    schema_version: u32,
+    steps: Vec<String>,
+}
+
+impl Report for PlanReport {
+    fn text(&self) -> String {
+        let line = |(index, step): (usize, &String)| format!("{:>3}. {step}\n", index + 1);
+        self.steps.iter().enumerate().map(line).collect()
+    }
+}
+
+async fn run_plan(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
+    let Resolved { plan, .. } = resolve(args)?;
+    let report = PlanReport {
+        schema_version: SCHEMA_VERSION,
+        steps: plan_steps(&plan).await?,
+    };
+    output::print(&report, json)?;
+    Ok(0)
+}
+
+async fn run_clone(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
+    let resolved = resolve(args)?;
+    let progress = Progress::new(json);
+    let setting = setting(&resolved, &progress);
+    let report = show_preflight(clone(&setting).await, json);
+    progress.finish();
+    output::print(&report?, json)?;
+    Ok(0)
+}
+
+fn setting<'a>(resolved: &'a Resolved, progress: &'a Progress) -> Setting<'a> {
+    Setting {
+        plan: &resolved.plan,
+        observer: progress,
+        cancel: interrupt::on_signal(),
+    }
+}
+
+/// A preflight that blocks is shown before the error that it ends with.
+fn show_preflight<T>(result: Result<T, Error>, json: bool) -> Result<T, Error> {
+    if let Err(Error::Preflight(findings)) = &result
+        && !json
+    {
+        eprint!("{}", checks::render(findings));
+    }
+    result
+}
+
+async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
+    if args.dry_run {
+        return run_plan(&args.migration, json).await;
+    }
+    let resolved = resolve(&args.migration)?;
+    resolved.save()?;
+    let progress = Progress::new(json);
+    let until = match args.until {
+        None => Reached::Forever,
+        Some(Until::Loaded) => Reached::Loaded,
+        Some(Until::Following) => Reached::Following,
+        Some(Until::Verified) => Reached::Verified,
+        Some(Until::Switched) => Reached::Switched,
+    };
+    let report = run_migration(&setting(&resolved, &progress), until).await;
+    progress.finish();
+    output::print(&show_preflight(report, json)?, json)?;
+    Ok(0)
+}
+
+async fn run_status(args: &StatusArgs, json: bool) -> Result<u8, Error> {
+    let Resolved { plan, .. } = resolve(&args.migration)?;
+    let stop = interrupt::on_signal();
+    loop {
+        let report = status::status(&plan).await?;
+        output::print(&report, json)?;
+        if !args.watch || report.phase.is_final() {
+            return Ok(0);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+            () = stop.cancelled() => return Ok(0),
+        }
+    }
+}
+
+async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
+    let resolved = resolve(&args.migration)?;
+    let tables = match args.table.as_slice() {
+        [] => None,
+        patterns => Some(Scope::from_patterns(patterns, &[])?),
+    };
+    let progress = Progress::new(json);
+    let report = verify(&setting(&resolved, &progress), tables.as_ref()).await;
+    progress.finish();
+    let report = report?;
+    output::print(&report, json)?;
+    Ok(if report.equal { 0 } else { 6 })
+}
+
+async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
+    let mut resolved = resolve(&args.migration)?;
+    resolved.adjust_cutover(args.max_pause.as_deref(), args.max_lag.as_deref())?;
+    let progress = Progress::new(json);
+    let report = cutover(&setting(&resolved, &progress)).await;
+    progress.finish();
+    match report {
+        Ok(report) => {
+            output::print(&report, json)?;
+            Ok(0)
+        }
+        Err(error) => {
+            let code = error.exit_code();
+            let Error::CutoverAborted { why, report } = error else { return Err(error) };
+            output::print(report.as_ref(), json)?;
+            eprintln!("error: the cutover was given up, and the source serves as before: {why}");
+            Ok(code)
+        }
+    }
+}
+
+async fn run_complete(args: &CompleteArgs, json: bool) -> Result<u8, Error> {
+    let resolved = resolve(&args.migration)?;
+    let progress = Progress::new(json);
+    let fence = if args.keep_fence { SourceFence::Keep } else { SourceFence::Lift };
+    let report = complete(&setting(&resolved, &progress), fence).await;
+    progress.finish();
+    output::print(&report?, json)?;
+    Ok(0)
+}
+
+async fn run_abort(args: &AbortArgs, json: bool) -> Result<u8, Error> {
+    let resolved = resolve(&args.migration)?;
+    let progress = Progress::new(json);
+    let tables = if args.keep_target { TargetTables::Keep } else { TargetTables::Drop };
+    let report = abort(&setting(&resolved, &progress), tables).await;
+    progress.finish();
+    output::print(&report?, json)?;
+    Ok(0)
+}

@@ -1,0 +1,56 @@
+//! `trunkline sql`: scripts to read and run by hand.
+
+use trunkline_changes::{Side, TableName};
+use trunkline_migration::{Error, scripts};
+use trunkline_postgres::{OnSide, Session};
+
+use crate::args::{Script, SqlArgs};
+use crate::output::print_text;
+use crate::resolve::{Resolved, resolve};
+
+/// Prints the script.
+pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
+    let Resolved { plan, .. } = resolve(&args.migration)?;
+    let doing = "connecting to read what the script needs";
+    let mut source = Session::connect(&plan.source, "sql").await.on(Side::Source, doing)?;
+    let text = match args.script {
+        Script::Sequences => {
+            scripts::sequences(&mut source).await.on(Side::Source, "reading the sequences")?
+        }
+        Script::Publication => {
+            let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+            let names: Vec<TableName> = tables
+                .into_iter()
+                .filter(|table| table.kind == trunkline_load::TableKind::Ordinary)
+                .map(|table| table.name)
+                .collect();
+            scripts::publication("trunkline", &names)
+        }
+        Script::Triggers => {
+            let mut target = Session::connect(&plan.target, "sql").await.on(Side::Target, doing)?;
+            let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+            let names: Vec<TableName> = tables.into_iter().map(|table| table.name).collect();
+            let made = scripts::triggers(&mut target, &names).await;
+            let made = made.on(Side::Target, "reading the triggers")?;
+            format!(
+                "-- before: off\n{}\n-- afterwards: on again, as they were\n{}",
+                made.disable_sql, made.enable_sql
+            )
+        }
+        Script::Role => {
+            let mut target = Session::connect(&plan.target, "sql").await.on(Side::Target, doing)?;
+            let scope = |table: &TableName| plan.scope.covers_table(table);
+            let facts = scripts::role_facts(&mut source, &scope).await;
+            let facts = facts.on(Side::Source, "reading what the role needs")?;
+            let there = scripts::target_role_facts(&mut target, &facts).await;
+            let there = there.on(Side::Target, "reading what the role needs")?;
+            let (source, target) = (
+                scripts::role(Side::Source, &args.role, &facts),
+                scripts::role(Side::Target, &args.role, &there),
+            );
+            format!("{source}\n{target}")
+        }
+    };
+    print_text(&text);
+    Ok(0)
+}

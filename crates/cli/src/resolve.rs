@@ -1,0 +1,360 @@
+//! From what was typed to what is meant: arguments before the plan file, the plan file
+//! before what `run` saved, then defaults.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use trunkline_load::Scope;
+use trunkline_migration::plan::{
+    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
+};
+use trunkline_migration::traffic::{CommandPlan, TrafficPlan};
+use trunkline_migration::{ConflictPolicy, Error};
+use trunkline_postgres::Conninfo;
+
+use crate::args::MigrationArgs;
+use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
+
+/// What `run` saves in the migration's folder.
+pub(crate) const SAVED_PLAN: &str = "plan.toml";
+
+/// A plan and the text that later commands find it by.
+pub(crate) struct Resolved {
+    pub(crate) plan: Plan,
+    pub(crate) file: PlanFile,
+}
+
+impl Resolved {
+    /// Saves the plan, without passwords, for later commands.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let dir = &self.plan.dir;
+        std::fs::create_dir_all(dir).map_err(|cause| file_error(dir, cause))?;
+        let path = dir.join(SAVED_PLAN);
+        let temporary = dir.join("plan.toml.new");
+        std::fs::write(&temporary, self.file.to_text()?)
+            .and_then(|()| std::fs::rename(&temporary, &path))
+            .map_err(|cause| file_error(&path, cause))
+    }
+}
+
+impl Resolved {
+    /// What `cutover` was told on its command line goes before the plan.
+    pub(crate) fn adjust_cutover(
+        &mut self,
+        max_pause: Option<&str>,
+        max_lag: Option<&str>,
+    ) -> Result<(), Error> {
+        let cutover = &mut self.plan.cutover;
+        cutover.max_pause = duration("max-pause", max_pause, cutover.max_pause)?;
+        cutover.max_lag_bytes = size("max-lag", max_lag, cutover.max_lag_bytes)?;
+        cutover.recheck = cutover.recheck.min(cutover.max_pause);
+        Ok(())
+    }
+}
+
+fn file_error(path: &Path, cause: std::io::Error) -> Error {
+    Error::File {
+        path: path.display().to_string(),
+        cause,
+    }
+}
+
+pub(crate) fn plan_error(why: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::Plan {
+        why: why.into(),
+        hint: hint.into(),
+    }
+}
+
+/// Reads everything that says what a migration is.
+pub(crate) fn resolve(args: &MigrationArgs) -> Result<Resolved, Error> {
+    let typed = with_arguments(args, given_file(args)?)?;
+    let dir = folder(args, &typed)?;
+    let saved = dir.join(SAVED_PLAN);
+    let file = if args.plan.is_none() && typed.source.conninfo.is_none() && saved.is_file() {
+        with_arguments(args, PlanFile::read(&saved)?)?
+    } else {
+        typed
+    };
+    build(file, dir)
+}
+
+fn given_file(args: &MigrationArgs) -> Result<PlanFile, Error> {
+    let here = Path::new("trunkline.toml");
+    match &args.plan {
+        Some(path) => PlanFile::read(path),
+        None if here.is_file() => PlanFile::read(here),
+        None => Ok(PlanFile::default()),
+    }
+}
+
+/// The plan file with the arguments over it.
+fn with_arguments(args: &MigrationArgs, mut file: PlanFile) -> Result<PlanFile, Error> {
+    let alias = |name: &str| std::env::var(name).ok();
+    let source = args.source.clone().or_else(|| alias("PGCOPYDB_SOURCE_PGURI"));
+    let target = args.target.clone().or_else(|| alias("PGCOPYDB_TARGET_PGURI"));
+    file.source.conninfo = source.or(file.source.conninfo);
+    file.target.conninfo = target.or(file.target.conninfo);
+    file.migration.name = args.name.clone().or(file.migration.name);
+    if !args.include.is_empty() {
+        file.tables.include.clone_from(&args.include);
+    }
+    if !args.exclude.is_empty() {
+        file.tables.exclude.clone_from(&args.exclude);
+    }
+    if let Some(filters) = &args.filters {
+        let absolute = std::path::absolute(filters).map_err(|cause| file_error(filters, cause))?;
+        file.tables.filters = Some(absolute);
+    }
+    file.seed.jobs = args.table_jobs.or(file.seed.jobs);
+    file.seed.index_jobs = args.index_jobs.or(file.seed.index_jobs);
+    let split = args.split_tables_larger_than.clone();
+    file.seed.split_tables_larger_than = split.or(file.seed.split_tables_larger_than);
+    let structure = &mut file.structure;
+    for (switched, setting, value) in [
+        (args.drop_if_exists, &mut structure.drop_if_exists, true),
+        (args.no_structure, &mut structure.restore, false),
+        (args.no_owner, &mut structure.owners, false),
+        (args.no_privileges, &mut structure.privileges, false),
+    ] {
+        if switched {
+            *setting = Some(value);
+        }
+    }
+    if let Some(policy) = args.on_conflict {
+        file.apply.on_conflict = Some(policy.name().to_owned());
+    }
+    Ok(file)
+}
+
+/// The folder of a migration: said, or found by its name, or the only one there is.
+fn folder(args: &MigrationArgs, file: &PlanFile) -> Result<PathBuf, Error> {
+    if let Some(dir) = &args.dir {
+        return std::path::absolute(dir).map_err(|cause| file_error(dir, cause));
+    }
+    let home = state_home();
+    if let Some(name) = name_of(file)? {
+        return Ok(home.join(name));
+    }
+    let mut found: Vec<PathBuf> = std::fs::read_dir(&home)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join(SAVED_PLAN).is_file())
+        .collect();
+    match (found.pop(), found.len()) {
+        (Some(only), 0) => Ok(only),
+        (None, _) => Err(plan_error(
+            "which database is to be moved, and where to?",
+            "give --source and --target, or a plan file, or --dir of a migration that was begun",
+        )),
+        (Some(_), _) => Err(plan_error(
+            "there are several migrations on this machine",
+            format!("name one with --name or --dir; they lie in {}", home.display()),
+        )),
+    }
+}
+
+fn state_home() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("trunkline")
+}
+
+fn name_of(file: &PlanFile) -> Result<Option<String>, Error> {
+    let name = match (&file.migration.name, &file.source.conninfo) {
+        (Some(name), _) => name.clone(),
+        (None, Some(source)) => conninfo("source", source, None)?.database().to_owned(),
+        (None, None) => return Ok(None),
+    };
+    let plain = name.chars().map(|c| if c == '/' || c == '\0' { '_' } else { c });
+    Ok(Some(plain.collect()))
+}
+
+fn conninfo(side: &str, text: &str, password_env: Option<&str>) -> Result<Conninfo, Error> {
+    let conninfo = Conninfo::resolve(text).map_err(|error| {
+        plan_error(
+            format!("{side}: {error}"),
+            "a libpq URI (postgres://user@host/database) or key=value string is expected",
+        )
+    })?;
+    let Some(variable) = password_env else {
+        return Ok(conninfo);
+    };
+    let password = std::env::var(variable).map_err(|_| {
+        plan_error(
+            format!("{side}: the variable {variable} named by password_env is not set"),
+            "export it, or take password_env out of the plan",
+        )
+    })?;
+    Ok(conninfo.with_password(&password))
+}
+
+fn server(side: &str, table: &crate::plan_file::ServerTable) -> Result<Conninfo, Error> {
+    let text = table.conninfo.as_deref().ok_or_else(|| {
+        plan_error(
+            format!("the {side} is not given"),
+            format!("give --{side}, or `conninfo` in the plan's [{side}]"),
+        )
+    })?;
+    conninfo(side, text, table.password_env.as_deref())
+}
+
+fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
+    let source = server("source", &file.source)?;
+    let target = server("target", &file.target)?;
+    file.source.conninfo = Some(source.without_password());
+    file.target.conninfo = Some(target.without_password());
+    one_of("route", file.migration.route.as_deref(), &["stream"])?;
+    one_of("method", file.seed.method.as_deref(), &["copy"])?;
+    let name = name_of(&file)?.unwrap_or_default();
+    file.migration.name = Some(name.clone());
+    let plan = Plan {
+        name,
+        source,
+        target,
+        dir,
+        scope: scope(&file)?,
+        insert_only: insert_only(&file)?,
+        structure: structure(&file),
+        copy: copy(&file)?,
+        conflict: conflict(&file)?,
+        cutover: cutover(&file)?,
+        budget: Budget {
+            wal_kept_warn_bytes: size("wal_kept_warn", file.budget.wal_kept_warn.as_deref(), 20 << 30)?,
+            wal_kept_stop_bytes: size("wal_kept_stop", file.budget.wal_kept_stop.as_deref(), u64::MAX)?,
+        },
+    };
+    Ok(Resolved { plan, file })
+}
+
+fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {
+    let Some(value) = value else { return Ok(()) };
+    if known.contains(&value) {
+        return Ok(());
+    }
+    let hint = nearest(value, known).map_or_else(
+        || format!("this version knows: {}", known.join(", ")),
+        |near| format!("did you mean `{near}`?"),
+    );
+    Err(plan_error(format!("`{key} = \"{value}\"` is not known"), hint))
+}
+
+fn scope(file: &PlanFile) -> Result<Scope, Error> {
+    let tables = &file.tables;
+    let Some(path) = &tables.filters else {
+        return Ok(Scope::from_patterns(&tables.include, &tables.exclude)?);
+    };
+    if !tables.include.is_empty() || !tables.exclude.is_empty() {
+        return Err(plan_error(
+            "a filter file and include or exclude patterns are both given",
+            "use one of them",
+        ));
+    }
+    let text = std::fs::read_to_string(path).map_err(|cause| file_error(path, cause))?;
+    Ok(Scope::from_ini(&text)?)
+}
+
+fn insert_only(file: &PlanFile) -> Result<Option<Scope>, Error> {
+    let patterns = &file.tables.insert_only;
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Scope::from_patterns(patterns, &[])?))
+}
+
+fn structure(file: &PlanFile) -> StructurePlan {
+    let structure = &file.structure;
+    if structure.restore == Some(false) {
+        return StructurePlan::Present;
+    }
+    let keep = |setting| if setting == Some(false) { Keep::No } else { Keep::Yes };
+    StructurePlan::Restore {
+        owners: keep(structure.owners),
+        privileges: keep(structure.privileges),
+        existing: match structure.drop_if_exists {
+            Some(true) => Existing::Drop,
+            _ => Existing::Refuse,
+        },
+    }
+}
+
+fn copy(file: &PlanFile) -> Result<CopyPlan, Error> {
+    let seed = &file.seed;
+    let at_least_one = |key: &str, value: Option<usize>, default: usize| match value {
+        Some(0) => Err(plan_error(format!("`{key}` is 0"), "it must be at least 1")),
+        Some(value) => Ok(value),
+        None => Ok(default),
+    };
+    Ok(CopyPlan {
+        jobs: at_least_one("jobs", seed.jobs, 4)?,
+        index_jobs: at_least_one("index_jobs", seed.index_jobs, 4)?,
+        split_above_bytes: size(
+            "split_tables_larger_than",
+            seed.split_tables_larger_than.as_deref(),
+            1 << 30,
+        )?,
+    })
+}
+
+fn conflict(file: &PlanFile) -> Result<ConflictPolicy, Error> {
+    let value = file.apply.on_conflict.as_deref();
+    one_of("on_conflict", value, &["stop", "park", "upsert"])?;
+    Ok(match value {
+        Some("park") => ConflictPolicy::Park,
+        Some("upsert") => ConflictPolicy::Upsert,
+        _ => ConflictPolicy::Stop,
+    })
+}
+
+fn cutover(file: &PlanFile) -> Result<CutoverPlan, Error> {
+    let cutover = &file.cutover;
+    let seconds = Duration::from_secs;
+    let max_pause = duration("max_pause", cutover.max_pause.as_deref(), seconds(30))?;
+    Ok(CutoverPlan {
+        max_lag_bytes: size("max_lag", cutover.max_lag.as_deref(), 1 << 20)?,
+        max_pause,
+        recheck: duration("recheck", cutover.recheck.as_deref(), max_pause.min(seconds(1)))?,
+        traffic: traffic(file, max_pause)?,
+        maintenance_database: cutover
+            .maintenance_database
+            .clone()
+            .unwrap_or_else(|| "postgres".to_owned()),
+    })
+}
+
+fn traffic(file: &PlanFile, max_pause: Duration) -> Result<TrafficPlan, Error> {
+    let Some(table) = &file.cutover.traffic else {
+        return Ok(TrafficPlan::None);
+    };
+    one_of("kind", Some(&table.kind), &["none", "command"])?;
+    if table.kind == "none" {
+        return Ok(TrafficPlan::None);
+    }
+    Ok(TrafficPlan::Command(CommandPlan {
+        hold: table.hold.clone(),
+        switch: table.switch.clone(),
+        release: table.release.clone(),
+        verify: table.verify.clone(),
+        timeout: duration("timeout", table.timeout.as_deref(), max_pause)?,
+    }))
+}
+
+fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {
+    let Some(text) = value else { return Ok(default) };
+    parse_size(text).ok_or_else(|| {
+        plan_error(format!("`{key} = \"{text}\"` is not a size"), "write it like \"10 GB\"")
+    })
+}
+
+fn duration(key: &str, value: Option<&str>, default: Duration) -> Result<Duration, Error> {
+    let Some(text) = value else { return Ok(default) };
+    parse_duration(text).ok_or_else(|| {
+        plan_error(format!("`{key} = \"{text}\"` is not a duration"), "write it like \"30s\"")
+    })
+}

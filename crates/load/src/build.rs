@@ -1,0 +1,276 @@
+//! Indexes and constraints, as soon as a table's rows are in: its primary key first, then
+//! its other constraints one by one (each locks the table), then its indexes side by side.
+//! Among all tables whose turn it is, the longest build goes first.
+
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use trunkline_changes::TableName;
+use trunkline_postgres::Conninfo;
+
+use crate::error::LoadError;
+use crate::progress::{Progress, TableProgress, TableState};
+use crate::structure::{Entry, Record, Runner, Structure, TableBuild, key};
+
+/// Which builds are possible now: pure.
+#[derive(Debug, Default)]
+struct Turns {
+    /// By table: groups still to come; the builds of one group go side by side.
+    groups: Vec<VecDeque<Vec<Step>>>,
+    /// By table: builds of the current group that have not ended.
+    unfinished: Vec<usize>,
+    /// Possible now: bytes, table, entry.
+    ready: BinaryHeap<(u64, usize, usize)>,
+    running: usize,
+    /// Tables whose rows are not in.
+    outstanding: usize,
+}
+
+/// Bytes of the source's index, and the entry that builds it.
+type Step = (u64, usize);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Build { table: usize, entry: usize },
+    Wait,
+    Done,
+}
+
+impl Turns {
+    fn new(builds: &[TableBuild]) -> Self {
+        let groups: Vec<_> = builds.iter().map(groups).collect();
+        Turns {
+            unfinished: vec![0; groups.len()],
+            outstanding: groups.len(),
+            groups,
+            ready: BinaryHeap::new(),
+            running: 0,
+        }
+    }
+
+    fn rows_are_in(&mut self, table: usize) {
+        self.outstanding -= 1;
+        self.next_group(table);
+    }
+
+    /// Gives whether the table has no builds left.
+    fn next_group(&mut self, table: usize) -> bool {
+        let Some(group) = self.groups[table].pop_front() else { return true };
+        self.unfinished[table] = group.len();
+        self.ready.extend(group.into_iter().map(|(bytes, entry)| (bytes, table, entry)));
+        false
+    }
+
+    fn next(&mut self) -> Turn {
+        if let Some((_, table, entry)) = self.ready.pop() {
+            self.running += 1;
+            return Turn::Build { table, entry };
+        }
+        if self.outstanding > 0 || self.running > 0 { Turn::Wait } else { Turn::Done }
+    }
+
+    /// Gives whether the table has no builds left.
+    fn built(&mut self, table: usize) -> bool {
+        self.running -= 1;
+        self.unfinished[table] -= 1;
+        self.unfinished[table] == 0 && self.next_group(table)
+    }
+}
+
+fn groups(build: &TableBuild) -> VecDeque<Vec<Step>> {
+    let mut alone: Vec<_> = build.steps.iter().filter(|step| step.alone).collect();
+    alone.sort_by_key(|step| (!step.primary, std::cmp::Reverse(step.bytes)));
+    let beside: Vec<Step> = build
+        .steps
+        .iter()
+        .filter(|step| !step.alone)
+        .map(|step| (step.bytes, step.entry))
+        .collect();
+    let mut groups: VecDeque<Vec<Step>> =
+        alone.into_iter().map(|step| vec![(step.bytes, step.entry)]).collect();
+    if !beside.is_empty() {
+        groups.push_back(beside);
+    }
+    groups
+}
+
+/// Where the copy says whose rows are in, and the builders look for work.
+pub(crate) struct Board {
+    turns: Mutex<Turns>,
+    places: HashMap<TableName, usize>,
+    tables: Vec<Option<Arc<TableProgress>>>,
+    changed: Notify,
+}
+
+impl Board {
+    /// What is left to build on tables that take rows; what the record holds is not.
+    pub(crate) fn new(
+        structure: &Structure,
+        mut builds: Vec<TableBuild>,
+        record: &Record,
+        tables: &[Arc<TableProgress>],
+        progress: &Progress,
+    ) -> Self {
+        let total: usize = builds.iter().map(|build| build.steps.len()).sum();
+        progress.indexes.start(total);
+        for build in &mut builds {
+            build.steps.retain(|step| {
+                let made = record.holds(&key(&structure.entries[step.entry]));
+                if made {
+                    progress.indexes.one_done();
+                }
+                !made
+            });
+        }
+        let by_name: HashMap<&TableName, &Arc<TableProgress>> =
+            tables.iter().map(|table| (&table.name, table)).collect();
+        Board {
+            turns: Mutex::new(Turns::new(&builds)),
+            tables: builds.iter().map(|b| by_name.get(&b.table).map(|t| Arc::clone(t))).collect(),
+            places: builds.into_iter().map(|b| b.table).zip(0..).collect(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// A table's rows are in. Says nothing of a table on which nothing is built.
+    pub(crate) fn rows_are_in(&self, table: &TableName) {
+        if let Some(&place) = self.places.get(table) {
+            self.turns().rows_are_in(place);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Tables on which something is built, and whose rows no copy will bring.
+    pub(crate) fn without_rows<'a>(
+        &'a self,
+        copied: impl Iterator<Item = &'a TableName>,
+    ) -> Vec<TableName> {
+        let copied: std::collections::HashSet<_> = copied.collect();
+        self.places.keys().filter(|table| !copied.contains(table)).cloned().collect()
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What builds run with.
+#[derive(Clone)]
+pub(crate) struct Builders {
+    pub(crate) target: Conninfo,
+    pub(crate) settings: String,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Builders {
+    /// Builds until every table's rows are in and everything stands.
+    pub(crate) async fn run(
+        self,
+        board: Arc<Board>,
+        structure: Arc<Structure>,
+        jobs: usize,
+    ) -> Result<(), LoadError> {
+        let mut tasks = JoinSet::new();
+        for _ in 0..jobs.max(1) {
+            let (builders, board) = (self.clone(), Arc::clone(&board));
+            let structure = Arc::clone(&structure);
+            tasks.spawn(async move { builders.work(&board, &structure).await });
+        }
+        let mut first = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            let ended = ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string())));
+            if let Err(error) = ended {
+                self.cancel.cancel();
+                if first.is_ok() {
+                    first = Err(error);
+                }
+            }
+        }
+        first
+    }
+
+    async fn work(&self, board: &Board, structure: &Structure) -> Result<(), LoadError> {
+        let mut runner =
+            Runner::new(&self.target, "index", self.settings.clone(), &self.cancel);
+        loop {
+            let mut changed = std::pin::pin!(board.changed.notified());
+            changed.as_mut().enable();
+            let turn = board.turns().next();
+            match turn {
+                Turn::Done => return Ok(()),
+                Turn::Wait => tokio::select! {
+                    () = changed => {}
+                    () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
+                },
+                Turn::Build { table, entry } => {
+                    runner.make(&structure.entries[entry]).await?;
+                    self.progress.indexes.one_done();
+                    let finished = board.turns().built(table);
+                    if let Some(table) = board.tables[table].as_ref().filter(|_| finished) {
+                        table.set_state(TableState::Done);
+                    }
+                    board.changed.notify_waiters();
+                }
+            }
+        }
+    }
+}
+
+/// Makes entries one after another, each once.
+pub(crate) async fn make_in_order<'a>(
+    runner: &mut Runner,
+    record: &Record,
+    entries: impl IntoIterator<Item = &'a Entry>,
+    done: impl Fn(),
+) -> Result<(), LoadError> {
+    for entry in entries {
+        if !record.holds(&key(entry)) {
+            runner.make(entry).await?;
+        }
+        done();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::structure::BuildStep;
+
+    fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
+        TableBuild {
+            table: TableName::new("public", name),
+            partitioned: false,
+            steps: steps
+                .iter()
+                .map(|&(entry, primary, alone, bytes)| BuildStep { entry, primary, alone, bytes })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn the_primary_key_comes_first_and_the_longest_index_next() {
+        let one = build("a", &[(1, false, false, 50), (2, false, false, 90), (3, true, true, 10), (4, false, true, 99)]);
+        let two = build("b", &[(5, true, true, 70)]);
+        let mut turns = Turns::new(&[one, two]);
+        assert_eq!(turns.next(), Turn::Wait, "no table has its rows");
+        turns.rows_are_in(0);
+        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 3 });
+        assert_eq!(turns.next(), Turn::Wait, "nothing beside the primary key");
+        turns.rows_are_in(1);
+        assert_eq!(turns.next(), Turn::Build { table: 1, entry: 5 });
+        assert!(!turns.built(0));
+        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 4 });
+        assert!(!turns.built(0));
+        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 2 });
+        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 1 });
+        assert!(turns.built(1));
+        assert!(!turns.built(0));
+        assert!(turns.built(0));
+        assert_eq!(turns.next(), Turn::Done);
+    }
+}

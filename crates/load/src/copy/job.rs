@@ -1,0 +1,246 @@
+//! What is to be copied, and where to: pure, from the catalogs of both sides and the
+//! ledger.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use trunkline_changes::{TableName, quote_ident};
+
+use crate::catalog::{Table, TableKind};
+use crate::chunks::{Bounds, Cut, Plan, SplitSizes, plan};
+use crate::error::LoadError;
+use crate::format::{self, CopyFormat};
+use crate::ledger::{Ledger, Recorded};
+use crate::progress::TableProgress;
+use crate::target_map::target_map;
+
+/// One table to copy.
+#[derive(Debug)]
+pub(crate) struct CopyJob {
+    pub(crate) name: TableName,
+    pub(crate) target: TableName,
+    /// The target's table takes rows of this table only: it may be emptied.
+    pub(crate) alone: bool,
+    pub(crate) format: CopyFormat,
+    /// `("a", "b")`, or nothing when there is no column to name.
+    columns: Vec<String>,
+    /// For an extension's table: which rows.
+    condition: Option<String>,
+    pub(crate) bytes: u64,
+    pub(crate) plan: Plan,
+    /// What the ledger held when the copy began.
+    pub(crate) recorded: Vec<Recorded>,
+    pub(crate) progress: Arc<TableProgress>,
+}
+
+/// What jobs are made from.
+pub(crate) struct Preparation<'a> {
+    pub(crate) source: &'a [Table],
+    pub(crate) target: &'a [Table],
+    pub(crate) sizes: SplitSizes,
+    pub(crate) page_ranges: bool,
+}
+
+/// A job for every table whose rows are moved, the largest first; those that the ledger
+/// shows as done are among them.
+pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJob>, LoadError> {
+    let standing: HashMap<&TableName, &Table> =
+        by.target.iter().map(|table| (&table.name, table)).collect();
+    let map = target_map(by.source, standing.keys().copied());
+    let mut shared: HashMap<&TableName, usize> = HashMap::new();
+    let holds_rows = |table: &&Table| table.kind == TableKind::Ordinary && table.data;
+    for table in by.source.iter().filter(holds_rows) {
+        if let Some(place) = map.get(&table.name) {
+            *shared.entry(place).or_default() += 1;
+        }
+    }
+    let mut jobs = Vec::new();
+    for table in by.source.iter().filter(holds_rows) {
+        let missing = || LoadError::MissingTable { table: table.name.clone() };
+        let place = map.get(&table.name).ok_or_else(missing)?;
+        let target = standing.get(place).ok_or_else(missing)?;
+        let alone = shared.get(place) == Some(&1)
+            && target.kind == TableKind::Ordinary
+            && table.extension_condition.is_none();
+        let recorded = ledger.remove(&table.name).unwrap_or_default();
+        jobs.push(job(table, target, alone, by, recorded)?);
+    }
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.bytes));
+    Ok(jobs)
+}
+
+fn job(
+    table: &Table,
+    target: &Table,
+    alone: bool,
+    by: &Preparation<'_>,
+    recorded: Vec<Recorded>,
+) -> Result<CopyJob, LoadError> {
+    let by_name: HashMap<&str, &crate::catalog::TableColumn> =
+        target.stored_columns().map(|column| (column.name.as_str(), column)).collect();
+    let mut pairs = Vec::new();
+    for column in table.stored_columns() {
+        let counterpart = by_name.get(column.name.as_str()).copied();
+        if counterpart.is_none() {
+            return Err(LoadError::MissingColumn {
+                table: target.name.clone(),
+                column: column.name.clone(),
+            });
+        }
+        pairs.push((column, counterpart));
+    }
+    let columns = pairs.iter().map(|(column, _)| quote_ident(&column.name)).collect();
+    Ok(CopyJob {
+        name: table.name.clone(),
+        target: target.name.clone(),
+        alone,
+        format: format::choose(pairs),
+        columns,
+        condition: table.extension_condition.clone(),
+        bytes: table.bytes(),
+        plan: plan(table, &by.sizes, alone, by.page_ranges),
+        recorded,
+        progress: Arc::new(TableProgress::new(
+            table.name.clone(),
+            table.bytes(),
+            table.estimated_rows,
+        )),
+    })
+}
+
+impl CopyJob {
+    /// Whether every part is in.
+    pub(crate) fn is_copied(&self) -> bool {
+        !self.recorded.is_empty() && self.recorded.iter().all(|part| part.copied)
+    }
+
+    /// `COPY … TO STDOUT` for a part.
+    pub(crate) fn out_sql(&self, cut: &Cut, bounds: Bounds) -> String {
+        let table = self.name.quoted();
+        let format = self.format.sql();
+        let filter = match (cut, &self.condition) {
+            (_, Some(condition)) => Some(condition.clone()),
+            (Cut::Whole, None) => None,
+            (Cut::Pages, None) => {
+                Some(filter("ctid", bounds, |page| format!("'({page},0)'::pg_catalog.tid")))
+            }
+            (Cut::Key(column), None) => {
+                Some(filter(&quote_ident(column), bounds, |key| format!("'{key}'::pg_catalog.int8")))
+            }
+        };
+        match filter {
+            // COPY of a table's name copies that table only, as ONLY would.
+            None => format!("COPY {table}{} TO STDOUT (FORMAT {format})", self.column_list()),
+            Some(filter) => format!(
+                "COPY (SELECT {} FROM ONLY {table} {filter}) TO STDOUT (FORMAT {format})",
+                self.columns.join(", ")
+            ),
+        }
+    }
+
+    /// `COPY … FROM STDIN`. `frozen` writes rows as if they were old; the table must have
+    /// been emptied in the same transaction.
+    pub(crate) fn in_sql(&self, frozen: bool) -> String {
+        let (table, format) = (self.target.quoted(), self.format.sql());
+        let frozen = if frozen { ", FREEZE" } else { "" };
+        format!("COPY {table}{} FROM STDIN (FORMAT {format}{frozen})", self.column_list())
+    }
+
+    fn column_list(&self) -> String {
+        if self.columns.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", self.columns.join(", "))
+        }
+    }
+}
+
+fn filter(column: &str, bounds: Bounds, literal: impl Fn(i64) -> String) -> String {
+    let low = bounds.low.map(|low| format!("{column} >= {}", literal(low)));
+    let high = bounds.high.map(|high| format!("{column} < {}", literal(high)));
+    let conditions: Vec<String> = low.into_iter().chain(high).collect();
+    if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {}", conditions.join(" AND "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::TableColumn;
+    use crate::format::ColumnType;
+
+    fn table(name: &str, columns: &[&str]) -> Table {
+        let mut table = Table::bare(TableName::new("public", name));
+        table.columns = columns
+            .iter()
+            .map(|column| TableColumn {
+                name: (*column).to_owned(),
+                column_type: ColumnType {
+                    schema: "pg_catalog".into(),
+                    name: "int4".into(),
+                    base: "pg_catalog.int4".into(),
+                    portable_binary: true,
+                },
+                generated: column.starts_with("gen"),
+                identity: None,
+                not_null: false,
+            })
+            .collect();
+        table
+    }
+
+    fn prepared(source: &[Table], target: &[Table]) -> Result<Vec<CopyJob>, LoadError> {
+        let by = Preparation { source, target, sizes: SplitSizes::default(), page_ranges: true };
+        jobs(&by, Ledger::new())
+    }
+
+    #[test]
+    fn columns_go_by_name_and_generated_ones_stay_out() {
+        let source = [table("t", &["b", "gen", "a \"x\""])];
+        let target = [table("t", &["a \"x\"", "gen", "b", "extra"])];
+        let jobs = prepared(&source, &target).expect("jobs");
+        assert_eq!(
+            jobs[0].out_sql(&Cut::Whole, Bounds::default()),
+            "COPY \"public\".\"t\" (\"b\", \"a \"\"x\"\"\") TO STDOUT (FORMAT binary)"
+        );
+        assert_eq!(
+            jobs[0].in_sql(false),
+            "COPY \"public\".\"t\" (\"b\", \"a \"\"x\"\"\") FROM STDIN (FORMAT binary)"
+        );
+        let pages = Bounds { low: Some(10), high: Some(20) };
+        assert_eq!(
+            jobs[0].out_sql(&Cut::Pages, pages),
+            "COPY (SELECT \"b\", \"a \"\"x\"\"\" FROM ONLY \"public\".\"t\" WHERE ctid >= '(10,0)'::pg_catalog.tid \
+             AND ctid < '(20,0)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"
+        );
+    }
+
+    #[test]
+    fn a_missing_table_or_column_is_refused_before_anything_is_copied() {
+        let source = [table("t", &["a"])];
+        assert!(matches!(prepared(&source, &[]), Err(LoadError::MissingTable { .. })));
+        let target = [table("t", &["b"])];
+        assert!(matches!(prepared(&source, &target), Err(LoadError::MissingColumn { .. })));
+        let generated_there = [{
+            let mut t = table("t", &["a"]);
+            t.columns[0].generated = true;
+            t
+        }];
+        assert!(matches!(prepared(&source, &generated_there), Err(LoadError::MissingColumn { .. })));
+    }
+
+    #[test]
+    fn leaves_that_share_a_place_never_empty_it() {
+        let mut leaves = [table("p", &["a"]), table("p1", &["a"]), table("p2", &["a"])];
+        leaves[0].kind = TableKind::Partitioned;
+        for leaf in &mut leaves[1..] {
+            leaf.partition_of = Some(TableName::new("public", "p"));
+        }
+        let jobs = prepared(&leaves, &[table("p", &["a"])]).expect("jobs");
+        assert_eq!(jobs.len(), 2);
+        assert!(jobs.iter().all(|job| !job.alone && job.target.name == "p"));
+    }
+}

@@ -1,0 +1,12 @@
+//! The copy: every table read under a snapshot of its own, its parts loaded by whoever is
+//! free, each part with its ledger row in one transaction.
+
+mod job;
+mod open;
+mod part;
+mod queue;
+mod worker;
+
+pub(crate) use job::{CopyJob, Preparation, jobs};
+pub(crate) use queue::Queue;
+pub(crate) use worker::{Copier, loading_session};

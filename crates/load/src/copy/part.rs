@@ -1,0 +1,115 @@
+//! Loading one part: the rows and the ledger's row in one transaction of the target.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use trunkline_changes::Side;
+use trunkline_postgres::{OnSide, PgError, Session, pump};
+
+use super::job::CopyJob;
+use super::worker::{Copier, Pair, SharedSnapshot};
+use crate::chunks::{Cut, Part};
+use crate::error::LoadError;
+use crate::ledger;
+use crate::progress::TableState;
+
+/// Below this a table is not emptied in order to write its rows frozen: emptying makes a
+/// new file, which costs more than it saves.
+const FROZEN_FROM_BYTES: u64 = 1 << 20;
+
+/// What the snapshot of the session's transaction saw.
+pub(crate) async fn snapshot_view(source: &mut Session) -> Result<String, PgError> {
+    let function = if source.version().major() >= 13 { "pg_current_snapshot" } else { "txid_current_snapshot" };
+    source.query_one(&format!("SELECT {function}()::text"), &[]).await?.get(0)
+}
+
+/// Begins a transaction that reads a table under one snapshot, which is taken after the
+/// lock: nothing can change the table's shape between the two.
+pub(crate) async fn begin_reading(source: &mut Session, job: &CopyJob) -> Result<String, PgError> {
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ONLY {} IN ACCESS SHARE MODE",
+        job.name.quoted()
+    );
+    source.batch(&sql).await?;
+    snapshot_view(source).await
+}
+
+impl Copier {
+    /// Loads a part under a shared snapshot, or under one of its own.
+    pub(crate) async fn load_part(
+        &self,
+        pair: &mut Pair,
+        job: &CopyJob,
+        cut: &Cut,
+        part: &Part,
+        shared: Option<&SharedSnapshot>,
+    ) -> Result<(), LoadError> {
+        job.progress.set_state(TableState::Copying);
+        let counted = Counted { job, rows: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+        let (source, target) = pair.both(self).await?;
+        let doing = format!("copying {}", job.name);
+        let view = match shared {
+            None => begin_reading(source, job).await.on(Side::Source, &doing)?,
+            Some(shared) => {
+                let sql = format!(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",
+                    trunkline_changes::quote_literal(&shared.id)
+                );
+                source.batch(&sql).await.on(Side::Source, &doing)?;
+                shared.view.clone()
+            }
+        };
+        let frozen = self.ours && job.alone && *cut == Cut::Whole && job.bytes >= FROZEN_FROM_BYTES;
+        let begin = if frozen {
+            format!("BEGIN; TRUNCATE TABLE ONLY {}", job.target.quoted())
+        } else {
+            "BEGIN".to_owned()
+        };
+        target.batch(&begin).await.on(Side::Target, &doing)?;
+        let progress = |bytes: u64, rows: u64| counted.reached(bytes, rows);
+        let (out, into) = (job.out_sql(cut, part.bounds), job.in_sql(frozen));
+        let pumped = pump(source, &out, target, &into, &progress).await;
+        let pumped = pumped.map_err(|mut fault| {
+            fault.doing.clone_from(&doing);
+            fault
+        })?;
+        let copied = ledger::copied_sql(&job.name, cut, part, &view, pumped.rows, pumped.bytes);
+        let ours = target.batch(&copied).await.on(Side::Target, &doing)? == 1;
+        // A transaction of an earlier try can end after we have looked: its rows stay then.
+        let end = if ours { "COMMIT" } else { "ROLLBACK" };
+        target.batch(end).await.on(Side::Target, &doing)?;
+        counted.keep(pumped.bytes, pumped.rows);
+        // The rows are in; how the reading transaction ends changes nothing.
+        if let Err(error) = source.batch("COMMIT").await {
+            tracing::debug!(table = %job.name, %error, "the reading transaction did not end well");
+        }
+        Ok(())
+    }
+}
+
+/// What a part has added to its table's counters, taken back when it fails.
+struct Counted<'a> {
+    job: &'a CopyJob,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counted<'_> {
+    fn reached(&self, bytes: u64, rows: u64) {
+        let rows_before = self.rows.swap(rows, Ordering::Relaxed);
+        let bytes_before = self.bytes.swap(bytes, Ordering::Relaxed);
+        self.job.progress.add(rows.saturating_sub(rows_before), bytes.saturating_sub(bytes_before));
+    }
+
+    fn keep(&self, bytes: u64, rows: u64) {
+        self.reached(bytes, rows);
+        self.rows.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let (rows, bytes) = (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        self.job.progress.take_back(rows, bytes);
+    }
+}

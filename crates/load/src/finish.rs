@@ -1,0 +1,202 @@
+//! What comes after the rows and their indexes: partitions' indexes attached, foreign keys
+//! added and validated, everything else, materialized views filled, statistics gathered.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+use trunkline_changes::{Side, TableName};
+use trunkline_postgres::{OnSide, Session};
+
+use crate::build::make_in_order;
+use crate::catalog::{Table, TableKind};
+use crate::error::LoadError;
+use crate::loader::{Inventory, Loader};
+use crate::structure::{
+    ANALYZED, Entry, Key, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as, relation_of,
+    split_foreign_key,
+};
+
+/// A statement that is recorded under a key.
+struct Task {
+    key: Key,
+    label: String,
+    sql: String,
+}
+
+impl Loader {
+    /// Everything that is left of the structure, then statistics.
+    pub async fn finish_structure(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let structure = &inventory.structure;
+        let record = self.record().await?;
+        let rest = [Stage::Attach, Stage::Rest, Stage::ViewIndex];
+        let count: usize = rest.iter().map(|&stage| structure.staged(stage).len()).sum();
+        self.progress.post_data.start(count);
+        self.make_stage(structure, Stage::Attach, &record).await?;
+        self.foreign_keys(inventory, &record).await?;
+        self.make_stage(structure, Stage::Rest, &record).await?;
+        self.fill_views(structure, &record).await?;
+        self.make_stage(structure, Stage::ViewIndex, &record).await?;
+        self.analyze(&inventory.tables, &record).await?;
+        self.make_durable().await
+    }
+
+    async fn make_stage(
+        &self,
+        structure: &Structure,
+        stage: Stage,
+        record: &Record,
+    ) -> Result<(), LoadError> {
+        let mut runner = self.runner("structure");
+        let done = || self.progress.post_data.one_done();
+        make_in_order(&mut runner, record, structure.staged(stage), done).await
+    }
+
+    async fn foreign_keys(&self, inventory: &Inventory, record: &Record) -> Result<(), LoadError> {
+        let structure = &inventory.structure;
+        let entries = structure.staged(Stage::ForeignKey);
+        let by_id = structure.by_id();
+        let mut runner = self.runner("foreign keys");
+        let target_major = {
+            let session = runner.session().await;
+            session.on(Side::Target, "connecting (foreign keys)")?.version().major()
+        };
+        let partitioned: HashSet<&TableName> = inventory
+            .tables
+            .iter()
+            .filter(|table| table.kind == TableKind::Partitioned)
+            .map(|table| &table.name)
+            .collect();
+        let mut validations = VecDeque::new();
+        self.progress.foreign_keys.start(entries.len());
+        for entry in entries {
+            let owner = relation_of(entry, &by_id).map(Entry::table_name);
+            let of_partitioned = owner.is_none_or(|owner| partitioned.contains(&owner));
+            let foreign_key =
+                split_foreign_key(&entry.sql, of_partitioned && target_major < 18);
+            if !record.holds(&key(entry)) {
+                runner.run(&key(entry), &entry.to_string(), &foreign_key.add).await?;
+            }
+            let validated = key_as(entry, VALIDATED);
+            match foreign_key.validate.filter(|_| !record.holds(&validated)) {
+                None => self.progress.foreign_keys.one_done(),
+                Some(sql) => validations.push_back(Task {
+                    key: validated,
+                    label: format!("{entry}, validated"),
+                    sql,
+                }),
+            }
+        }
+        self.side_by_side(validations, "foreign keys", |loader| {
+            loader.foreign_keys.one_done();
+        })
+        .await
+    }
+
+    /// Fills the materialized views that are filled on the source, each after those that
+    /// it reads: pg_dump writes them in that order.
+    async fn fill_views(&self, structure: &Structure, record: &Record) -> Result<(), LoadError> {
+        let views: Vec<&Entry> = structure
+            .entries
+            .iter()
+            .filter(|entry| entry.kind == "MATERIALIZED VIEW" && !record.holds(&key_as(entry, REFRESHED)))
+            .collect();
+        if views.is_empty() {
+            return Ok(());
+        }
+        let filled = self.filled_views().await?;
+        let mut runner = self.runner("materialized views");
+        for view in views {
+            let name = view.table_name();
+            if filled.contains(&name) {
+                let sql = format!("REFRESH MATERIALIZED VIEW {};", name.quoted());
+                runner.run(&key_as(view, REFRESHED), &format!("{view}, filled"), &sql).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn filled_views(&self) -> Result<HashSet<TableName>, LoadError> {
+        let doing = "reading which materialized views are filled";
+        let sql = "SELECT n.nspname::text, c.relname::text FROM pg_class c \
+                   JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE c.relkind = 'm' AND c.relispopulated";
+        let session = Session::connect(&self.source, "structure").await;
+        let rows = session.on(Side::Source, doing)?.query(sql, &[]).await.on(Side::Source, doing)?;
+        let names = rows.iter().map(|row| {
+            Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?))
+        });
+        let names = names.collect::<Result<_, trunkline_postgres::PgError>>();
+        Ok(names.on(Side::Source, doing)?)
+    }
+
+    /// Gathers statistics. A partitioned table's statement reaches its partitions too.
+    async fn analyze(&self, tables: &[Table], record: &Record) -> Result<(), LoadError> {
+        let mut target = Session::connect(&self.target, "statistics")
+            .await
+            .on(Side::Target, "connecting (statistics)")?;
+        let standing = crate::catalog::all_tables(&mut target, Side::Target).await?;
+        drop(target);
+        let standing: HashMap<&TableName, &Table> =
+            standing.iter().map(|table| (&table.name, table)).collect();
+        let mut roots: Vec<&Table> = tables
+            .iter()
+            .filter(|table| {
+                let there = standing.get(&table.name);
+                let within = |parent: &TableName| standing.contains_key(parent);
+                there.is_some_and(|there| !there.partition_of.as_ref().is_some_and(within))
+            })
+            .collect();
+        roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
+        self.progress.analyzed.start(roots.len());
+        let mut tasks = VecDeque::new();
+        for table in roots {
+            let key = (ANALYZED.to_owned(), table.name.schema.clone(), table.name.name.clone(), 0);
+            if record.holds(&key) {
+                self.progress.analyzed.one_done();
+                continue;
+            }
+            let label = format!("the statistics of {}", table.name);
+            tasks.push_back(Task { key, label, sql: format!("ANALYZE {};", table.name.quoted()) });
+        }
+        self.side_by_side(tasks, "statistics", |progress| progress.analyzed.one_done()).await
+    }
+
+    /// Runs tasks on as many connections as builds have.
+    async fn side_by_side(
+        &self,
+        tasks: VecDeque<Task>,
+        purpose: &'static str,
+        done: fn(&crate::progress::Progress),
+    ) -> Result<(), LoadError> {
+        let workers = self.options.index_jobs.clamp(1, tasks.len().max(1));
+        let tasks = Arc::new(Mutex::new(tasks));
+        let cancel = self.cancel.child_token();
+        let mut running = JoinSet::new();
+        for _ in 0..workers {
+            let (tasks, progress) = (Arc::clone(&tasks), Arc::clone(&self.progress));
+            let settings = self.build_settings();
+            let mut runner =
+                crate::structure::Runner::new(&self.target, purpose, settings, &cancel);
+            running.spawn(async move {
+                loop {
+                    let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(task) = task else { return Ok(()) };
+                    runner.run(&task.key, &task.label, &task.sql).await?;
+                    done(&progress);
+                }
+            });
+        }
+        let mut first = Ok(());
+        while let Some(ended) = running.join_next().await {
+            let ended = ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string())));
+            if let Err(error) = ended {
+                cancel.cancel();
+                if first.is_ok() {
+                    first = Err(error);
+                }
+            }
+        }
+        first
+    }
+}

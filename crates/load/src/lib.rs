@@ -1,0 +1,44 @@
+//! Loads a database into another: structure, rows, indexes, constraints, large objects and
+//! sequences. Knows no phases and never reads the change stream: the migration calls it.
+//!
+//! Every step may be run again after any interruption; what was done is recorded on the
+//! target in the transactions that did it.
+
+mod build;
+mod catalog;
+mod chunks;
+mod copy;
+mod error;
+mod finish;
+mod format;
+mod large_objects;
+mod ledger;
+mod limits;
+mod loader;
+mod options;
+mod progress;
+mod retrying;
+mod scope;
+mod sequences;
+mod structure;
+mod target_map;
+mod undo;
+
+pub use catalog::{IdentityColumn, Table, TableColumn, TableKind, all_tables, tables};
+pub use chunks::SplitSizes;
+pub use error::LoadError;
+pub use format::{ColumnType, CopyFormat};
+pub use large_objects::{LargeObjects, count_large_objects};
+pub use ledger::{Cover, KeyRange, TABLES_SQL, read_cover};
+pub use loader::{Inventory, Loader};
+pub use options::{LoadOptions, StructureSource};
+pub use progress::{Count, Progress, TableProgress, TableState, Totals};
+pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder};
+pub use sequences::{
+    Sequence, SequenceDifference, compare_sequences, read_sequences, set_sequences, setval_sql,
+};
+pub use structure::{
+    Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects, forget_dump,
+};
+pub use target_map::{TableMap, target_map};
+pub use undo::standing;

@@ -1,0 +1,52 @@
+//! Bounds of the copy, with their arithmetic.
+
+use std::time::Duration;
+
+/// A chunk is about this much of heap and TOAST together: at 100 MB/s it takes ten seconds,
+/// so that workers finish together, and 10 TB are 10,000 chunks.
+pub(crate) const CHUNK_BYTES: u64 = 1 << 30;
+
+/// Chunks of one table at most, so that a table of 100 TB has ledger rows in the thousands.
+pub(crate) const CHUNKS_MAX: u64 = 4_096;
+
+/// A table above this is cut into key ranges with a snapshot each: at 100 MB/s a snapshot
+/// then lives for about ten minutes at most.
+pub(crate) const KEY_SPLIT_BYTES: u64 = 64 << 30;
+
+/// A key range is about this much.
+pub(crate) const KEY_RANGE_BYTES: u64 = 8 << 30;
+
+/// Connections to the source and to the target that copy, unless told otherwise.
+pub(crate) const JOBS: usize = 4;
+
+/// Connections to the target that build indexes, unless told otherwise.
+pub(crate) const INDEX_JOBS: usize = 4;
+
+/// What is kept of a program's stderr in an error.
+pub(crate) const STDERR_BYTES: usize = 4_000;
+
+/// Tries for one chunk, table or index. With the pauses below they last about four minutes,
+/// which covers a restart or a failover of either server.
+pub(crate) const ATTEMPTS: u32 = 12;
+
+/// The first pause between tries.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause between tries.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a program may take to print its version.
+pub(crate) const VERSION_WITHIN: Duration = Duration::from_secs(10);
+
+/// One piece of a large object: with its hexadecimal form a statement is below 1 MB.
+pub(crate) const LARGE_OBJECT_PIECE_BYTES: i32 = 256 * 1024;
+
+/// Large objects whose listing is held at once.
+pub(crate) const LARGE_OBJECTS_PER_PAGE: i64 = 10_000;
+
+/// Entries of the structure that go in one message; a message stays in the megabytes.
+pub(crate) const NAMES_PER_QUERY: usize = 10_000;
+
+/// Memory for one index build on the target, when the operator chooses none: four builds
+/// take 2 GB, and a sort of 50 GB still merges in one pass.
+pub(crate) const MAINTENANCE_WORK_MEM: &str = "512MB";

@@ -1,0 +1,335 @@
+//! The loader: the steps of a copy, in the order in which they are called. Each looks at
+//! what was done before it acts, so each may be run again after any interruption.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use trunkline_changes::{Side, TableName, quote_literal};
+use trunkline_postgres::{Conninfo, OnSide, Session};
+
+use crate::build::{Board, Builders, make_in_order};
+use crate::catalog::{self, Table};
+use crate::copy::{self, Copier, CopyJob, Preparation};
+use crate::error::LoadError;
+use crate::large_objects::LargeObjectCopy;
+use crate::ledger;
+use crate::options::{LoadOptions, StructureSource};
+use crate::progress::Progress;
+use crate::scope::OWN_SCHEMA;
+use crate::structure::{
+    self, LeftOut, Programs, Record, Runner, Selection, Stage, Structure, TableBuild, table_builds,
+};
+
+/// Loads a database: structure, rows, indexes, constraints, large objects.
+pub struct Loader {
+    pub(crate) source: Conninfo,
+    pub(crate) target: Conninfo,
+    pub(crate) options: LoadOptions,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// What stands in scope on the source, read once.
+pub struct Inventory {
+    /// The tables, leaves and partitioned ones.
+    pub tables: Vec<Table>,
+    /// The structure; empty when the target's own is used.
+    pub structure: Arc<Structure>,
+    builds: Vec<TableBuild>,
+}
+
+impl Loader {
+    /// Nothing is connected or read yet. Cancelling the token ends whatever runs, with
+    /// [`LoadError::Cancelled`].
+    pub fn new(
+        source: Conninfo,
+        target: Conninfo,
+        options: LoadOptions,
+        progress: Arc<Progress>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Loader { source, target, options, progress, cancel }
+    }
+
+    /// The counters that this loader raises.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// Makes the ledger's tables in the schema `trunkline`, which must exist.
+    pub async fn prepare_ledger(&self) -> Result<(), LoadError> {
+        let mut target = self.connect(Side::Target, "ledger").await?;
+        target.batch(ledger::TABLES_SQL).await.on(Side::Target, "making the ledger")?;
+        Ok(())
+    }
+
+    /// Reads the source's tables in scope, and dumps its structure into `directory` unless
+    /// a dump is there.
+    pub async fn inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
+        self.unless_cancelled(self.read_inventory(directory)).await
+    }
+
+    async fn read_inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
+        let mut source = self.connect(Side::Source, "structure").await?;
+        let tables = catalog::tables(&mut source, &self.options.scope).await?;
+        if self.options.structure == StructureSource::Target {
+            return Ok(Inventory { tables, structure: Arc::default(), builds: Vec::new() });
+        }
+        let target_version = self.connect(Side::Target, "structure").await?.version();
+        let folders = &self.options.program_folders;
+        let programs = Programs::find(source.version(), target_version, folders).await?;
+        let schemas = schemas(&mut source).await?;
+        let mut excluded = self.options.scope.excluded_schemas(schemas.iter().map(String::as_str));
+        excluded.push(OWN_SCHEMA);
+        let entries = structure::dump(
+            &self.source,
+            &programs,
+            directory,
+            &excluded,
+            self.options.no_owner,
+            &self.cancel,
+        )
+        .await?;
+        let indexes = catalog::indexes(&mut source).await?;
+        let selection = Selection {
+            scope: &self.options.scope,
+            tables: &tables,
+            indexes: &indexes,
+            no_privileges: self.options.no_privileges,
+        };
+        let structure = structure::select(entries, &selection);
+        let builds = table_builds(&structure, &tables, &indexes);
+        Ok(Inventory { tables, structure: Arc::new(structure), builds })
+    }
+
+    /// Makes what comes before the rows: schemas, types, functions, tables, views.
+    pub async fn restore_pre_data(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let entries = inventory.structure.staged(Stage::PreData);
+        self.progress.pre_data.start(entries.len());
+        let record = self.record().await?;
+        let mut runner = self.runner("structure");
+        let done = || self.progress.pre_data.one_done();
+        make_in_order(&mut runner, &record, entries, done).await?;
+        self.make_durable().await
+    }
+
+    /// Waits until all that was committed is on the target's disk. Our sessions commit
+    /// without waiting; one commit that waits makes all earlier ones durable.
+    pub(crate) async fn make_durable(&self) -> Result<(), LoadError> {
+        let mut target = self.connect(Side::Target, "ledger").await?;
+        let sql = "SET synchronous_commit = on; \
+                   INSERT INTO trunkline.structure (kind, schema, name, ordinal, outcome) \
+                   VALUES ('DURABLE', '', '', 0, 'made') \
+                   ON CONFLICT (kind, schema, name, ordinal) DO UPDATE SET made_at = clock_timestamp()";
+        target.batch(sql).await.on(Side::Target, "waiting for the disk")?;
+        Ok(())
+    }
+
+    /// Copies the rows of every table in scope and the large objects, and builds each
+    /// table's indexes as soon as its rows are in.
+    pub async fn copy_and_build(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let (jobs, ours) = self.unless_cancelled(self.copy_jobs(inventory)).await?;
+        let record = self.record().await?;
+        self.build_partitioned(inventory, &record).await?;
+        let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
+        let leaves = inventory.builds.iter().filter(|build| !build.partitioned).cloned().collect();
+        let board =
+            Board::new(&inventory.structure, leaves, &record, &counters, &self.progress);
+        let board = Arc::new(board);
+        for table in board.without_rows(jobs.iter().map(|job| &job.name)) {
+            board.rows_are_in(&table);
+        }
+        self.progress.copied.start(jobs.len());
+        self.progress.begin(counters);
+        // One that fails stops the other; the caller's token stops both.
+        let cancel = self.cancel.child_token();
+        let copier = self.copier(jobs, ours, &board, &cancel);
+        let builders = Builders {
+            target: self.target.clone(),
+            settings: self.build_settings(),
+            cancel: cancel.clone(),
+            progress: Arc::clone(&self.progress),
+        };
+        let structure = Arc::clone(&inventory.structure);
+        let (copied, built, large_objects) = tokio::join!(
+            stopping(&cancel, copier.run(self.options.jobs)),
+            stopping(&cancel, builders.run(board, structure, self.options.index_jobs)),
+            stopping(&cancel, self.copy_large_objects(&cancel)),
+        );
+        first_cause([copied, built, large_objects])?;
+        self.make_durable().await
+    }
+
+    fn copier(
+        &self,
+        jobs: Vec<CopyJob>,
+        ours: bool,
+        board: &Arc<Board>,
+        cancel: &CancellationToken,
+    ) -> Arc<Copier> {
+        let order = 0..jobs.len();
+        Arc::new(Copier {
+            source: self.source.clone(),
+            target: self.target.clone(),
+            queue: Mutex::new(copy::Queue::new(jobs.len(), order)),
+            jobs,
+            ours,
+            board: Arc::clone(board),
+            progress: Arc::clone(&self.progress),
+            cancel: cancel.clone(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// The tables to copy, and whether the target's tables are ours.
+    async fn copy_jobs(&self, inventory: &Inventory) -> Result<(Vec<CopyJob>, bool), LoadError> {
+        let ours = self.options.structure == StructureSource::Source;
+        let source = self.connect(Side::Source, "copy").await?;
+        let page_ranges = source.version().major() >= 14;
+        let connected = copy::loading_session(&self.target).await;
+        let (mut target, replica) = connected.on(Side::Target, "connecting to copy")?;
+        let tables = catalog::all_tables(&mut target, Side::Target).await?;
+        let ledger = ledger::read(&mut target).await?;
+        let preparation = Preparation {
+            source: &inventory.tables,
+            target: &tables,
+            sizes: self.options.split,
+            page_ranges,
+        };
+        let jobs = copy::jobs(&preparation, ledger)?;
+        refuse_triggers(&mut target, &jobs, replica).await?;
+        Ok((jobs, ours))
+    }
+
+    /// Indexes and keys of partitioned tables hold nothing themselves, and their
+    /// partitions' are attached to them later.
+    async fn build_partitioned(
+        &self,
+        inventory: &Inventory,
+        record: &Record,
+    ) -> Result<(), LoadError> {
+        let mut runner = self.runner("structure");
+        for build in inventory.builds.iter().filter(|build| build.partitioned) {
+            let entries = build.steps.iter().map(|step| &inventory.structure.entries[step.entry]);
+            make_in_order(&mut runner, record, entries, || ()).await?;
+        }
+        Ok(())
+    }
+
+    async fn copy_large_objects(&self, cancel: &CancellationToken) -> Result<(), LoadError> {
+        if !self.options.large_objects {
+            return Ok(());
+        }
+        let copy = LargeObjectCopy {
+            source: self.source.clone(),
+            target: self.target.clone(),
+            no_owner: self.options.no_owner,
+            no_privileges: self.options.no_privileges,
+            progress: Arc::clone(&self.progress),
+            cancel: cancel.clone(),
+        };
+        copy.run().await
+    }
+
+    /// What the target refused and we went on without, beside what the scope left out.
+    pub async fn given_up(&self) -> Result<Vec<LeftOut>, LoadError> {
+        let mut target = self.connect(Side::Target, "structure").await?;
+        structure::given_up(&mut target).await
+    }
+
+    pub(crate) async fn record(&self) -> Result<Record, LoadError> {
+        let mut target = self.connect(Side::Target, "structure").await?;
+        Record::read(&mut target).await
+    }
+
+    pub(crate) fn runner(&self, purpose: &'static str) -> Runner {
+        let settings = "SET synchronous_commit = off".to_owned();
+        Runner::new(&self.target, purpose, settings, &self.cancel)
+    }
+
+    /// Settings of sessions that build indexes.
+    pub(crate) fn build_settings(&self) -> String {
+        let memory = quote_literal(&self.options.maintenance_work_mem);
+        let mut settings =
+            format!("SET synchronous_commit = off; SET maintenance_work_mem = {memory}");
+        if let Some(workers) = self.options.parallel_workers {
+            settings.push_str(&format!("; SET max_parallel_maintenance_workers = {workers}"));
+        }
+        settings
+    }
+
+    async fn connect(&self, side: Side, purpose: &str) -> Result<Session, LoadError> {
+        let conninfo = match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        };
+        Ok(Session::connect(conninfo, purpose).await.on(side, format!("connecting ({purpose})"))?)
+    }
+
+    async fn unless_cancelled<T>(
+        &self,
+        work: impl Future<Output = Result<T, LoadError>>,
+    ) -> Result<T, LoadError> {
+        tokio::select! {
+            done = work => done,
+            () = self.cancel.cancelled() => Err(LoadError::Cancelled),
+        }
+    }
+}
+
+/// Stops the others when one fails.
+async fn stopping(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<(), LoadError>>,
+) -> Result<(), LoadError> {
+    let ended = work.await;
+    if ended.is_err() {
+        cancel.cancel();
+    }
+    ended
+}
+
+/// The error that stopped the others, rather than that they were stopped.
+fn first_cause<const N: usize>(ended: [Result<(), LoadError>; N]) -> Result<(), LoadError> {
+    let mut errors: Vec<LoadError> = ended.into_iter().filter_map(Result::err).collect();
+    let cause = errors.iter().position(|error| !matches!(error, LoadError::Cancelled));
+    match cause {
+        Some(place) => Err(errors.swap_remove(place)),
+        None => errors.pop().map_or(Ok(()), Err),
+    }
+}
+
+async fn schemas(source: &mut Session) -> Result<Vec<String>, LoadError> {
+    let doing = "reading the schemas";
+    let sql = "SELECT nspname::text FROM pg_namespace ORDER BY 1";
+    let rows = source.query(sql, &[]).await.on(Side::Source, doing)?;
+    let names = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>();
+    Ok(names.on(Side::Source, doing)?)
+}
+
+/// Refuses a target whose triggers would fire for copied rows: those set to fire always
+/// or for a replica, and any other where the role may not play the replica.
+async fn refuse_triggers(
+    target: &mut Session,
+    jobs: &[CopyJob],
+    replica: bool,
+) -> Result<(), LoadError> {
+    let sql = "SELECT DISTINCT n.nspname::text, c.relname::text FROM pg_trigger t \
+               JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE NOT t.tgisinternal AND t.tgenabled::text = ANY ($1::text[])";
+    let firing: &[&str] = if replica { &["A", "R"] } else { &["A", "O"] };
+    let doing = "looking for triggers";
+    let rows = target.query(sql, &[&firing]).await.on(Side::Target, doing)?;
+    let mut with_triggers = std::collections::HashSet::new();
+    for row in &rows {
+        let schema: String = row.get(0).on(Side::Target, doing)?;
+        with_triggers.insert(TableName::new(schema, row.get::<String>(1).on(Side::Target, doing)?));
+    }
+    let unfinished = jobs.iter().filter(|job| !job.is_copied());
+    match unfinished.map(|job| &job.target).find(|table| with_triggers.contains(table)) {
+        Some(table) => Err(LoadError::TriggersWouldFire { table: table.clone() }),
+        None => Ok(()),
+    }
+}

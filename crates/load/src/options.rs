@@ -1,0 +1,61 @@
+//! What the caller chooses.
+
+use std::path::PathBuf;
+
+use crate::chunks::SplitSizes;
+use crate::limits::{INDEX_JOBS, JOBS, MAINTENANCE_WORK_MEM};
+use crate::scope::Scope;
+
+/// Where the target's structure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StructureSource {
+    /// From the source, by pg_dump.
+    Source,
+    /// It stands already; nothing is made, rows only.
+    Target,
+}
+
+/// How a database is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// What is moved.
+    pub scope: Scope,
+    /// Where the target's structure comes from.
+    pub structure: StructureSource,
+    /// Connections to each side that copy rows.
+    pub jobs: usize,
+    /// Connections to the target that build indexes, validate and analyze.
+    pub index_jobs: usize,
+    /// When tables are cut, and how finely.
+    pub split: SplitSizes,
+    /// Everything belongs to the role that loads.
+    pub no_owner: bool,
+    /// No grants.
+    pub no_privileges: bool,
+    /// Whether large objects are copied.
+    pub large_objects: bool,
+    /// `maintenance_work_mem` of each index build, as PostgreSQL spells it.
+    pub maintenance_work_mem: String,
+    /// `max_parallel_maintenance_workers` of each index build; `None` leaves the server's.
+    pub parallel_workers: Option<u32>,
+    /// Folders in which pg_dump is looked for before the usual ones.
+    pub program_folders: Vec<PathBuf>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions {
+            scope: Scope::everything(),
+            structure: StructureSource::Source,
+            jobs: JOBS,
+            index_jobs: INDEX_JOBS,
+            split: SplitSizes::default(),
+            no_owner: false,
+            no_privileges: false,
+            large_objects: true,
+            maintenance_work_mem: MAINTENANCE_WORK_MEM.to_owned(),
+            parallel_workers: None,
+            program_folders: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+-- Every sequence that is not an extension's: its parameters, the table that owns it, and the
+-- tables that draw from it, each a text of schemas and names with its partition ancestors.
+SELECT n.nspname::text,
+       c.relname::text,
+       format_type(s.seqtypid, NULL),
+       s.seqstart,
+       s.seqincrement,
+       s.seqmin,
+       s.seqmax,
+       s.seqcache,
+       s.seqcycle,
+       tn.nspname::text,
+       t.relname::text,
+       ARRAY(
+        SELECT (SELECT string_agg(ln.nspname || E'\n' || lc.relname, E'\n' ORDER BY line.place)
+                  FROM unnest(ARRAY[u.oid] || ARRAY(SELECT a.relid::oid FROM pg_partition_ancestors(u.oid) a
+                                                     WHERE a.relid <> u.oid))
+                       WITH ORDINALITY AS line(oid, place)
+                  JOIN pg_class lc ON lc.oid = line.oid
+                  JOIN pg_namespace ln ON ln.oid = lc.relnamespace)
+          FROM (SELECT t.oid WHERE t.oid IS NOT NULL
+                 UNION
+                SELECT ad.adrelid
+                  FROM pg_depend du
+                  JOIN pg_attrdef ad ON ad.oid = du.objid
+                 WHERE du.classid = 'pg_attrdef'::regclass
+                   AND du.refclassid = 'pg_class'::regclass AND du.refobjid = c.oid) u
+       )
+  FROM pg_sequence s
+  JOIN pg_class c ON c.oid = s.seqrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_depend d
+         ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
+        AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+  LEFT JOIN pg_class t ON t.oid = d.refobjid
+  LEFT JOIN pg_namespace tn ON tn.oid = t.relnamespace
+ WHERE c.relpersistence <> 't'
+   AND n.nspname !~ '^pg_'
+   AND n.nspname NOT IN ('information_schema', 'trunkline')
+   AND NOT EXISTS (
+        SELECT FROM pg_depend e
+         WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+ ORDER BY n.nspname, c.relname

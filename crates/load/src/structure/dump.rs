@@ -1,0 +1,191 @@
+//! pg_dump and pg_restore as child processes. The connection's settings go through the
+//! environment; only what has no variable, and no secret, is an argument. A child dies with the future that waits for
+//! it. The archive is written beside its place and moved there when it is whole.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+use trunkline_postgres::Conninfo;
+
+use super::entry::{Entry, LeftOut};
+use super::programs::Programs;
+use super::toc;
+use crate::error::LoadError;
+use crate::limits::STDERR_BYTES;
+
+/// The source's structure, as far as it is in scope.
+#[derive(Clone, Debug, Default)]
+pub struct Structure {
+    /// What is made, in pg_dump's order.
+    pub entries: Vec<Entry>,
+    /// What is not, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Name of the archive in the working directory.
+const ARCHIVE: &str = "structure.dump";
+
+/// Dumps the source's structure into `directory`, unless a whole dump is there already,
+/// and reads it.
+pub(crate) async fn dump(
+    source: &Conninfo,
+    programs: &Programs,
+    directory: &Path,
+    excluded_schemas: &[&str],
+    no_owner: bool,
+    cancel: &CancellationToken,
+) -> Result<Vec<Entry>, LoadError> {
+    let archive = directory.join(ARCHIVE);
+    if !archive.exists() {
+        let unfinished = directory.join(format!("{ARCHIVE}.unfinished"));
+        let mut command = Command::new(&programs.pg_dump);
+        for variable in Conninfo::child_environment_cleared() {
+            command.env_remove(variable);
+        }
+        command
+            .args(["--schema-only", "--format=custom", "--no-password", "--file"])
+            .arg(&unfinished)
+            .arg("--dbname")
+            .arg(source.child_dbname())
+            .envs(source.child_environment());
+        for schema in excluded_schemas {
+            command.arg(format!("--exclude-schema={}", schema_pattern(schema)));
+        }
+        output(command, "pg_dump", cancel).await?;
+        std::fs::rename(&unfinished, &archive).map_err(|cause| LoadError::File {
+            doing: "moving",
+            path: unfinished.clone(),
+            cause,
+        })?;
+    }
+    let restore = Restore { programs, archive: &archive, no_owner, cancel };
+    let pre_data = restore.run(&["--list", "--section=pre-data"]).await?;
+    let post_data = restore.run(&["--list", "--section=post-data"]).await?;
+    let text = restore.run(&["--verbose", "--file=-"]).await?;
+    toc::split(&text, &pre_data, &post_data)
+}
+
+/// A schema's name as a pattern that matches only it (manual, psql, "Patterns").
+fn schema_pattern(name: &str) -> String {
+    trunkline_changes::quote_ident(name)
+}
+
+struct Restore<'a> {
+    programs: &'a Programs,
+    archive: &'a PathBuf,
+    no_owner: bool,
+    cancel: &'a CancellationToken,
+}
+
+impl Restore<'_> {
+    async fn run(&self, arguments: &[&str]) -> Result<String, LoadError> {
+        let mut command = Command::new(&self.programs.pg_restore);
+        command.args(arguments);
+        if self.no_owner {
+            command.arg("--no-owner");
+        }
+        command.arg(self.archive);
+        let text = output(command, "pg_restore", self.cancel).await?;
+        String::from_utf8(text).map_err(|_| LoadError::Toc("it is not UTF-8".to_owned()))
+    }
+}
+
+/// Runs a program to its end; its stdout, or an error with the end of its stderr.
+async fn output(
+    mut command: Command,
+    program: &str,
+    cancel: &CancellationToken,
+) -> Result<Vec<u8>, LoadError> {
+    let failed = |status: String, stderr: &[u8]| LoadError::Program {
+        program: program.to_owned(),
+        status,
+        stderr: tail(stderr),
+    };
+    command
+        .env("PGCLIENTENCODING", "UTF8")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(|cause| failed(cause.to_string(), b""))?;
+    let mut stdout = child.stdout.take();
+    let mut stderr = child.stderr.take();
+    let work = async {
+        let mut text = Vec::new();
+        let mut said = Vec::new();
+        let reading = async {
+            match &mut stdout {
+                Some(stdout) => stdout.read_to_end(&mut text).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let listening = async {
+            let mut piece = [0; 4096];
+            while let Some(stderr) = &mut stderr {
+                let length = stderr.read(&mut piece).await?;
+                if length == 0 {
+                    break;
+                }
+                said.extend_from_slice(&piece[..length]);
+                let surplus = said.len().saturating_sub(2 * STDERR_BYTES);
+                said.drain(..surplus);
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        let (read, heard) = tokio::join!(reading, listening);
+        read.and(heard)?;
+        let status = child.wait().await?;
+        Ok::<_, std::io::Error>((status, text, said))
+    };
+    let ended = tokio::select! {
+        () = cancel.cancelled() => return Err(LoadError::Cancelled),
+        ended = work => ended,
+    };
+    let (status, text, said) = ended.map_err(|cause| failed(cause.to_string(), b""))?;
+    if status.success() { Ok(text) } else { Err(failed(status.to_string(), &said)) }
+}
+
+/// The end of what a program said, in whole lines.
+fn tail(stderr: &[u8]) -> String {
+    let from = stderr.len().saturating_sub(STDERR_BYTES);
+    String::from_utf8_lossy(&stderr[from..]).trim().to_owned()
+}
+
+/// The statements that drop these entries of the archive in `directory`, the last made
+/// first, each only if it exists. Empty when there is no archive.
+pub(crate) async fn drop_script(
+    programs: &Programs,
+    directory: &Path,
+    entries: &[u32],
+    cancel: &CancellationToken,
+) -> Result<String, LoadError> {
+    let archive = directory.join(ARCHIVE);
+    let list = directory.join("undo.list");
+    let lines: String = entries.iter().map(|id| format!("{id};\n")).collect();
+    std::fs::write(&list, lines).map_err(|cause| LoadError::File {
+        doing: "writing",
+        path: list.clone(),
+        cause,
+    })?;
+    let restore = Restore { programs, archive: &archive, no_owner: true, cancel };
+    let list = format!("--use-list={}", list.display());
+    let text = restore.run(&["--clean", "--if-exists", "--file=-", &list]).await?;
+    // The drops stand before the first entry's header.
+    let end = text.find("\n--\n-- Name: ").unwrap_or(text.len());
+    Ok(text[..end].to_owned())
+}
+
+/// Removes the archive from `directory`: the next migration makes its own.
+pub fn forget_dump(directory: &Path) -> std::io::Result<()> {
+    for name in [ARCHIVE, "undo.list"] {
+        match std::fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! The structure: what pg_dump says of the source, cut into entries, chosen by scope, and
+//! run on the target one by one, each recorded with its own commit.
+
+mod dump;
+mod entry;
+mod existing;
+mod foreign_key;
+mod options;
+mod order;
+mod programs;
+mod record;
+mod run;
+mod select;
+mod toc;
+
+pub use dump::{Structure, forget_dump};
+pub(crate) use dump::{drop_script, dump};
+pub use entry::{Entry, LeftOut, Section};
+pub use existing::{Existing, drop_tables, existing_objects};
+pub(crate) use foreign_key::split as split_foreign_key;
+#[cfg(test)]
+pub(crate) use order::BuildStep;
+pub(crate) use order::{Stage, TableBuild, relation_of, table_builds};
+pub use programs::Programs;
+pub(crate) use record::{ANALYZED, Key, REFRESHED, Record, VALIDATED, given_up, key, key_as};
+pub(crate) use run::Runner;
+pub(crate) use select::{Selection, select};

@@ -1,0 +1,209 @@
+//! When each entry is made: pure. Before the rows; with its table, as soon as that table's
+//! rows are in; or at the end.
+
+use std::collections::HashMap;
+
+use trunkline_changes::TableName;
+
+use super::dump::Structure;
+use super::entry::{Entry, Section};
+use crate::catalog::{IndexFacts, Table, TableKind};
+
+/// When an entry is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Before the rows.
+    PreData,
+    /// With its table.
+    Build,
+    /// Once every partition's index stands.
+    Attach,
+    /// Once every key stands.
+    ForeignKey,
+    /// At the end.
+    Rest,
+    /// On materialized views, once they are filled.
+    ViewIndex,
+}
+
+/// An index or constraint of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct BuildStep {
+    /// Place in [`Structure::entries`].
+    pub(crate) entry: usize,
+    /// Whether it makes the primary key.
+    pub(crate) primary: bool,
+    /// Whether it is made by ALTER TABLE, alone on its table.
+    pub(crate) alone: bool,
+    /// Bytes of the source's index.
+    pub(crate) bytes: u64,
+}
+
+/// All that is built on one table.
+#[derive(Clone, Debug)]
+pub(crate) struct TableBuild {
+    pub(crate) table: TableName,
+    pub(crate) partitioned: bool,
+    pub(crate) steps: Vec<BuildStep>,
+}
+
+impl Structure {
+    /// When an entry is made.
+    pub(crate) fn stage(&self, entry: &Entry, owner: Option<&Entry>) -> Stage {
+        if entry.section == Section::PreData {
+            return Stage::PreData;
+        }
+        let on_view = owner.is_some_and(|owner| owner.kind == "MATERIALIZED VIEW");
+        match entry.kind.as_str() {
+            "INDEX" if on_view => Stage::ViewIndex,
+            "INDEX" | "CONSTRAINT" if owner.is_some_and(|owner| owner.kind == "TABLE") => {
+                Stage::Build
+            }
+            "INDEX ATTACH" => Stage::Attach,
+            "FK CONSTRAINT" => Stage::ForeignKey,
+            _ => Stage::Rest,
+        }
+    }
+
+    /// Entries with their stages, in pg_dump's order within each.
+    pub(crate) fn staged(&self, stage: Stage) -> Vec<&Entry> {
+        let by_id = self.by_id();
+        self.entries
+            .iter()
+            .filter(|entry| self.stage(entry, relation_of(entry, &by_id)) == stage)
+            .collect()
+    }
+
+    pub(crate) fn by_id(&self) -> HashMap<u32, &Entry> {
+        self.entries.iter().map(|entry| (entry.id, entry)).collect()
+    }
+}
+
+/// The table or materialized view that an entry belongs to: the one it needs whose name
+/// begins the entry's (the longest such name), else the first that it needs.
+pub(crate) fn relation_of<'a>(
+    entry: &Entry,
+    by_id: &HashMap<u32, &'a Entry>,
+) -> Option<&'a Entry> {
+    let relations = entry.needs.iter().filter_map(|id| by_id.get(id).copied()).filter(|needed| {
+        ["TABLE", "MATERIALIZED VIEW"].contains(&needed.kind.as_str())
+    });
+    let first = relations.clone().next();
+    let named = relations.filter(|needed| {
+        needed.schema == entry.schema
+            && entry.name.strip_prefix(&needed.name).is_some_and(|rest| rest.starts_with(' '))
+    });
+    named.max_by_key(|needed| needed.name.len()).or(first)
+}
+
+/// What is built on each table, in pg_dump's order of tables.
+pub(crate) fn table_builds(
+    structure: &Structure,
+    tables: &[Table],
+    indexes: &[IndexFacts],
+) -> Vec<TableBuild> {
+    let by_oid: HashMap<u32, &IndexFacts> = indexes
+        .iter()
+        .flat_map(|index| {
+            let own = Some((index.oid, index));
+            own.into_iter().chain(index.constraint_oid.map(|oid| (oid, index)))
+        })
+        .collect();
+    let table_by_oid: HashMap<u32, &Table> = tables.iter().map(|table| (table.oid, table)).collect();
+    let table_by_name: HashMap<&TableName, &Table> =
+        tables.iter().map(|table| (&table.name, table)).collect();
+    let by_id = structure.by_id();
+    let mut builds: Vec<TableBuild> = Vec::new();
+    let mut places: HashMap<TableName, usize> = HashMap::new();
+    for (place, entry) in structure.entries.iter().enumerate() {
+        let owner = relation_of(entry, &by_id);
+        if structure.stage(entry, owner) != Stage::Build {
+            continue;
+        }
+        let facts = by_oid.get(&entry.oid).filter(|_| [1259, 2606].contains(&entry.class));
+        let table = facts.and_then(|facts| table_by_oid.get(&facts.table_oid).copied());
+        let by_owner = || table_by_name.get(&owner?.table_name()).copied();
+        let Some(table) = table.or_else(by_owner) else { continue };
+        let build = *places.entry(table.name.clone()).or_insert_with(|| {
+            builds.push(TableBuild {
+                table: table.name.clone(),
+                partitioned: table.kind == TableKind::Partitioned,
+                steps: Vec::new(),
+            });
+            builds.len() - 1
+        });
+        builds[build].steps.push(BuildStep {
+            entry: place,
+            primary: facts.is_some_and(|facts| facts.primary),
+            alone: entry.kind == "CONSTRAINT",
+            bytes: facts.map_or(0, |facts| facts.bytes),
+        });
+    }
+    builds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: u32, kind: &str, name: &str, needs: &[u32]) -> Entry {
+        Entry {
+            id,
+            class: 1259,
+            oid: id + 1000,
+            kind: kind.into(),
+            schema: "public".into(),
+            name: name.into(),
+            needs: needs.to_vec(),
+            section: if kind == "TABLE" { Section::PreData } else { Section::PostData },
+            ordinal: 0,
+            sql: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_entry_has_its_stage_and_its_table() {
+        let structure = Structure {
+            entries: vec![
+                entry(1, "TABLE", "a", &[]),
+                entry(2, "TABLE", "a b", &[]),
+                entry(3, "MATERIALIZED VIEW", "v", &[1]),
+                entry(4, "CONSTRAINT", "a a_pkey", &[1]),
+                entry(5, "CONSTRAINT", "a b key", &[1, 2]),
+                entry(6, "INDEX", "v_i", &[3]),
+                entry(7, "INDEX", "a_i", &[1]),
+                entry(8, "INDEX ATTACH", "a_i", &[7]),
+                entry(9, "FK CONSTRAINT", "a fk", &[1, 2]),
+                entry(10, "TRIGGER", "a t", &[1]),
+            ],
+            left_out: Vec::new(),
+        };
+        let ids = |stage| structure.staged(stage).iter().map(|e| e.id).collect::<Vec<_>>();
+        assert_eq!(ids(Stage::PreData), [1, 2]);
+        assert_eq!(ids(Stage::Build), [4, 5, 7]);
+        assert_eq!(ids(Stage::Attach), [8]);
+        assert_eq!(ids(Stage::ForeignKey), [9]);
+        assert_eq!(ids(Stage::Rest), [3, 10]);
+        assert_eq!(ids(Stage::ViewIndex), [6]);
+
+        let mut tables = ["a", "a b"].map(|name| Table::bare(TableName::new("public", name)));
+        tables[0].oid = 50;
+        let facts = IndexFacts {
+            oid: 70,
+            table_oid: 50,
+            constraint_oid: Some(1004),
+            name: TableName::new("public", "a_pkey"),
+            primary: true,
+            bytes: 9,
+        };
+        let builds = table_builds(&structure, &tables, &[facts]);
+        let shape: Vec<(String, Vec<(usize, bool)>)> = builds
+            .iter()
+            .map(|b| (b.table.name.clone(), b.steps.iter().map(|s| (s.entry, s.primary)).collect()))
+            .collect();
+        assert_eq!(
+            shape,
+            [("a".to_owned(), vec![(3, true), (6, false)]), ("a b".to_owned(), vec![(4, false)])]
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! Which pg_dump and pg_restore to run: both from one folder, not older than the source
+//! (pg_dump refuses a newer server), and best of the newer side's version.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+use trunkline_postgres::ServerVersion;
+
+use crate::error::LoadError;
+use crate::limits::VERSION_WITHIN;
+
+/// A folder's pg_dump and pg_restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    /// Path of pg_dump.
+    pub pg_dump: PathBuf,
+    /// Path of pg_restore.
+    pub pg_restore: PathBuf,
+    /// What pg_dump says of itself.
+    pub version: ServerVersion,
+}
+
+impl Programs {
+    /// The most suitable of this machine's: looked for in `further` folders, where
+    /// distributions install them, and on `PATH`.
+    pub async fn find(
+        source: ServerVersion,
+        target: ServerVersion,
+        further: &[PathBuf],
+    ) -> Result<Programs, LoadError> {
+        let mut found = Vec::new();
+        for folder in folders(further) {
+            if let Some(programs) = probe(&folder).await {
+                found.push(programs);
+            }
+        }
+        choose(&found, source, target).cloned().ok_or_else(|| {
+            let versions: Vec<String> = found.iter().map(|p| p.version.to_string()).collect();
+            LoadError::NoPrograms {
+                needed: source.major(),
+                found: if versions.is_empty() { "none".to_owned() } else { versions.join(", ") },
+            }
+        })
+    }
+}
+
+/// Of those that can read the source: the newer side's major version, else the next one
+/// above it, else the newest; of one major version, the newest minor release.
+fn choose(found: &[Programs], source: ServerVersion, target: ServerVersion) -> Option<&Programs> {
+    let wanted = source.major().max(target.major());
+    found
+        .iter()
+        .filter(|programs| programs.version.major() >= source.major())
+        .min_by_key(|programs| {
+            let major = programs.version.major();
+            let newest_minor_first = u32::MAX - programs.version.minor();
+            if major >= wanted {
+                (0, major, newest_minor_first)
+            } else {
+                (1, u32::MAX - major, newest_minor_first)
+            }
+        })
+}
+
+fn folders(further: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders = further.to_vec();
+    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    folders.extend(packaged.filter_map(|entry| Some(entry.ok()?.path().join("bin"))));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    folders.extend(std::env::split_paths(&path));
+    let mut seen = std::collections::HashSet::new();
+    folders.retain(|folder| seen.insert(folder.clone()));
+    folders
+}
+
+async fn probe(folder: &Path) -> Option<Programs> {
+    let (pg_dump, pg_restore) = (folder.join("pg_dump"), folder.join("pg_restore"));
+    if !pg_dump.is_file() || !pg_restore.is_file() {
+        return None;
+    }
+    let mut command = Command::new(&pg_dump);
+    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(VERSION_WITHIN, command.output()).await.ok()?.ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (_, version) = text.split_once("(PostgreSQL) ")?;
+    Some(Programs { pg_dump, pg_restore, version: version.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(versions: &[u32]) -> Vec<Programs> {
+        let folder = |version: u32| PathBuf::from(format!("/{version}"));
+        versions
+            .iter()
+            .map(|&version| Programs {
+                pg_dump: folder(version).join("pg_dump"),
+                pg_restore: folder(version).join("pg_restore"),
+                version: ServerVersion(version),
+            })
+            .collect()
+    }
+
+    fn chosen(found: &[u32], source: u32, target: u32) -> Option<u32> {
+        let found = of(found);
+        choose(&found, ServerVersion(source), ServerVersion(target)).map(|p| p.version.0)
+    }
+
+    #[test]
+    fn the_newer_sides_version_is_chosen_when_it_is_there() {
+        let all = [150_018, 160_014, 180_004, 150_020];
+        assert_eq!(chosen(&all, 150_020, 150_020), Some(150_020));
+        assert_eq!(chosen(&all, 120_022, 160_001), Some(160_014));
+        assert_eq!(chosen(&all, 130_023, 170_010), Some(180_004), "the next one above");
+        assert_eq!(chosen(&all, 170_010, 120_022), Some(180_004));
+        assert_eq!(chosen(&[150_018, 160_014], 130_000, 180_000), Some(160_014));
+    }
+
+    #[test]
+    fn a_program_older_than_the_source_is_never_chosen() {
+        assert_eq!(chosen(&[150_018, 160_014], 170_010, 170_010), None);
+    }
+}

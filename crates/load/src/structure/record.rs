@@ -1,0 +1,95 @@
+//! `trunkline.structure` on the target: which entries were made, so that a restart goes on
+//! and repeats nothing. An entry's row commits with the entry.
+
+use std::collections::HashSet;
+
+use trunkline_changes::{Side, quote_literal};
+use trunkline_postgres::{OnSide, PgError, Session};
+
+use super::entry::{Entry, LeftOut};
+use crate::error::LoadError;
+
+/// What tells an entry apart from dump to dump.
+pub(crate) type Key = (String, String, String, i32);
+
+/// The entries that were made or given up.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record {
+    done: HashSet<Key>,
+}
+
+/// The kind under which a foreign key's validation is recorded.
+pub(crate) const VALIDATED: &str = "FK VALIDATION";
+
+/// The kind under which a materialized view's rows are recorded.
+pub(crate) const REFRESHED: &str = "REFRESH";
+
+/// The kind under which a table's statistics are recorded.
+pub(crate) const ANALYZED: &str = "ANALYZE";
+
+/// An entry's key.
+pub(crate) fn key(entry: &Entry) -> Key {
+    (entry.kind.clone(), entry.schema.clone(), entry.name.clone(), entry.ordinal)
+}
+
+/// The same under another kind.
+pub(crate) fn key_as(entry: &Entry, kind: &str) -> Key {
+    (kind.to_owned(), entry.schema.clone(), entry.name.clone(), entry.ordinal)
+}
+
+impl Record {
+    /// Reads what stands.
+    pub(crate) async fn read(target: &mut Session) -> Result<Record, LoadError> {
+        let sql = "SELECT kind, schema, name, ordinal FROM trunkline.structure";
+        let doing = "reading which objects were made";
+        let rows = target.query(sql, &[]).await.on(Side::Target, doing)?;
+        let done = rows.iter().map(|row| {
+            Ok::<_, PgError>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        });
+        let done = done.collect::<Result<_, _>>().on(Side::Target, doing)?;
+        Ok(Record { done })
+    }
+
+    pub(crate) fn holds(&self, key: &Key) -> bool {
+        self.done.contains(key)
+    }
+}
+
+/// The statement that records an outcome; it goes into the entry's own message.
+pub(crate) fn insert_sql(key: &Key, left_out: Option<&str>) -> String {
+    let (kind, schema, name, ordinal) = key;
+    let (outcome, reason) = match left_out {
+        None => ("made", "NULL".to_owned()),
+        Some(reason) => ("left out", quote_literal(reason)),
+    };
+    format!(
+        "INSERT INTO trunkline.structure (kind, schema, name, ordinal, outcome, reason) \
+         VALUES ({}, {}, {}, {ordinal}, '{outcome}', {reason});",
+        quote_literal(kind),
+        quote_literal(schema),
+        quote_literal(name),
+    )
+}
+
+/// Whether one entry is recorded: asked after a connection was lost in the middle of it.
+pub(crate) async fn is_recorded(target: &mut Session, key: &Key) -> Result<bool, PgError> {
+    let (kind, schema, name, ordinal) = key;
+    let sql = "SELECT 1 FROM trunkline.structure \
+               WHERE kind = $1::text AND schema = $2::text AND name = $3::text AND ordinal = $4::integer";
+    let row = target.query_opt(sql, &[kind, schema, name, ordinal]).await?;
+    Ok(row.is_some())
+}
+
+/// What the target refused and we went on without.
+pub(crate) async fn given_up(target: &mut Session) -> Result<Vec<LeftOut>, LoadError> {
+    let sql = "SELECT kind || ' ' || CASE WHEN schema = '' THEN '' ELSE schema || '.' END || name, reason \
+               FROM trunkline.structure WHERE outcome = 'left out' ORDER BY 1";
+    let doing = "reading which objects were left out";
+    let rows = target.query(sql, &[]).await.on(Side::Target, doing)?;
+    let read = rows.iter().map(|row| {
+        let reason: Option<String> = row.get(1)?;
+        Ok(LeftOut { entry: row.get(0)?, reason: reason.unwrap_or_default() })
+    });
+    let read = read.collect::<Result<_, PgError>>().on(Side::Target, doing)?;
+    Ok(read)
+}

@@ -1,0 +1,167 @@
+//! Runs entries on the target. Each goes as one message, hence one transaction, together
+//! with the row that records it.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use trunkline_changes::Side;
+use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session, SqlState};
+
+use super::entry::Entry;
+use super::record::{self, Key};
+use crate::error::LoadError;
+use crate::retrying::pauses;
+
+/// How an entry ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It stands.
+    Made,
+    /// The target refused, and the entry is of a kind that may be missing.
+    GivenUp(String),
+}
+
+/// How long the server may take to stop a statement before its session is given up.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A session to the target that makes objects, connects again when it must, and cancels
+/// what it is doing on the server when it is told to stop.
+pub(crate) struct Runner {
+    target: Conninfo,
+    purpose: &'static str,
+    settings: String,
+    session: Option<Session>,
+    cancel: CancellationToken,
+}
+
+impl Runner {
+    /// `settings` are run on each new session.
+    pub(crate) fn new(
+        target: &Conninfo,
+        purpose: &'static str,
+        settings: String,
+        cancel: &CancellationToken,
+    ) -> Self {
+        Runner {
+            target: target.clone(),
+            purpose,
+            settings,
+            session: None,
+            cancel: cancel.clone(),
+        }
+    }
+
+    /// The session, made anew if it was lost.
+    pub(crate) async fn session(&mut self) -> Result<&mut Session, PgError> {
+        if self.session.as_ref().is_none_or(Session::is_broken) {
+            let mut session = Session::connect(&self.target, self.purpose).await?;
+            if !self.settings.is_empty() {
+                session.batch(&self.settings).await?;
+            }
+            self.session = Some(session);
+        }
+        Ok(self.session.as_mut().expect("it was just made"))
+    }
+
+    /// Makes an entry and records it.
+    pub(crate) async fn make(&mut self, entry: &Entry) -> Result<Outcome, LoadError> {
+        let sql = if entry.kind == "SCHEMA" {
+            entry.sql.replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)
+        } else {
+            entry.sql.clone()
+        };
+        let label = entry.to_string();
+        match self.run(&record::key(entry), &label, &sql).await {
+            Err(LoadError::Entry { cause, .. }) if may_be_missing(entry, &cause) => {
+                let reason = cause.to_string();
+                let sql = record::insert_sql(&record::key(entry), Some(&reason));
+                self.run_once(&sql).await.on(Side::Target, format!("recording {label}"))?;
+                tracing::warn!(entry = label, reason, "an object was left out");
+                Ok(Outcome::GivenUp(reason))
+            }
+            other => other.map(|()| Outcome::Made),
+        }
+    }
+
+    /// Runs SQL and records it under a key, in one transaction; again after what may pass.
+    pub(crate) async fn run(&mut self, key: &Key, label: &str, sql: &str) -> Result<(), LoadError> {
+        let whole = format!("{}\n{}", sql.trim_end(), record::insert_sql(key, None));
+        let mut pauses = pauses();
+        loop {
+            let cause = match self.run_once(&whole).await {
+                Ok(()) => return Ok(()),
+                Err(cause) => cause,
+            };
+            if self.cancel.is_cancelled() {
+                return Err(LoadError::Cancelled);
+            }
+            let pause = pauses.next().filter(|_| cause.may_retry());
+            if let Some(pause) = pause {
+                tracing::warn!(entry = label, error = %cause, "trying again");
+                self.wait(pause).await?;
+            }
+            // An earlier try whose end we did not see may have made it, even just now.
+            if self.was_recorded(key, label).await? {
+                return Ok(());
+            }
+            if pause.is_none() {
+                return Err(LoadError::Entry { entry: label.to_owned(), cause });
+            }
+        }
+    }
+
+    /// Whether a try whose end we did not see had happened after all.
+    async fn was_recorded(&mut self, key: &Key, label: &str) -> Result<bool, LoadError> {
+        let mut pauses = pauses();
+        loop {
+            let asked = match self.session().await {
+                Ok(session) => record::is_recorded(session, key).await,
+                Err(cause) => Err(cause),
+            };
+            let cause = match asked {
+                Ok(answer) => return Ok(answer),
+                Err(cause) => cause,
+            };
+            match pauses.next().filter(|_| cause.may_retry()) {
+                Some(pause) => self.wait(pause).await?,
+                None => {
+                    let doing = format!("looking whether {label} was made");
+                    return Err(Fault { side: Side::Target, doing, cause }.into());
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, pause: Duration) -> Result<(), LoadError> {
+        tokio::select! {
+            () = self.cancel.cancelled() => Err(LoadError::Cancelled),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    /// One try. When told to stop, the server is told too, and its answer awaited.
+    async fn run_once(&mut self, sql: &str) -> Result<(), PgError> {
+        let cancel = self.cancel.clone();
+        let session = self.session().await?;
+        let canceller = session.canceller();
+        let mut work = std::pin::pin!(session.batch(sql));
+        tokio::select! {
+            done = &mut work => return done.map(drop),
+            () = cancel.cancelled() => {}
+        }
+        // Heard or not, the statement's own end follows.
+        if let Err(error) = canceller.cancel().await {
+            tracing::debug!(%error, "the server could not be told to stop");
+        }
+        let ended = tokio::time::timeout(STOPS_WITHIN, work).await;
+        ended.unwrap_or_else(|_| Err(PgError::TimedOut { doing: "stopping".to_owned() })).map(drop)
+    }
+}
+
+/// What a role without superuser may lack without harm to the data: an extension's own
+/// comment, event triggers, and security labels.
+fn may_be_missing(entry: &Entry, cause: &PgError) -> bool {
+    let refused = cause.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+    let extension_comment = entry.kind == "COMMENT" && entry.name.starts_with("EXTENSION ");
+    refused && (extension_comment || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind.as_str()))
+}

@@ -1,0 +1,52 @@
+//! Where a source table's rows go: to the table of its name, or, when the target is not
+//! partitioned in the same way, to the nearest ancestor that stands there. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use trunkline_changes::TableName;
+
+use crate::catalog::Table;
+
+/// Source table → target table.
+pub type TableMap = HashMap<TableName, TableName>;
+
+/// Maps every source table that has a place on the target; a table without one is absent.
+pub fn target_map<'a>(
+    source: &[Table],
+    target: impl IntoIterator<Item = &'a TableName>,
+) -> TableMap {
+    let standing: HashSet<&TableName> = target.into_iter().collect();
+    let parents: HashMap<&TableName, &TableName> = source
+        .iter()
+        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
+        .collect();
+    source
+        .iter()
+        .filter_map(|table| {
+            let mut line = std::iter::successors(Some(&table.name), |name| {
+                parents.get(*name).copied()
+            });
+            let place = line.find(|name| standing.contains(*name))?;
+            Some((table.name.clone(), place.clone()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_goes_to_its_own_place_or_the_nearest_ancestor() {
+        let name = |text: &str| TableName::new("public", text);
+        let mut tables = ["root", "middle", "leaf", "alone", "gone"].map(|n| Table::bare(name(n)));
+        tables[1].partition_of = Some(name("root"));
+        tables[2].partition_of = Some(name("middle"));
+        let map = target_map(&tables, &[name("root"), name("alone")]);
+        assert_eq!(map[&name("leaf")], name("root"));
+        assert_eq!(map[&name("alone")], name("alone"));
+        assert!(!map.contains_key(&name("gone")));
+        let same = target_map(&tables, &[name("root"), name("leaf")]);
+        assert_eq!(same[&name("leaf")], name("leaf"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Takes back what the structure made on the target, by its records: for a migration that is
+//! given up. pg_restore says how each object is dropped; what stood there before us stays.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use trunkline_changes::Side;
+use trunkline_postgres::{OnSide, PgError, Session};
+
+use crate::error::LoadError;
+use crate::loader::Loader;
+use crate::structure::{Entry, Programs, key};
+
+/// Statements in one transaction: each holds a few locks, and a server has 6,400 by default.
+const DROPS_AT_ONCE: usize = 200;
+
+/// What stands on the target in general, by kind and name: schemas and extensions, which a
+/// restore finds there without an error.
+pub async fn standing(target: &mut Session) -> Result<BTreeSet<String>, LoadError> {
+    let doing = "reading the schemas and extensions";
+    let sql = "SELECT 'SCHEMA ' || nspname FROM pg_namespace \
+               UNION ALL SELECT 'EXTENSION ' || extname FROM pg_extension";
+    let rows = target.query(sql, &[]).await.on(Side::Target, doing)?;
+    let names: Result<BTreeSet<String>, PgError> = rows.iter().map(|row| row.get(0)).collect();
+    Ok(names.on(Side::Target, doing)?)
+}
+
+impl Loader {
+    /// Drops what the records say that we made, but for what is in `keep` (see
+    /// [`standing`]); gives how many objects that were. Run again, it finds less.
+    pub async fn undo_structure(
+        &self,
+        directory: &Path,
+        keep: &BTreeSet<String>,
+    ) -> Result<usize, LoadError> {
+        let doing = "dropping what was restored";
+        let connecting = Session::connect(&self.target, "undo").await;
+        let mut target = connecting.on(Side::Target, doing)?;
+        let inventory = self.inventory(directory).await?;
+        let record = self.record().await?;
+        let made: Vec<&Entry> = inventory
+            .structure
+            .entries
+            .iter()
+            .filter(|entry| record.holds(&key(entry)))
+            .filter(|entry| !keep.contains(&format!("{} {}", entry.kind, entry.name)))
+            .collect();
+        unlink_large_objects(&mut target).await?;
+        let ids: Vec<u32> = made.iter().map(|entry| entry.id).collect();
+        let programs = self.programs(&target).await?;
+        let script =
+            crate::structure::drop_script(&programs, directory, &ids, &self.cancel).await?;
+        let statements: Vec<&str> = drops(&script).collect();
+        for some in statements.chunks(DROPS_AT_ONCE) {
+            target.batch(&some.join("\n")).await.on(Side::Target, doing)?;
+        }
+        target.close().await;
+        let objects: HashSet<u32> = ids.into_iter().collect();
+        Ok(objects.len())
+    }
+
+    async fn programs(&self, target: &Session) -> Result<Programs, LoadError> {
+        let doing = "connecting to see its version";
+        let source = Session::connect(&self.source, "undo").await.on(Side::Source, doing)?;
+        Programs::find(source.version(), target.version(), &self.options.program_folders).await
+    }
+}
+
+/// The statements of a script without its settings and meta-commands.
+fn drops(script: &str) -> impl Iterator<Item = &str> {
+    let statements = script.split_inclusive(";\n").map(|statement| {
+        let mut rest = statement.trim_start();
+        while let Some(after) = rest
+            .strip_prefix("--")
+            .or_else(|| rest.strip_prefix('\\'))
+            .and_then(|line| line.split_once('\n'))
+        {
+            rest = after.1.trim_start();
+        }
+        rest.trim_end()
+    });
+    statements.filter(|statement| {
+        !statement.is_empty()
+            && !statement.starts_with("SET ")
+            && !statement.starts_with("SELECT pg_catalog.set_config(")
+    })
+}
+
+async fn unlink_large_objects(target: &mut Session) -> Result<(), LoadError> {
+    let sql = "SELECT count(pg_catalog.lo_unlink(l.loid)) FROM trunkline.large_objects l \
+               JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = l.loid";
+    target.query(sql, &[]).await.on(Side::Target, "removing large objects")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::drops;
+
+    #[test]
+    fn only_what_drops_is_taken_from_a_script() {
+        let script = "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\nSET lock_timeout = 0;\n\
+                      SELECT pg_catalog.set_config('search_path', '', false);\n\
+                      ALTER TABLE IF EXISTS ONLY s.t DROP CONSTRAINT IF EXISTS c;\n\
+                      DROP TABLE IF EXISTS s.t;\n";
+        let found: Vec<&str> = drops(script).collect();
+        assert_eq!(
+            found,
+            ["ALTER TABLE IF EXISTS ONLY s.t DROP CONSTRAINT IF EXISTS c;", "DROP TABLE IF EXISTS s.t;"]
+        );
+    }
+}

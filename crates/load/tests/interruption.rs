@@ -1,0 +1,126 @@
+//! A load that is stopped anywhere and run again ends as if it had never been stopped.
+
+mod database;
+
+use std::time::Duration;
+
+use database::{Databases, ask, load_with};
+use tokio_util::sync::CancellationToken;
+use trunkline_load::{LoadError, LoadOptions, SplitSizes};
+use trunkline_testkit::{connect, skip_unless_available, types::TypeMatrix, until};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Small enough that tables are cut in every way.
+fn options() -> LoadOptions {
+    LoadOptions {
+        split: SplitSizes { chunk_bytes: 64 << 10, key_split_bytes: 256 << 10, key_range_bytes: 64 << 10 },
+        jobs: 3,
+        ..LoadOptions::default()
+    }
+}
+
+const TABLES: &str = "\
+    CREATE TABLE numbered (id int PRIMARY KEY, body text); \
+    INSERT INTO numbered SELECT n, repeat('x', 300) FROM generate_series(1, 3000) n; \
+    CREATE TABLE keyless (a int, body text); \
+    INSERT INTO keyless SELECT n, repeat('y', 300) FROM generate_series(1, 3000) n; \
+    CREATE INDEX keyless_a ON keyless (a); CREATE INDEX keyless_body ON keyless (body); \
+    CREATE TABLE refers (id int PRIMARY KEY REFERENCES numbered); \
+    INSERT INTO refers SELECT n FROM generate_series(1, 1000) n; \
+    CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM keyless; \
+    ANALYZE";
+
+#[tokio::test]
+async fn stopped_at_any_moment_it_goes_on_where_it_was() {
+    skip_unless_available!(15);
+    let databases = Databases::new(15, 15).await;
+    TypeMatrix::for_major(15).create_in(&connect(&databases.source).await).await;
+    databases.on_source(TABLES).await;
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut stopped = 0;
+    loop {
+        let cancel = CancellationToken::new();
+        let loader = databases.cancellable_loader(options(), cancel.clone());
+        let budget = Duration::from_millis(random.u64(100..1500) + 100 * stopped);
+        let load = load_with(&loader, &databases);
+        let stop = async {
+            tokio::time::sleep(budget).await;
+            cancel.cancel();
+        };
+        let (ended, ()) = tokio::join!(load, stop);
+        match ended {
+            Ok(_) => break,
+            Err(LoadError::Cancelled) => stopped += 1,
+            Err(error) => panic!("after {stopped} stops: {error}"),
+        }
+        assert!(stopped < 60, "it never ends");
+    }
+    println!("stopped {stopped} times");
+    databases.assert_same_contents().await;
+    let unfinished = "SELECT count(*)::text FROM trunkline.copy_parts WHERE state <> 'copied'";
+    assert_eq!(databases.ask_target(unfinished).await, "0");
+    let invalid = "SELECT count(*)::text FROM pg_constraint WHERE NOT convalidated AND contype = 'f'";
+    assert_eq!(databases.ask_target(invalid).await, ask(&databases.source, invalid).await);
+}
+
+#[tokio::test]
+async fn what_is_done_is_not_done_again() {
+    skip_unless_available!(15);
+    let databases = Databases::new(15, 15).await;
+    databases.on_source(TABLES).await;
+    databases.load(options()).await.expect("a load");
+    let marks = "SELECT string_agg(t::text, ',' ORDER BY t::text) FROM (SELECT copied_at::text FROM trunkline.copy_parts \
+                 UNION ALL SELECT made_at::text FROM trunkline.structure WHERE kind <> 'DURABLE') AS t";
+    let before = databases.ask_target(marks).await;
+    databases.load(options()).await.expect("a load again");
+    assert_eq!(databases.ask_target(marks).await, before);
+    databases.assert_same_contents().await;
+}
+
+/// Ends our sessions on the source while the target makes a table's rows wait.
+async fn ended_while_waiting(table: &str, purpose: &str) {
+    let databases = Databases::new(15, 15).await;
+    databases.on_source(TABLES).await;
+    let loader = databases.loader(options());
+    loader.prepare_ledger().await.expect("a ledger");
+    let inventory = loader.inventory(databases.directory.path()).await.expect("an inventory");
+    loader.restore_pre_data(&inventory).await.expect("tables");
+
+    let holder = connect(&databases.target).await;
+    holder.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN SHARE MODE")).await.expect("a lock");
+    let meanwhile = async {
+        let source = connect(&databases.source).await;
+        let target = connect(&databases.target).await;
+        let waiting = format!(
+            "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
+        );
+        until(PATIENCE, async || target.query_one(&waiting, &[]).await.expect("locks").get(0)).await;
+        let end = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE '{purpose}'"
+        );
+        let ended: i64 = source.query_one(&end, &[]).await.expect("ended").get(0);
+        assert!(ended > 0, "a session was there to end");
+        holder.batch_execute("ROLLBACK").await.expect("released");
+    };
+    let (copied, ()) = tokio::join!(loader.copy_and_build(&inventory), meanwhile);
+    copied.expect("a copy");
+    loader.finish_structure(&inventory).await.expect("the rest");
+    databases.assert_same_contents().await;
+    let rows = loader.progress().totals().rows;
+    assert_eq!(rows, 7000, "no row is counted twice");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_made_again() {
+    skip_unless_available!(15);
+    ended_while_waiting("public.numbered", "trunkline copy").await;
+}
+
+#[tokio::test]
+async fn a_lost_snapshot_begins_its_table_again() {
+    skip_unless_available!(15);
+    ended_while_waiting("public.keyless", "trunkline %").await;
+}

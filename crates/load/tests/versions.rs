@@ -1,0 +1,100 @@
+//! A whole load between versions: every type, every kind of name, key and partition.
+
+mod database;
+
+use database::Databases;
+use trunkline_changes::Side;
+use trunkline_load::{
+    LoadOptions, Scope, compare_sequences, count_large_objects, read_cover, read_sequences,
+    set_sequences,
+};
+use trunkline_postgres::Session;
+use trunkline_testkit::types::TypeMatrix;
+use trunkline_testkit::{connect, skip_unless_available};
+
+async fn everything_arrives(source_major: u32, target_major: u32) {
+    let databases = Databases::new(source_major, target_major).await;
+    let matrix = TypeMatrix::for_major(source_major.min(target_major));
+    matrix.create_in(&connect(&databases.source).await).await;
+    databases.on_source("SELECT lo_from_bytea(4242, 'large'::bytea); SELECT lo_create(4243)").await;
+
+    let inventory = databases.load(LoadOptions::default()).await.expect("a load");
+
+    databases.assert_same_contents().await;
+    let mut source = Session::connect(&database::conninfo(&databases.source), "test")
+        .await
+        .expect("a session");
+    let mut target = databases.target_session().await;
+
+    let cover = read_cover(&mut target).await.expect("the cover");
+    for table in inventory.tables.iter().filter(|table| table.kind == trunkline_load::TableKind::Ordinary) {
+        assert!(cover.contains_key(&table.name), "{} has a cover", table.name);
+    }
+
+    let scope = Scope::everything();
+    let sequences = read_sequences(&mut source, Side::Source, &scope).await.expect("sequences");
+    set_sequences(&mut target, Side::Target, &sequences).await.expect("set");
+    let read_back = read_sequences(&mut target, Side::Target, &scope).await.expect("sequences");
+    assert_eq!(compare_sequences(&sequences, &read_back), []);
+    assert!(!sequences.is_empty());
+
+    let here = count_large_objects(&mut source, Side::Source).await.expect("counted");
+    let there = count_large_objects(&mut target, Side::Target).await.expect("counted");
+    assert_eq!(here, there);
+    assert_eq!(databases.ask_target("SELECT convert_from(lo_get(4242), 'UTF8')").await, "large");
+
+    assert_same_definitions(&databases).await;
+}
+
+/// Indexes, constraints, triggers and policies by their definitions.
+async fn assert_same_definitions(databases: &Databases) {
+    let sql = "SELECT line FROM ( \
+        SELECT pg_get_indexdef(i.indexrelid) || ' ' || i.indisvalid AS line FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
+          JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^pg_|^trunkline$|^information_schema$' \
+        UNION ALL \
+        SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(o.oid) || ' ' || convalidated \
+          FROM pg_constraint o JOIN pg_namespace n ON n.oid = o.connamespace \
+          WHERE contype <> 'n' AND n.nspname !~ '^pg_|^trunkline$|^information_schema$' \
+        UNION ALL \
+        SELECT pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal \
+        UNION ALL \
+        SELECT relname || ' ' || relispopulated FROM pg_class WHERE relkind = 'm' \
+        UNION ALL \
+        SELECT polrelid::regclass || ' ' || polname FROM pg_policy) AS all_lines ORDER BY line COLLATE \"C\"";
+    let source = database::ask(&databases.source, sql).await;
+    let target = database::ask(&databases.target, sql).await;
+    assert!(!source.is_empty());
+    let missing: Vec<&str> = source.lines().filter(|line| !target.lines().any(|l| l == *line)).collect();
+    let surplus: Vec<&str> = target.lines().filter(|line| !source.lines().any(|l| l == *line)).collect();
+    assert_eq!((missing, surplus), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn everything_arrives_in_the_same_version() {
+    skip_unless_available!(15);
+    everything_arrives(15, 15).await;
+}
+
+#[tokio::test]
+async fn everything_arrives_from_13_in_15() {
+    skip_unless_available!(13, 15);
+    everything_arrives(13, 15).await;
+}
+
+#[tokio::test]
+async fn everything_arrives_from_15_in_17() {
+    skip_unless_available!(15, 17);
+    everything_arrives(15, 17).await;
+}
+
+#[tokio::test]
+async fn everything_arrives_from_12_in_18() {
+    skip_unless_available!(12, 18);
+    everything_arrives(12, 18).await;
+}
+
+#[tokio::test]
+async fn everything_arrives_from_17_in_14() {
+    skip_unless_available!(17, 14);
+    everything_arrives(17, 14).await;
+}

@@ -1,0 +1,108 @@
+//! Whether the source can tell a table's rows apart in the stream, and what mends it. A table
+//! without a usable replica identity that is published makes the source refuse its updates
+//! and deletes (manual, section 31.1).
+
+use trunkline_changes::{ReplicaIdentity, Side, TableName, quote_ident};
+use trunkline_postgres::{PgError, Session};
+
+use super::Scope;
+use super::finding::Finding;
+use super::listing::{each, joined};
+use super::report::counted;
+use super::tables::{Table, Tables};
+
+/// The unique indexes of a table that are valid.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys {
+    /// A primary key that is not deferrable.
+    pub primary: bool,
+    /// A deferrable primary key, which cannot be the identity.
+    pub deferrable_primary: bool,
+    /// An index was chosen by REPLICA IDENTITY USING INDEX, and is still there.
+    pub chosen: bool,
+    /// Another unique index that could be chosen.
+    pub candidate: Option<String>,
+}
+
+/// Whether the identity that the table has can be used.
+fn usable(table: &Table) -> bool {
+    match table.identity {
+        ReplicaIdentity::Default => table.keys.primary,
+        ReplicaIdentity::Index => table.keys.chosen,
+        ReplicaIdentity::Full => true,
+        ReplicaIdentity::Nothing => false,
+    }
+}
+
+/// The statement that gives a table the cheapest usable identity.
+fn remedy(table: &Table) -> String {
+    let identity = match &table.keys.candidate {
+        _ if table.keys.primary => "DEFAULT".to_owned(),
+        Some(index) => format!("USING INDEX {}", quote_ident(index)),
+        None => "FULL".to_owned(),
+    };
+    format!("ALTER TABLE {} REPLICA IDENTITY {identity};", table.name.quoted())
+}
+
+pub(super) fn judge(table: &Table) -> Option<Finding> {
+    if table.insert_only || usable(table) {
+        return None;
+    }
+    let why = match table.identity {
+        ReplicaIdentity::Default if table.keys.deferrable_primary => {
+            "its primary key is deferrable and cannot tell rows apart in the stream"
+        }
+        ReplicaIdentity::Default => "it has no primary key",
+        ReplicaIdentity::Index => "the index chosen for it is gone or not valid",
+        ReplicaIdentity::Nothing | ReplicaIdentity::Full => "its replica identity is NOTHING",
+    };
+    let message = format!(
+        "{why}: once published, the source would refuse updates and deletes of this table; give it an identity, \
+         or list it as insert-only"
+    );
+    let finding = Finding::blocker("replica-identity", message);
+    Some(finding.on(Side::Source).about(&table.name).mend(remedy(table)))
+}
+
+/// Tables whose whole row is the identity, with the columns of a type without equality.
+pub(super) async fn read_incomparable(
+    session: &mut Session,
+    scope: &Scope<'_>,
+) -> Result<Vec<(TableName, Vec<String>)>, PgError> {
+    let mut incomparable = Vec::new();
+    for row in session.query(include_str!("sql/equality.sql"), &[]).await? {
+        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        if (scope.included)(&name) {
+            incomparable.push((name, row.get(2)?));
+        }
+    }
+    Ok(incomparable)
+}
+
+/// What the whole row as identity costs.
+pub(super) fn judge_full(tables: &Tables, incomparable: &[(TableName, Vec<String>)]) -> Vec<Finding> {
+    let full: Vec<_> = tables
+        .streamed()
+        .filter(|table| table.identity == ReplicaIdentity::Full && !table.insert_only)
+        .map(|table| &table.name)
+        .collect();
+    let mut findings = Vec::new();
+    if !full.is_empty() {
+        let message = format!(
+            "the whole row is the identity of {}: {}; the source writes every old row to its log, and without an \
+             index the target reads the table for every change",
+            counted(full.len(), "table"),
+            joined(&full)
+        );
+        findings.push(Finding::notice("full-identity", message).on(Side::Source));
+    }
+    findings.extend(each(incomparable, |(table, columns)| {
+        let message = format!(
+            "the type of {} has no equality: native replication cannot find a row by it, and Trunkline compares its \
+             text",
+            joined(columns)
+        );
+        Finding::notice("no-equality", message).on(Side::Source).about(table)
+    }));
+    findings
+}

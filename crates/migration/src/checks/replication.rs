@@ -1,0 +1,279 @@
+//! Whether the source can stream: its settings, its slots, its walsenders, and the slots that
+//! others hold.
+
+use std::time::Duration;
+
+use trunkline_changes::{Side, quote_literal};
+use trunkline_postgres::{PgError, Session};
+
+use super::finding::Finding;
+use super::limits::SHORTEST_SENDER_TIMEOUT;
+use super::listing::each;
+use super::server;
+
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a catalog, independent of each other")]
+pub(super) struct Slot {
+    pub name: String,
+    pub plugin: String,
+    pub logical: bool,
+    pub database: String,
+    pub active: bool,
+    pub temporary: bool,
+    pub lost: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub slots: Vec<Slot>,
+    pub senders: i64,
+}
+
+pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
+    let mut slots = Vec::new();
+    for row in session.query(include_str!("sql/slots.sql"), &[]).await? {
+        slots.push(Slot {
+            name: row.get(0)?,
+            plugin: row.get(1)?,
+            logical: row.get::<String>(2)? == "logical",
+            database: row.get(3)?,
+            active: row.get(4)?,
+            temporary: row.get(5)?,
+            lost: row.get(6)?,
+        });
+    }
+    let senders = "SELECT count(*) FROM pg_catalog.pg_stat_replication";
+    let senders = session.query_one(senders, &[]).await?.get(0)?;
+    Ok(Facts { slots, senders })
+}
+
+/// How `wal_level` is set, in the platform's words.
+pub(super) fn wal_level_remedy(server: &server::Facts) -> String {
+    if server.platform.is_aws() {
+        "-- in the parameter group: rds.logical_replication = 1, then reboot".to_owned()
+    } else {
+        "ALTER SYSTEM SET wal_level = logical; -- then restart the server".to_owned()
+    }
+}
+
+/// How a setting is changed, in the platform's words.
+pub(super) fn setting_remedy(server: &server::Facts, name: &str, value: &str, restart: bool) -> String {
+    match (server.platform.is_aws(), restart) {
+        (true, true) => format!("-- in the parameter group: {name} = {value}, then reboot"),
+        (true, false) => format!("-- in the parameter group: {name} = {value}"),
+        (false, true) => format!("ALTER SYSTEM SET {name} = {value}; -- then restart the server"),
+        (false, false) => format!("ALTER SYSTEM SET {name} = {value}; SELECT pg_reload_conf();"),
+    }
+}
+
+pub(super) fn judge(facts: &Facts, server: &server::Facts, own_slot: Option<&str>) -> Vec<Finding> {
+    let own = facts.slots.iter().find(|slot| Some(slot.name.as_str()) == own_slot);
+    let mut findings = judge_settings(server);
+    findings.extend(match own {
+        Some(slot) => judge_own(slot, server),
+        None => judge_room(
+            server,
+            "replication-slots",
+            "max_replication_slots",
+            "replication slot",
+            i64::try_from(facts.slots.len()).unwrap_or(i64::MAX),
+        ),
+    });
+    if own.is_none_or(|slot| !slot.active) {
+        findings.extend(judge_room(server, "wal-senders", "max_wal_senders", "walsender", facts.senders));
+    }
+    findings.extend(judge_others(facts, server, own_slot));
+    findings.into_iter().map(|finding| finding.on(Side::Source)).collect()
+}
+
+fn judge_settings(server: &server::Facts) -> Vec<Finding> {
+    let settings = &server.settings;
+    let mut findings = Vec::new();
+    let wal_level = settings.text("wal_level").unwrap_or("unknown");
+    if wal_level != "logical" {
+        let message = format!("wal_level is {wal_level}: changes cannot be decoded from the write-ahead log");
+        findings.push(Finding::blocker("wal-level", message).about("wal_level").mend(wal_level_remedy(server)));
+    }
+    if let Some(allowed) = settings.text("output_plugin_libraries")
+        && !allowed.split(',').any(|plugin| matches!(plugin.trim().trim_matches('"'), "pgoutput" | "$libdir/pgoutput"))
+    {
+        let name = "output_plugin_libraries";
+        let listed: Vec<_> = allowed.split(',').map(str::trim).filter(|plugin| !plugin.is_empty()).collect();
+        let value = [listed.as_slice(), &["pgoutput"]].concat().join(", ");
+        let message = "pgoutput, the decoder of the stream, is not among the plugins that the server allows";
+        findings.push(Finding::blocker("output-plugin", message).about(name).mend(setting_remedy(
+            server,
+            name,
+            &value,
+            false,
+        )));
+    }
+    match settings.duration("wal_sender_timeout") {
+        Some(timeout) if !timeout.is_zero() && timeout < SHORTEST_SENDER_TIMEOUT => {
+            let message = format!(
+                "the server ends a stream that it hears nothing from for {timeout:?}: short interruptions of the \
+                 network will show as reconnects"
+            );
+            let remedy = setting_remedy(server, "wal_sender_timeout", "'60s'", false);
+            findings.push(
+                Finding::warning("wal-sender-timeout", message).about("wal_sender_timeout").mend(remedy),
+            );
+        }
+        _ => {}
+    }
+    if let Some(idle) = settings.duration("idle_replication_slot_timeout").filter(|idle| *idle > Duration::ZERO) {
+        let name = "idle_replication_slot_timeout";
+        let message = format!(
+            "a slot that nobody reads for {idle:?} is invalidated at the next checkpoint: a migration that is \
+             stopped for longer has to start again"
+        );
+        findings.push(Finding::warning("slot-idle-timeout", message).about(name).mend(setting_remedy(
+            server, name, "0", false,
+        )));
+    }
+    findings
+}
+
+/// One more of something that the server has a maximum of.
+fn judge_room(
+    server: &server::Facts,
+    code: &'static str,
+    setting: &'static str,
+    noun: &str,
+    used: i64,
+) -> Vec<Finding> {
+    match server.settings.number(setting) {
+        Some(limit) if used < limit => Vec::new(),
+        Some(limit) => {
+            let message = format!("no {noun} is free: {used} of {limit} are in use");
+            let remedy = setting_remedy(server, setting, &(limit + 5).to_string(), true);
+            vec![Finding::blocker(code, message).about(setting).mend(remedy)]
+        }
+        None => vec![Finding::warning(code, format!("cannot tell whether a {noun} is free")).about(setting)],
+    }
+}
+
+fn judge_own(slot: &Slot, server: &server::Facts) -> Vec<Finding> {
+    let wrong = if !slot.logical || slot.plugin != "pgoutput" {
+        "exists, and is not a logical slot of pgoutput: it was not made for this migration"
+    } else if slot.database != server.database {
+        "exists, and belongs to another database: it was not made for this migration"
+    } else if slot.lost {
+        "is lost: the source removed write-ahead log that it still needed, so changes are missing and the copy \
+         has to start again"
+    } else {
+        return Vec::new();
+    };
+    let remedy = format!("SELECT pg_drop_replication_slot({});", quote_literal(&slot.name));
+    vec![Finding::blocker("own-slot", format!("the slot {wrong}")).about(&slot.name).mend(remedy)]
+}
+
+/// Consumers of the source (change data capture, other subscribers) that will hear nothing more
+/// once the clients have moved.
+fn judge_others(facts: &Facts, server: &server::Facts, own_slot: Option<&str>) -> Vec<Finding> {
+    let others = facts.slots.iter().filter(|slot| {
+        slot.logical
+            && !slot.temporary
+            && slot.database == server.database
+            && Some(slot.name.as_str()) != own_slot
+    });
+    each(others, |slot| {
+        let reader = if slot.active { "is being read" } else { "is not being read at the moment" };
+        let message = format!(
+            "a consumer of changes ({}) holds this slot, which {reader}; it does not move along, and its consumer \
+             must be handed over to the target at the switch",
+            slot.plugin
+        );
+        Finding::warning("other-slot", message).about(&slot.name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::Settings;
+    use super::*;
+
+    fn server(settings: &[(&str, &str, &str, &str)]) -> server::Facts {
+        let mut all = vec![
+            ("wal_level", "logical", "", "default"),
+            ("max_replication_slots", "2", "", "default"),
+            ("max_wal_senders", "2", "", "default"),
+        ];
+        all.extend_from_slice(settings);
+        server::Facts { settings: Settings::of(&all), ..server::example(150_018) }
+    }
+
+    fn slot(name: &str) -> Slot {
+        Slot {
+            name: name.to_owned(),
+            plugin: "pgoutput".to_owned(),
+            logical: true,
+            database: "app".to_owned(),
+            active: false,
+            temporary: false,
+            lost: false,
+        }
+    }
+
+    fn codes(facts: &Facts, server: &server::Facts, own: Option<&str>) -> Vec<&'static str> {
+        judge(facts, server, own).into_iter().map(|finding| finding.code).collect()
+    }
+
+    #[test]
+    fn a_source_with_room_is_fine() {
+        assert!(codes(&Facts::default(), &server(&[]), None).is_empty());
+    }
+
+    #[test]
+    fn each_setting_that_hinders_the_stream_is_named() {
+        let hostile = server(&[
+            ("wal_level", "replica", "", "default"),
+            ("output_plugin_libraries", "test_decoding, wal2json", "", "default"),
+            ("wal_sender_timeout", "1000", "ms", "default"),
+            ("idle_replication_slot_timeout", "3600", "s", "default"),
+        ]);
+        assert_eq!(
+            codes(&Facts::default(), &hostile, None),
+            ["wal-level", "output-plugin", "wal-sender-timeout", "slot-idle-timeout"]
+        );
+        let listed = server(&[("output_plugin_libraries", "pgoutput, test_decoding", "", "default")]);
+        assert!(codes(&Facts::default(), &listed, None).is_empty());
+    }
+
+    #[test]
+    fn no_free_slot_blocks_unless_ours_is_there() {
+        let mut facts = Facts { slots: vec![slot("trunkline_app"), slot("debezium")], senders: 2 };
+        assert_eq!(
+            codes(&facts, &server(&[]), None),
+            ["replication-slots", "wal-senders", "other-slot", "other-slot"]
+        );
+        facts.slots[0].active = true;
+        assert_eq!(codes(&facts, &server(&[]), Some("trunkline_app")), ["other-slot"]);
+    }
+
+    #[test]
+    fn a_slot_of_our_name_that_cannot_be_ours_blocks() {
+        let mut facts = Facts { slots: vec![slot("ours")], senders: 0 };
+        assert!(codes(&facts, &server(&[]), Some("ours")).is_empty());
+        facts.slots[0].lost = true;
+        assert_eq!(codes(&facts, &server(&[]), Some("ours")), ["own-slot"]);
+        facts.slots[0] = Slot { plugin: "wal2json".to_owned(), ..slot("ours") };
+        assert_eq!(codes(&facts, &server(&[]), Some("ours")), ["own-slot"]);
+        facts.slots[0] = Slot { database: "other".to_owned(), ..slot("ours") };
+        assert_eq!(codes(&facts, &server(&[]), Some("ours")), ["own-slot"]);
+    }
+
+    #[test]
+    fn a_maximum_that_is_hidden_is_not_taken_for_room() {
+        let mut facts = server(&[]);
+        facts.settings = Settings::of(&[("wal_level", "logical", "", "default")]);
+        assert_eq!(codes(&Facts::default(), &facts, None), ["replication-slots", "wal-senders"]);
+    }
+
+    #[test]
+    fn slots_of_other_databases_are_no_consumers_of_this_one() {
+        let foreign = Slot { database: "other".to_owned(), ..slot("cdc") };
+        let facts = Facts { slots: vec![foreign], senders: 0 };
+        assert!(codes(&facts, &server(&[]), None).is_empty());
+    }
+}

@@ -1,0 +1,2 @@
+-- Whether a schema of ours stands here.
+SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'trunkline')

@@ -1,0 +1,8 @@
+-- What server and database this is. pg_control_system() is asked apart: some providers hide it.
+SELECT current_database(),
+       pg_is_in_recovery(),
+       pg_postmaster_start_time()::text,
+       pg_backend_pid(),
+       EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus'),
+       EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_superuser'),
+       EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = 'aurora_version')

@@ -1,0 +1,5 @@
+-- The settings that the checks look at ($1: names). Settings that the server does not know,
+-- or hides from this role, are absent.
+SELECT s.name, coalesce(s.setting, ''), coalesce(s.unit, ''), s.source
+FROM pg_catalog.pg_settings AS s
+WHERE s.name = ANY ($1::text[])

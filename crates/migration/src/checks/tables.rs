@@ -1,0 +1,199 @@
+//! The tables that move, and what is special about each.
+
+use std::collections::BTreeSet;
+
+use trunkline_changes::{ReplicaIdentity, Side, TableName};
+use trunkline_postgres::{PgError, Session};
+
+use super::finding::Finding;
+use super::listing::{each, joined};
+use super::report::counted;
+use super::{Intent, Scope, identity, role};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Holds rows and can be published.
+    Ordinary,
+    /// Holds rows that are not in the write-ahead log.
+    Unlogged,
+    /// Holds none itself.
+    Partitioned,
+    Foreign,
+}
+
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts of a catalog, independent of each other")]
+pub(super) struct Table {
+    pub name: TableName,
+    pub kind: Kind,
+    pub owner: String,
+    pub owner_is_superuser: bool,
+    /// Whether we have the owner's rights.
+    pub owned: bool,
+    pub schema_usable: bool,
+    pub selectable: bool,
+    /// Whether row security would hide rows from us.
+    pub hides_rows: bool,
+    /// Whether row security binds the owner, too.
+    pub forces_row_security: bool,
+    pub identity: ReplicaIdentity,
+    pub keys: identity::Keys,
+    /// Whether the plan says that only new rows come.
+    pub insert_only: bool,
+    pub stored_columns: i64,
+    pub virtual_columns: i64,
+    pub identity_columns: i64,
+    /// Heap and TOAST, by the planner's figures.
+    pub bytes: u64,
+    /// Roles other than the owner that were granted something.
+    pub grantees: Vec<String>,
+}
+
+/// The tables in scope.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables {
+    pub list: Vec<Table>,
+    /// Whether no table of the database was left out.
+    pub complete: bool,
+}
+
+impl Tables {
+    /// The schemas that have a table in scope.
+    pub(super) fn schemas(&self) -> Vec<&str> {
+        let schemas: BTreeSet<_> = self.list.iter().map(|table| table.name.schema.as_str()).collect();
+        schemas.into_iter().collect()
+    }
+
+    /// The tables whose changes are streamed.
+    pub(super) fn streamed(&self) -> impl Iterator<Item = &Table> {
+        self.list.iter().filter(|table| table.kind == Kind::Ordinary)
+    }
+
+    /// Heap and TOAST of all.
+    pub(super) fn bytes(&self) -> u64 {
+        self.list.iter().map(|table| table.bytes).sum()
+    }
+}
+
+pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tables, PgError> {
+    let mut tables = Tables { complete: true, ..Tables::default() };
+    for row in session.query(include_str!("sql/tables.sql"), &[]).await? {
+        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        if !(scope.included)(&name) {
+            tables.complete = false;
+            continue;
+        }
+        let (kind, persistence, identity): (String, String, String) =
+            (row.get(2)?, row.get(3)?, row.get(11)?);
+        let insert_only = (scope.insert_only)(&name);
+        tables.list.push(Table {
+            name,
+            kind: match (kind.as_str(), persistence.as_str()) {
+                ("f", _) => Kind::Foreign,
+                ("p", _) => Kind::Partitioned,
+                (_, "u") => Kind::Unlogged,
+                _ => Kind::Ordinary,
+            },
+            owner: row.get(4)?,
+            owner_is_superuser: row.get(5)?,
+            owned: row.get(6)?,
+            schema_usable: row.get(7)?,
+            selectable: row.get(8)?,
+            hides_rows: row.get(9)?,
+            forces_row_security: row.get(10)?,
+            // An identity that we do not know is no identity.
+            identity: identity.bytes().next().and_then(ReplicaIdentity::from_letter).unwrap_or(ReplicaIdentity::Nothing),
+            keys: identity::Keys {
+                primary: row.get(12)?,
+                deferrable_primary: row.get(13)?,
+                chosen: row.get(14)?,
+                candidate: row.get(15)?,
+            },
+            insert_only,
+            stored_columns: row.get(16)?,
+            virtual_columns: row.get(17)?,
+            identity_columns: row.get(18)?,
+            bytes: row.get(19)?,
+            grantees: row.get(20)?,
+        });
+    }
+    Ok(tables)
+}
+
+/// The findings on the tables themselves; rights are [`super::privileges`]' matter.
+pub(super) fn judge(tables: &Tables, source: &role::Facts, target: &role::Facts, intent: Intent) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if tables.list.is_empty() {
+        findings.push(Finding::warning("no-tables", "no table is in scope: there is nothing to move").on(Side::Source));
+    }
+    findings.extend(judge_row_security(tables, source, target));
+    if intent.live {
+        findings.extend(each(
+            tables.list.iter().filter(|table| table.kind == Kind::Unlogged),
+            |table| {
+                let message = "the table is unlogged: its changes are not streamed; the contents are copied once, \
+                               and looked at again at the cutover";
+                Finding::warning("unlogged-table", message)
+                    .on(Side::Source)
+                    .about(&table.name)
+                    .mend(format!("ALTER TABLE {} SET LOGGED;", table.name.quoted()))
+            },
+        ));
+        findings.extend(each(tables.streamed().filter_map(identity::judge), |finding| finding));
+    }
+    findings.extend(each(
+        tables.list.iter().filter(|table| table.kind == Kind::Foreign),
+        |table| {
+            let message = "the rows of a foreign table are elsewhere and are not copied; the server behind it \
+                           must be reachable from the target, and passwords of its user mappings do not move";
+            Finding::warning("foreign-table", message).on(Side::Source).about(&table.name)
+        },
+    ));
+    findings.extend(column_notices(tables));
+    findings
+}
+
+fn judge_row_security(tables: &Tables, source: &role::Facts, target: &role::Facts) -> Vec<Finding> {
+    let mut findings = each(tables.list.iter().filter(|table| table.hides_rows), |table| {
+        let message = "row security applies to our role: rows would be hidden from the copy and the validation";
+        Finding::blocker("row-security", message)
+            .on(Side::Source)
+            .about(&table.name)
+            .mend(format!("ALTER ROLE {} BYPASSRLS;", source.quoted()))
+    });
+    if !target.bypasses_row_security {
+        let forced = tables.list.iter().filter(|table| table.forces_row_security);
+        findings.extend(each(forced, |table| {
+            let message = "row security is forced on this table, for its owner too: it will bind our role on the \
+                           target, where it writes and validates";
+            Finding::blocker("row-security", message)
+                .on(Side::Target)
+                .about(&table.name)
+                .mend(format!("ALTER ROLE {} BYPASSRLS;", target.quoted()))
+        }));
+    }
+    findings
+}
+
+fn column_notices(tables: &Tables) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut notice = |code, of: fn(&Table) -> i64, what: &str| {
+        let having: Vec<_> = tables.list.iter().filter(|table| of(table) > 0).collect();
+        let names: Vec<_> = having.iter().map(|table| &table.name).collect();
+        if !names.is_empty() {
+            let message = format!("{} with {what}: {}", counted(names.len(), "table"), joined(&names));
+            findings.push(Finding::notice(code, message).on(Side::Source));
+        }
+    };
+    notice(
+        "generated-columns",
+        |table| table.stored_columns + table.virtual_columns,
+        "generated columns, which the target computes itself",
+    );
+    notice(
+        "identity-columns",
+        |table| table.identity_columns,
+        "identity columns, whose values are taken as they are",
+    );
+    findings
+}

@@ -1,0 +1,385 @@
+//! What each command does with the phases: the door through which the binary comes in.
+
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use trunkline_changes::{Side, TableName};
+use trunkline_load::{Scope, read_sequences, set_sequences};
+use trunkline_postgres::{Backoff, OnSide, Session};
+
+use crate::checks::{self, CheckInput, Finding, PgDump, Verdict};
+use crate::control::{self, Claim, Control};
+use crate::error::Error;
+use crate::follow::{Follow, Goal, Reached};
+use crate::limits::{HAND_OVER_WITHIN, RECONNECT_FOR};
+use crate::observer::{Notice, Observer};
+use crate::phase::{Event, Phase};
+use crate::phases::ending::{SourceFence, TargetTables};
+use crate::phases::verifying::{self, Selection};
+use crate::phases::{copying, cutover, ending, prepare};
+use crate::plan::{Existing, Plan, StructurePlan};
+use crate::report::{CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport};
+use crate::run::Run;
+use crate::status::{OUTCOME_FILE, next_steps};
+
+/// Where `run` stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Rows, indexes and constraints are there.
+    Loaded,
+    /// Changes flow, and the target is near.
+    Following,
+    /// Both sides were found equal.
+    Verified,
+    /// Clients are on the target.
+    Switched,
+    /// It goes on until it is interrupted, or another command ends the migration.
+    Forever,
+}
+
+/// What a command needs beside the plan.
+#[derive(Clone)]
+pub struct Setting<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Who watches.
+    pub observer: &'a dyn Observer,
+    /// Asks the command to stop at a safe place.
+    pub cancel: CancellationToken,
+}
+
+impl<'a> Setting<'a> {
+    async fn open(&self, claim: Claim, begin: bool) -> Result<Run<'a>, Error> {
+        let control = Control::open(&self.plan.target, &self.plan.name, claim, begin).await?;
+        Ok(Run::new(self.plan, control, self.observer, self.cancel.clone()))
+    }
+}
+
+/// Looks at both servers: every finding, the gravest first.
+pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
+    let doing = "connecting to look around";
+    let mut source = Session::connect(&plan.source, "check").await.on(Side::Source, doing)?;
+    let mut target = Session::connect(&plan.target, "check").await.on(Side::Target, doing)?;
+    let own = control::peek(&mut target, &plan.name).await?;
+    let own_name = own.as_ref().map(|(identity, _)| identity.object_name());
+    // What is missing is a finding of its own.
+    let programs =
+        trunkline_load::Programs::find(source.version(), target.version(), &[]).await.ok();
+    // A filter that matches nothing is the plan's error, not a finding.
+    trunkline_load::tables(&mut source, &plan.scope).await?;
+    let scope = |table: &TableName| plan.scope.covers_table(table);
+    let insert_only =
+        |table: &TableName| plan.insert_only.as_ref().is_some_and(|scope| scope.covers_table(table));
+    let options = copying::load_options(plan);
+    let (structure, drop_if_exists) = match plan.structure {
+        StructurePlan::Restore { existing, .. } => (true, existing == Existing::Drop),
+        StructurePlan::Present => (false, false),
+    };
+    let input = CheckInput {
+        source: &mut source,
+        target: &mut target,
+        scope: &scope,
+        live,
+        drop_if_exists,
+        structure,
+        no_owner: options.no_owner,
+        no_privileges: options.no_privileges,
+        maintenance_database: &plan.cutover.maintenance_database,
+        insert_only: &insert_only,
+        pg_dump: programs.map(|programs| PgDump {
+            path: programs.pg_dump,
+            version: programs.version,
+        }),
+        own_slot: own_name.as_deref(),
+        own_publication: own_name.as_deref(),
+        own_control_schema: own.is_some(),
+    };
+    Ok(checks::examine(input).await?)
+}
+
+/// Moves a live database, as far as `until`. Goes on where an earlier run stopped; a lost
+/// connection is made again while that may help.
+pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error> {
+    let mut connected = None;
+    let mut backoff = Backoff::for_connecting();
+    loop {
+        let error = match attempt(setting, until, &mut connected).await {
+            Ok(report) => return Ok(report),
+            Err(error) => error,
+        };
+        // What never worked is an error at once; what worked before may come back.
+        let recent = connected.is_some_and(|at: Instant| at.elapsed() < RECONNECT_FOR);
+        if !(error.may_retry() && recent) || setting.cancel.is_cancelled() {
+            return Err(error);
+        }
+        let Some(wait) = backoff.next() else { return Err(error) };
+        let why = error.to_string();
+        tracing::warn!(why, "trying again");
+        setting.observer.notice(Notice::Retry { why: &why, wait });
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = setting.cancel.cancelled() => return Err(error),
+        }
+    }
+}
+
+async fn attempt(
+    setting: &Setting<'_>,
+    until: Until,
+    connected: &mut Option<Instant>,
+) -> Result<EndReport, Error> {
+    // After a lost connection the old session's lock may take a moment to go.
+    let claim = match connected {
+        Some(_) => Claim::HandedOver(RECONNECT_FOR),
+        None => Claim::Now,
+    };
+    let mut run = setting.open(claim, true).await?;
+    begin_anew(setting.plan)?;
+    loop {
+        let phase = run.control.state().phase;
+        setting.observer.notice(Notice::Phase(phase));
+        *connected = Some(Instant::now());
+        run.stop_if_cancelled()?;
+        if is_reached(until, phase) {
+            return Ok(end_report(&run));
+        }
+        if run.control.state().fence.is_some() && phase != Phase::Switched {
+            // A cutover died before the point of no return: the source is given back.
+            cutover::give_back(&mut run).await?;
+            continue;
+        }
+        match phase {
+            Phase::Planned => preflight(&mut run).await?,
+            Phase::Checked => prepare::prepare(&mut run).await?,
+            Phase::Prepared => copying::restore(&mut run).await?,
+            Phase::Structured | Phase::Copying => copying::copy(&mut run).await?,
+            Phase::Loaded => catch_up(&mut run).await?,
+            Phase::Following if until == Until::Following => catch_up(&mut run).await?,
+            Phase::Following => {
+                let equal = compare(&mut run).await?;
+                if !equal && until != Until::Forever {
+                    return Err(Error::Refused {
+                        why: "the two sides differ".to_owned(),
+                        hint: "`trunkline verify` lists the tables".to_owned(),
+                    });
+                }
+                if !equal {
+                    stay(&mut run).await?;
+                }
+            }
+            Phase::Verified if until == Until::Switched => {
+                let follow = Follow::open(&mut run).await?;
+                cutover::cutover(&mut run, follow).await?;
+            }
+            Phase::Verified => stay(&mut run).await?,
+            Phase::Fenced | Phase::Drained => {
+                // The fence's record is missing: nothing was fenced.
+                run.control.moved(Event::FenceLifted).await?;
+            }
+            Phase::Switched => {
+                cutover::finish(&mut run).await?;
+                return Ok(end_report(&run));
+            }
+            Phase::Completed | Phase::Aborted => return Err(Error::Ended),
+        }
+    }
+}
+
+fn is_reached(until: Until, phase: Phase) -> bool {
+    match until {
+        Until::Loaded => phase.has_rows(),
+        Until::Following => matches!(phase, Phase::Following | Phase::Verified),
+        Until::Verified => phase == Phase::Verified,
+        Until::Switched | Until::Forever => false,
+    }
+}
+
+/// A migration that is begun again after an end leaves the record of that end behind.
+fn begin_anew(plan: &Plan) -> Result<(), Error> {
+    let path = plan.dir.join(OUTCOME_FILE);
+    match std::fs::remove_file(&path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::File {
+            path: path.display().to_string(),
+            cause,
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn preflight(run: &mut Run<'_>) -> Result<(), Error> {
+    run.step("preflight");
+    let findings = check(run.plan, true).await?;
+    if let Verdict::Blocked { .. } = checks::verdict(&findings) {
+        return Err(Error::Preflight(findings));
+    }
+    run.control.moved(Event::CheckPassed).await
+}
+
+async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
+    run.step("catching up");
+    let mut follow = Follow::open(run).await?;
+    follow.until(run, Goal::Near(run.plan.cutover.max_lag_bytes)).await?;
+    follow.close().await?;
+    run.control.moved(Event::CaughtUp).await
+}
+
+async fn compare(run: &mut Run<'_>) -> Result<bool, Error> {
+    let mut follow = Follow::open(run).await?;
+    let report = verifying::verify(run, &mut follow, &Selection::All).await?;
+    follow.close().await?;
+    for verdict in &report.differences {
+        let warning = format!("{} differs", verdict.table);
+        run.observer.notice(Notice::Warning(&warning));
+    }
+    Ok(report.equal)
+}
+
+/// Stays following; hands the migration over to a command that asks for it, and goes on
+/// when that is done.
+async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
+    loop {
+        let mut follow = Follow::open(run).await?;
+        let reached = follow.until(run, Goal::Forever).await?;
+        follow.close().await?;
+        if reached == Reached::Wanted {
+            run.step("handing over to another command");
+            run.control.hand_over().await?;
+        }
+        if !matches!(run.control.state().phase, Phase::Following | Phase::Verified) {
+            return Ok(());
+        }
+    }
+}
+
+fn end_report(run: &Run<'_>) -> EndReport {
+    let phase = run.control.state().phase;
+    EndReport {
+        schema_version: SCHEMA_VERSION,
+        migration: run.control.identity().name.clone(),
+        phase,
+        done: Vec::new(),
+        next_steps: next_steps(phase, false),
+    }
+}
+
+/// A migration that is held for a command other than `run`; its rows must be there.
+async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
+    let mut run = setting.open(Claim::HandedOver(HAND_OVER_WITHIN), false).await?;
+    let phase = run.control.state().phase;
+    if run.control.state().fence.is_some() && phase != Phase::Switched {
+        cutover::give_back(&mut run).await?;
+    }
+    match run.control.state().phase {
+        Phase::Following | Phase::Verified | Phase::Switched => Ok(run),
+        phase => Err(Error::Refused {
+            why: format!("the migration is {}: its rows are not all on the target yet", phase.name()),
+            hint: "`trunkline run` goes on where it was".to_owned(),
+        }),
+    }
+}
+
+/// Compares both sides now, while writers run. With a selection, the result is shown only.
+pub async fn verify(setting: &Setting<'_>, tables: Option<&Scope>) -> Result<VerifyReport, Error> {
+    let mut run = claim_following(setting).await?;
+    if run.control.state().phase == Phase::Switched {
+        return Err(Error::Refused {
+            why: "clients write on the target since the switch: the two sides differ by now"
+                .to_owned(),
+            hint: "the cutover's report holds the comparison at the switch".to_owned(),
+        });
+    }
+    let selection = tables.map_or(Selection::All, Selection::Matching);
+    let mut follow = Follow::open(&mut run).await?;
+    let report = verifying::verify(&mut run, &mut follow, &selection).await?;
+    follow.close().await?;
+    Ok(report)
+}
+
+/// Moves the clients; [`Error::CutoverAborted`] says that the source serves as before.
+pub async fn cutover(setting: &Setting<'_>) -> Result<CutoverReport, Error> {
+    let mut run = claim_following(setting).await?;
+    if run.control.state().phase == Phase::Switched {
+        cutover::finish(&mut run).await?;
+        return Err(Error::Refused {
+            why: "clients are switched already; what was left of it is done".to_owned(),
+            hint: "`trunkline status` says what is next".to_owned(),
+        });
+    }
+    let follow = Follow::open(&mut run).await?;
+    cutover::cutover(&mut run, follow).await
+}
+
+/// Gives the migration up.
+pub async fn abort(setting: &Setting<'_>, tables: TargetTables) -> Result<EndReport, Error> {
+    let run = setting.open(Claim::HandedOver(HAND_OVER_WITHIN), false).await?;
+    ending::abort(run, tables).await
+}
+
+/// Ends the migration after the switch.
+pub async fn complete(setting: &Setting<'_>, fence: SourceFence) -> Result<EndReport, Error> {
+    let run = setting.open(Claim::HandedOver(HAND_OVER_WITHIN), false).await?;
+    ending::complete(run, fence).await
+}
+
+/// Copies a database at rest: no slot, no stream. Run again after an interruption, it goes
+/// on; what changed on the source meanwhile is not followed.
+pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
+    let plan = setting.plan;
+    let findings = check(plan, false).await?;
+    if let Verdict::Blocked { .. } = checks::verdict(&findings) {
+        return Err(Error::Preflight(findings));
+    }
+    let mut run = setting.open(Claim::Now, true).await?;
+    if run.control.state().slot.is_some() {
+        return Err(Error::Refused {
+            why: "this is a live move that was begun with `trunkline run`".to_owned(),
+            hint: "go on with `trunkline run`, or `trunkline abort` it first".to_owned(),
+        });
+    }
+    for event in [Event::CheckPassed, Event::SourcePrepared] {
+        if matches!(run.control.state().phase, Phase::Planned | Phase::Checked) {
+            run.control.moved(event).await?;
+        }
+    }
+    if run.control.state().phase == Phase::Prepared {
+        copying::restore(&mut run).await?;
+    }
+    if matches!(run.control.state().phase, Phase::Structured | Phase::Copying) {
+        copying::copy(&mut run).await?;
+    }
+    let sequences = clone_sequences(&mut run).await?;
+    let name = run.control.identity().name.clone();
+    run.control.erase().await?;
+    Ok(EndReport {
+        schema_version: SCHEMA_VERSION,
+        migration: name,
+        phase: Phase::Completed,
+        done: vec![
+            "structure, rows, indexes and constraints are on the target".to_owned(),
+            format!("{sequences} sequences set and read back"),
+        ],
+        next_steps: Vec::new(),
+    })
+}
+
+async fn clone_sequences(run: &mut Run<'_>) -> Result<usize, Error> {
+    let doing = "connecting to read the sequences";
+    let mut source = Session::connect(&run.plan.source, "clone").await.on(Side::Source, doing)?;
+    let scope = &run.plan.scope;
+    let wanted = read_sequences(&mut source, Side::Source, scope).await?;
+    source.close().await;
+    let target = run.control.session();
+    set_sequences(target, Side::Target, &wanted).await?;
+    let found = read_sequences(target, Side::Target, scope).await?;
+    let differences = trunkline_load::compare_sequences(&wanted, &found);
+    if differences.is_empty() {
+        return Ok(wanted.len());
+    }
+    let names: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    Err(Error::Differences(names))
+}
+
+/// What a run would do, step by step.
+pub async fn plan_steps(plan: &Plan) -> Result<Vec<String>, Error> {
+    crate::steps::steps(plan).await
+}

@@ -1,0 +1,317 @@
+//! The control schema `trunkline` on the target: the journal, and who holds the migration.
+//! Holds always: nothing is written without the migration's advisory lock, which goes with
+//! the session of whoever held it.
+
+use std::time::Duration;
+
+use trunkline_changes::Side;
+use trunkline_postgres::{Conninfo, Fault, OnSide, Session};
+
+use crate::error::Error;
+use crate::journal::{Entry, FORMAT, State};
+use crate::phase::Event;
+
+/// Every table of ours on the target.
+fn tables_sql() -> String {
+    [
+        include_str!("sql/control.sql"),
+        trunkline_load::TABLES_SQL,
+        trunkline_apply::TABLES_SQL,
+    ]
+    .join("\n")
+}
+
+/// Who a migration is, as the target records it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The plan's name.
+    pub(crate) name: String,
+    /// Eight hexadecimal digits, part of every name that we give to an object.
+    pub(crate) id: String,
+}
+
+impl Identity {
+    /// The name of our slot and publication: ours alone, and within PostgreSQL's 63 bytes
+    /// of lower-case letters, digits and underscores.
+    pub(crate) fn object_name(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let name: String = self.name.chars().map(plain).take(40).collect();
+        format!("trunkline_{name}_{}", self.id)
+    }
+}
+
+/// A session on the target with the journal of one migration.
+pub(crate) struct Control {
+    session: Session,
+    identity: Identity,
+    state: State,
+    /// Entries replayed or written: the next one's number.
+    length: i64,
+}
+
+/// How a command asks for a migration that somebody holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// Refuse at once.
+    Now,
+    /// Ask the holder to hand over, and wait this long.
+    HandedOver(Duration),
+}
+
+impl Control {
+    /// Connects, makes the control schema where it is missing, takes the migration's lock
+    /// and replays its journal. `begin` allows a migration that does not exist yet.
+    pub(crate) async fn open(
+        target: &Conninfo,
+        name: &str,
+        claim: Claim,
+        begin: bool,
+    ) -> Result<Control, Error> {
+        let doing = "opening the control schema";
+        let mut session = Session::connect(target, "control").await.on(Side::Target, doing)?;
+        if begin {
+            create_schema(&mut session).await?;
+        } else if !schema_exists(&mut session).await? {
+            return Err(no_such_migration(name));
+        }
+        take_lock(&mut session, name, claim).await?;
+        let identity = find_or_begin(&mut session, name, begin).await?;
+        let mut control = Control {
+            session,
+            identity,
+            state: State::new(),
+            length: 0,
+        };
+        control.replay().await?;
+        Ok(control)
+    }
+
+    /// The migration's name and id.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Where the migration stands.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The session, for reads and for what must commit apart from rows.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    async fn replay(&mut self) -> Result<(), Error> {
+        let (state, length) = replay(&mut self.session, &self.identity.name).await?;
+        self.state = state;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Writes an entry, durably, and moves the state.
+    pub(crate) async fn record(&mut self, entry: Entry) -> Result<(), Error> {
+        let mut next = self.state.clone();
+        next.apply(&entry)?;
+        let text = serde_json::to_string(&entry).map_err(|error| Error::internal(&error))?;
+        self.session
+            .execute(
+                "INSERT INTO trunkline.journal (migration, seq, entry) \
+                 VALUES ($1, $2::bigint, $3::jsonb)",
+                &[&self.identity.name, &self.length, &text],
+            )
+            .await
+            .on(Side::Target, "writing the journal")?;
+        self.state = next;
+        self.length += 1;
+        Ok(())
+    }
+
+    /// Writes that the migration moved.
+    pub(crate) async fn moved(&mut self, event: Event) -> Result<(), Error> {
+        tracing::info!(?event, "the migration moves");
+        self.record(Entry::Moved(event)).await
+    }
+
+    /// Whether somebody asks us to hand the migration over.
+    pub(crate) async fn is_wanted(&mut self) -> Result<bool, Error> {
+        let waiting = self
+            .session
+            .query(include_str!("sql/lock_waiters.sql"), &[&self.identity.name])
+            .await
+            .on(Side::Target, "looking for commands that wait")?;
+        Ok(!waiting.is_empty())
+    }
+
+    /// Gives the lock to whoever waits for it, waits until they are done, and replays what
+    /// they wrote.
+    pub(crate) async fn hand_over(&mut self) -> Result<(), Error> {
+        let doing = "handing the migration over";
+        let name = &self.identity.name;
+        let release = include_str!("sql/lock_release.sql");
+        self.session.query(release, &[name]).await.on(Side::Target, doing)?;
+        let take = include_str!("sql/lock_take.sql");
+        self.session.query(take, &[name]).await.on(Side::Target, doing)?;
+        if !schema_exists(&mut self.session).await? {
+            return Err(Error::Ended);
+        }
+        match find(&mut self.session, name).await? {
+            Some(identity) if identity == self.identity => self.replay().await,
+            _ => Err(Error::Ended),
+        }
+    }
+
+    /// Removes the control schema: the last act of a migration.
+    pub(crate) async fn erase(mut self) -> Result<(), Error> {
+        let doing = "removing the control schema";
+        let drop = "DROP SCHEMA IF EXISTS trunkline CASCADE";
+        self.session.batch(drop).await.on(Side::Target, doing)?;
+        self.session.close().await;
+        Ok(())
+    }
+}
+
+/// Reads a migration's journal without holding it. `None` when there is no such migration.
+pub(crate) async fn peek(session: &mut Session, name: &str) -> Result<Option<(Identity, State)>, Error> {
+    if !schema_exists(session).await? {
+        return Ok(None);
+    }
+    let Some(identity) = find(session, name).await? else {
+        return Ok(None);
+    };
+    let (state, _) = replay(session, name).await?;
+    Ok(Some((identity, state)))
+}
+
+async fn schema_exists(session: &mut Session) -> Result<bool, Fault> {
+    let row = session
+        .query_one("SELECT pg_catalog.to_regclass('trunkline.journal') IS NOT NULL", &[])
+        .await
+        .on(Side::Target, "looking for the control schema")?;
+    row.get(0).on(Side::Target, "looking for the control schema")
+}
+
+async fn create_schema(session: &mut Session) -> Result<(), Fault> {
+    if schema_exists(session).await? {
+        return Ok(());
+    }
+    let made = session.batch(&tables_sql()).await;
+    made.on(Side::Target, "making the control schema")?;
+    Ok(())
+}
+
+async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<(), Error> {
+    let doing = "taking the migration's lock";
+    let held = |wait: &str| Error::Held {
+        name: name.to_owned(),
+        hint: wait.to_owned(),
+    };
+    let tried = session.query_one(include_str!("sql/lock_try.sql"), &[&name]).await;
+    if tried.and_then(|row| row.get(0)).on(Side::Target, doing)? {
+        return Ok(());
+    }
+    let Claim::HandedOver(patience) = claim else {
+        return Err(held("wait for the other run to end, or end it"));
+    };
+    let wait = format!("SET lock_timeout = {}", patience.as_millis());
+    session.batch(&wait).await.on(Side::Target, doing)?;
+    match session.query(include_str!("sql/lock_take.sql"), &[&name]).await {
+        Ok(_) => {}
+        Err(error) if error.sqlstate().is_some_and(|s| s.as_str() == "55P03") => {
+            return Err(held(
+                "the other run did not hand over in time: it copies rows, or another command waits",
+            ));
+        }
+        Err(error) => return Err(error).on(Side::Target, doing).map_err(Error::from),
+    }
+    session.batch("SET lock_timeout = 0").await.on(Side::Target, doing)?;
+    Ok(())
+}
+
+async fn find(session: &mut Session, name: &str) -> Result<Option<Identity>, Error> {
+    let doing = "reading the migration's record";
+    let row = session
+        .query_opt("SELECT id, format FROM trunkline.migration WHERE name = $1", &[&name])
+        .await
+        .on(Side::Target, doing)?;
+    let Some(row) = row else { return Ok(None) };
+    let format: i32 = row.get(1).on(Side::Target, doing)?;
+    if format != FORMAT {
+        return Err(Error::Journal {
+            why: format!("its format is {format}, and this program writes format {FORMAT}"),
+        });
+    }
+    Ok(Some(Identity {
+        name: name.to_owned(),
+        id: row.get(0).on(Side::Target, doing)?,
+    }))
+}
+
+async fn find_or_begin(session: &mut Session, name: &str, begin: bool) -> Result<Identity, Error> {
+    if let Some(identity) = find(session, name).await? {
+        return Ok(identity);
+    }
+    if !begin {
+        return Err(no_such_migration(name));
+    }
+    refuse_another(session, name).await?;
+    let identity = Identity {
+        name: name.to_owned(),
+        id: format!("{:08x}", fastrand::u32(..)),
+    };
+    session
+        .execute(
+            "INSERT INTO trunkline.migration (name, id, format) VALUES ($1, $2, $3::integer)",
+            &[&identity.name, &identity.id, &FORMAT],
+        )
+        .await
+        .on(Side::Target, "recording the migration")?;
+    Ok(identity)
+}
+
+/// A target database takes one migration at a time: what the ledger says of a table must
+/// have one meaning.
+async fn refuse_another(session: &mut Session, name: &str) -> Result<(), Error> {
+    let doing = "looking for other migrations";
+    let other = session.query_opt("SELECT name FROM trunkline.migration", &[]).await;
+    let Some(row) = other.on(Side::Target, doing)? else { return Ok(()) };
+    let other: String = row.get(0).on(Side::Target, doing)?;
+    Err(Error::Refused {
+        why: format!("the target belongs to the migration `{other}`, and this one is `{name}`"),
+        hint: format!("finish it, or give it up with `trunkline abort --name {other}`"),
+    })
+}
+
+fn no_such_migration(name: &str) -> Error {
+    Error::Refused {
+        why: format!("there is no migration `{name}` on the target"),
+        hint: "start it with `trunkline run`, or name another with --name".to_owned(),
+    }
+}
+
+async fn replay(session: &mut Session, name: &str) -> Result<(State, i64), Error> {
+    let doing = "reading the journal";
+    let rows = session
+        .query(
+            "SELECT seq, entry::text FROM trunkline.journal WHERE migration = $1 ORDER BY seq",
+            &[&name],
+        )
+        .await
+        .on(Side::Target, doing)?;
+    let mut state = State::new();
+    for (expected, row) in (0_i64..).zip(&rows) {
+        let seq: i64 = row.get(0).on(Side::Target, doing)?;
+        let text: String = row.get(1).on(Side::Target, doing)?;
+        if seq != expected {
+            return Err(Error::Journal {
+                why: format!("entry {expected} is missing"),
+            });
+        }
+        let entry: Entry = serde_json::from_str(&text).map_err(|error| Error::Journal {
+            why: format!("entry {seq} cannot be read: {error}"),
+        })?;
+        state.apply(&entry).map_err(|error| Error::Journal {
+            why: format!("entry {seq} does not follow from those before it: {error}"),
+        })?;
+    }
+    Ok((state, rows.len().try_into().unwrap_or(i64::MAX)))
+}

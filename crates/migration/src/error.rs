@@ -1,0 +1,262 @@
+//! Everything that ends a command, each with its exit code and the advice that goes with it.
+
+use trunkline_apply::ApplyError;
+use trunkline_capture::{CaptureError, StreamError};
+use trunkline_changes::Side;
+use trunkline_load::LoadError;
+use trunkline_postgres::Fault;
+
+use crate::checks::{Finding, Severity};
+use crate::phase::{IllegalEvent, Phase};
+use crate::report::CutoverReport;
+
+/// Why a command ended otherwise than planned.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The plan cannot be used as it is.
+    #[error("{why}")]
+    Plan {
+        /// What is wrong with it.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The preflight found blockers.
+    #[error("the preflight found {} that must be mended first", blockers(.0))]
+    Preflight(Vec<Finding>),
+    /// A statement failed on one of the servers.
+    #[error(transparent)]
+    Server(#[from] Fault),
+    /// Structure or rows could not be carried over.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The stream could not be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The changes could not be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The two sides hold different rows.
+    #[error("{} different on the two sides: {}", tables(.0.len()), .0.join(", "))]
+    Differences(Vec<String>),
+    /// The cutover was given up, and the source serves its clients as before.
+    #[error("the cutover was given up, and the source serves as before: {why}")]
+    CutoverAborted {
+        /// What was missed.
+        why: String,
+        /// How far it went.
+        report: Box<CutoverReport>,
+    },
+    /// The cutover was given up, and the source could not be given back to its clients.
+    #[error("the source is still fenced and could not be given back: {why}")]
+    FenceStands {
+        /// Why the fence could not be lifted.
+        why: String,
+    },
+    /// The point of no return is passed, and something after it failed.
+    #[error("past the point of no return: {why}")]
+    PastNoReturn {
+        /// What failed.
+        why: String,
+        /// What to do by hand.
+        hint: String,
+    },
+    /// Somebody else holds the migration.
+    #[error("another run holds the migration `{name}`")]
+    Held {
+        /// The migration.
+        name: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The migration's state does not allow the command.
+    #[error("{why}")]
+    Refused {
+        /// Why.
+        why: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The migration was ended by another command while this one waited.
+    #[error("the migration was ended by another command")]
+    Ended,
+    /// The journal on the target cannot be trusted.
+    #[error("the journal on the target cannot be used: {why}")]
+    Journal {
+        /// What is wrong.
+        why: String,
+    },
+    /// A phase was asked to do what it cannot.
+    #[error(transparent)]
+    Illegal(#[from] IllegalEvent),
+    /// A file of ours on this machine could not be read or written.
+    #[error("{path}: {cause}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The operator interrupted the command; `run` goes on from here.
+    #[error("interrupted while {}; `trunkline run` goes on from here", .0.name())]
+    Interrupted(Phase),
+    /// Our own fault.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+fn blockers(findings: &[Finding]) -> String {
+    let count = findings.iter().filter(|f| f.severity == Severity::Blocker).count();
+    if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
+}
+
+fn tables(count: usize) -> String {
+    if count == 1 { "1 table is".to_owned() } else { format!("{count} tables are") }
+}
+
+impl Error {
+    /// Something that cannot happen did.
+    pub fn internal(what: &dyn std::fmt::Display) -> Self {
+        Error::Internal(what.to_string())
+    }
+
+    /// The process's exit code, stable: PRODUCT's table in docs/reference.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Plan { .. }
+            | Error::Load(
+                LoadError::Pattern { .. }
+                | LoadError::FilterSyntax { .. }
+                | LoadError::FilterMatchesNothing { .. },
+            ) => 2,
+            Error::Preflight(_) => 3,
+            Error::Server(_)
+            | Error::Load(_)
+            | Error::Capture(_)
+            | Error::Apply(_) => match self.side() {
+                Some(Side::Source) => 4,
+                Some(Side::Target) => 5,
+                None => 1,
+            },
+            Error::FenceStands { .. } => 4,
+            Error::Journal { .. } => 5,
+            Error::Differences(_) => 6,
+            Error::CutoverAborted { .. } => 7,
+            Error::PastNoReturn { .. } => 8,
+            Error::Held { .. } | Error::Refused { .. } | Error::Ended | Error::Illegal(_) => 9,
+            Error::Interrupted(_) => 130,
+            Error::File { .. } | Error::Internal(_) => 1,
+        }
+    }
+
+    /// The server that the error is about, if it is about one.
+    pub fn side(&self) -> Option<Side> {
+        match self {
+            Error::Server(fault) => Some(fault.side),
+            Error::Load(error) => load_side(error),
+            Error::Capture(error) => capture_side(error),
+            Error::Apply(error) => apply_side(error),
+            _ => None,
+        }
+    }
+
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Plan { hint, .. }
+            | Error::PastNoReturn { hint, .. }
+            | Error::Held { hint, .. }
+            | Error::Refused { hint, .. } => Some(hint.clone()),
+            Error::Server(fault) => fault_hint(fault),
+            Error::Load(LoadError::Server(fault))
+            | Error::Apply(ApplyError::Target(fault))
+            | Error::Capture(CaptureError::Server(fault)) => fault_hint(fault),
+            Error::Capture(CaptureError::Refused(_)) => Some(
+                "changes may be missing: `trunkline abort`, then start again with a new copy"
+                    .to_owned(),
+            ),
+            Error::Differences(_) => Some(
+                "`trunkline verify --json` lists them; the cutover is refused while they differ"
+                    .to_owned(),
+            ),
+            Error::CutoverAborted { .. } => {
+                Some("mend the cause and run `trunkline cutover` again".to_owned())
+            }
+            Error::FenceStands { .. } => Some(
+                "once the source answers, `trunkline run` lifts the fence and follows again"
+                    .to_owned(),
+            ),
+            Error::Journal { .. } => Some(
+                "restore the table trunkline.journal from a backup of the target, or remove the \
+                 schema trunkline and the slot by hand and start again"
+                    .to_owned(),
+            ),
+            Error::Preflight(_) => {
+                Some("`trunkline check` shows each with the statement that mends it".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether doing it again may help: decided by the SQLSTATE or the socket alone.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Error::Server(fault) => fault.cause.may_retry(),
+            Error::Load(error) => error.may_retry(),
+            Error::Capture(error) => error.may_reopen(),
+            Error::Apply(ApplyError::Target(fault)) => fault.cause.may_retry(),
+            Error::Apply(ApplyError::CommitUnknown { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+fn load_side(error: &LoadError) -> Option<Side> {
+    match error {
+        LoadError::Server(fault) => Some(fault.side),
+        LoadError::Program { program, .. } if program == "pg_dump" => Some(Side::Source),
+        LoadError::Entry { .. }
+        | LoadError::MissingTable { .. }
+        | LoadError::MissingColumn { .. }
+        | LoadError::TargetNotEmpty { .. }
+        | LoadError::TriggersWouldFire { .. }
+        | LoadError::Ledger { .. } => Some(Side::Target),
+        _ => None,
+    }
+}
+
+fn capture_side(error: &CaptureError) -> Option<Side> {
+    match error {
+        CaptureError::Server(fault) => Some(fault.side),
+        CaptureError::Refused(refused) => Some(refused.side),
+        CaptureError::Overshot { side, .. } | CaptureError::Ended { side } => Some(*side),
+        // A full or unusable folder is this machine's.
+        CaptureError::Stream { side, cause } => match cause {
+            StreamError::SpillFull { .. } | StreamError::Spill { .. } => None,
+            _ => Some(*side),
+        },
+    }
+}
+
+fn apply_side(error: &ApplyError) -> Option<Side> {
+    match error {
+        ApplyError::NoIdentity { .. } | ApplyError::Stream(_) => Some(Side::Source),
+        ApplyError::Spent => None,
+        _ => Some(Side::Target),
+    }
+}
+
+fn fault_hint(fault: &Fault) -> Option<String> {
+    let state = fault.cause.sqlstate()?;
+    let hint = match state.as_str() {
+        "28P01" => "wrong password: set PGPASSWORD, or put it into ~/.pgpass",
+        "28000" => "the server's pg_hba.conf does not let this role in from here",
+        "3D000" => "there is no such database on that server",
+        "42501" => "the role lacks a right: `trunkline sql role` prints what it needs",
+        "53100" => "the disk is full: free space there, then `trunkline run` goes on",
+        "53300" => "no connection slot is free on that server",
+        "25006" => "the server is read-only: is it a standby?",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

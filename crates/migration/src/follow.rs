@@ -1,0 +1,509 @@
+//! Changes flow: one slot read in batch or live mode, applied, confirmed. Holds always:
+//! what is confirmed to the source is durable on the target, and a goal is reached only by
+//! a commit that was applied, never by a position that was merely read.
+
+mod pace;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use trunkline_apply::{Applier, ApplyOptions, Durability};
+use trunkline_capture::{
+    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds,
+    decide, lag, slot,
+};
+use trunkline_changes::{Lsn, Side, StreamEvent};
+use trunkline_postgres::{OnSide, Session};
+
+use crate::error::Error;
+use crate::limits::{
+    CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT, TICK,
+};
+use crate::observer::Notice;
+use crate::run::Run;
+use crate::status::{Arrival, FollowStatus};
+use pace::Pace;
+
+/// What following is to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// A lag below this many bytes.
+    Near(u64),
+    /// A commit at or after this position, applied and durable: everything before it is on
+    /// the target.
+    Commit(Lsn),
+    /// Every transaction whose commit begins before this position, and none after it. The
+    /// source must commit something later, or it is never known.
+    Before(Lsn),
+    /// Nothing: until somebody else wants the migration.
+    Forever,
+    /// Nothing: until [`Follow::told`] is cancelled.
+    Told,
+}
+
+/// Why following stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// The goal.
+    Goal,
+    /// Another command waits for the migration.
+    Wanted,
+}
+
+/// Capture and apply, running.
+pub(crate) struct Follow {
+    feed: Feed,
+    spill_folder: PathBuf,
+    applier: Applier,
+    source: Session,
+    live: Option<LiveReader>,
+    batch: Option<BatchReader>,
+    mode: Mode,
+    /// Nothing of the stream before this position is missing on the target.
+    position: Lsn,
+    confirmed: Lsn,
+    pending: bool,
+    pace: Pace,
+    last_tick: Option<Instant>,
+    last_durable: Instant,
+    last_idle_confirm: Instant,
+    rows_before: u64,
+    /// Nothing but the walsender may be used: the source takes no new connection.
+    live_only: bool,
+    /// Ends [`Goal::Told`].
+    pub(crate) told: CancellationToken,
+}
+
+impl Follow {
+    /// Examines the slot and opens both ends.
+    pub(crate) async fn open(run: &mut Run<'_>) -> Result<Follow, Error> {
+        let record = run.slot()?.clone();
+        let name = run.control.identity().name.clone();
+        let recorded = recorded_position(run.control.session(), &name, &record).await?;
+        slot::examine(&run.plan.source, Side::Source, &record, recorded.position).await?;
+        let options = ApplyOptions {
+            migration: name,
+            start: record.consistent_point,
+            cover: run.cover().await?,
+            tables: run.table_map().await?,
+            policy: run.plan.conflict,
+            linger: LINGER,
+        };
+        let applier = Applier::open(&run.plan.target, options).await?;
+        let source = Session::connect(&run.plan.source, "watch").await;
+        let source = source.on(Side::Source, "connecting to watch the lag")?;
+        let position = recorded.position.max(applier.applied());
+        Ok(Follow {
+            feed: Feed {
+                conninfo: run.plan.source.clone(),
+                side: Side::Source,
+                slot: record.name.clone(),
+                publications: run.publications(),
+            },
+            spill_folder: run.plan.dir.clone(),
+            applier,
+            source,
+            live: None,
+            batch: None,
+            mode: Mode::Batch,
+            position,
+            confirmed: recorded.position,
+            pending: false,
+            pace: Pace::new(),
+            last_tick: None,
+            last_durable: Instant::now(),
+            last_idle_confirm: Instant::now(),
+            rows_before: recorded.rows_applied,
+            live_only: false,
+            told: CancellationToken::new(),
+        })
+    }
+
+    /// The last position committed on the target.
+    pub(crate) fn applied(&self) -> Lsn {
+        self.applier.applied()
+    }
+
+    /// The watching session on the source: it stays open through a fence.
+    pub(crate) fn source(&mut self) -> &mut Session {
+        &mut self.source
+    }
+
+    /// Rows that this process applied.
+    pub(crate) fn rows_applied(&self) -> u64 {
+        let stats = self.applier.stats();
+        stats.inserted + stats.updated + stats.deleted
+    }
+
+    /// Applies changes until the goal is reached or somebody else wants the migration
+    /// (which ends only [`Goal::Forever`]).
+    pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
+        loop {
+            let lag = lag(&mut self.source, self.position).await;
+            self.mode = self.choose(lag);
+            let reached = match self.mode {
+                Mode::Batch => self.read_batches(run, goal).await?,
+                Mode::Live => self.read_live(run, goal).await?,
+            };
+            if let Some(reached) = reached {
+                return Ok(reached);
+            }
+        }
+    }
+
+    /// Stays with the stream that is open, for as long as the source is fenced.
+    pub(crate) fn stay_live(&mut self) {
+        self.live_only = true;
+    }
+
+    fn choose(&self, lag: Lag) -> Mode {
+        if self.live_only { Mode::Live } else { decide(self.mode, lag, self.thresholds()) }
+    }
+
+    fn thresholds(&self) -> Thresholds {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate, never negative"
+        )]
+        Thresholds::for_rate(self.pace.written().unwrap_or(0.0) as u64)
+    }
+
+    async fn read_batches(
+        &mut self,
+        run: &mut Run<'_>,
+        goal: Goal,
+    ) -> Result<Option<Reached>, Error> {
+        if let Some(live) = self.live.take() {
+            live.stop().await?;
+        }
+        let mut reader = match self.batch.take() {
+            Some(reader) => reader,
+            None => BatchReader::open(self.feed.clone()).await?,
+        };
+        let reached = loop {
+            reader.peek(self.position, None, PEEK_MESSAGES).await?;
+            if let Some(reached) = self.take_batch(&mut reader, run, goal).await? {
+                break Some(reached);
+            }
+            if let Some(reached) = self.tick(run, goal).await? {
+                break Some(reached);
+            }
+            let lag = lag(&mut self.source, self.position).await;
+            if self.choose(lag) == Mode::Live {
+                break None;
+            }
+        };
+        if reached.is_some() {
+            self.batch = Some(reader);
+        } else {
+            reader.stop().await;
+        }
+        Ok(reached)
+    }
+
+    async fn take_batch(
+        &mut self,
+        reader: &mut BatchReader,
+        run: &mut Run<'_>,
+        goal: Goal,
+    ) -> Result<Option<Reached>, Error> {
+        loop {
+            let pulled = tokio::select! {
+                pulled = reader.pull() => pulled?,
+                () = run.cancel.cancelled() => return Err(self.interrupted(run).await?),
+            };
+            match pulled {
+                Pulled::Events(events) => {
+                    if self.push(events, goal).await? {
+                        return Ok(Some(Reached::Goal));
+                    }
+                    if let Some(reached) = self.tick(run, goal).await? {
+                        return Ok(Some(reached));
+                    }
+                }
+                Pulled::Idle { .. } => {}
+                Pulled::EndOfBatch { covered, .. } => {
+                    self.commit(Durability::Durable).await?;
+                    let mut durable = self.applier.durable();
+                    if let Some(covered) = covered {
+                        self.record_confirmed(run, covered).await?;
+                        durable = durable.max(covered.lsn());
+                    }
+                    if durable > self.confirmed || covered.is_some() {
+                        reader.advance(durable).await?;
+                        self.confirmed = durable;
+                        self.position = self.position.max(durable);
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    async fn read_live(
+        &mut self,
+        run: &mut Run<'_>,
+        goal: Goal,
+    ) -> Result<Option<Reached>, Error> {
+        if let Some(batch) = self.batch.take() {
+            batch.stop().await;
+        }
+        let mut reader = match self.live.take() {
+            Some(reader) => reader,
+            None => {
+                let options = LiveOptions::after(self.position, &self.spill_folder);
+                LiveReader::start(self.feed.clone(), options).await?
+            }
+        };
+        loop {
+            let wait = if self.pending { LINGER } else { QUIET_WAIT };
+            let pulled = tokio::select! {
+                pulled = reader.pull(wait) => pulled?,
+                () = run.cancel.cancelled() => {
+                    let interrupted = self.interrupted(run).await?;
+                    reader.confirm(self.applier.durable());
+                    reader.stop().await?;
+                    return Err(interrupted);
+                }
+            };
+            let at_goal = match pulled {
+                Pulled::Events(events) => {
+                    self.pending = true;
+                    self.push(events, goal).await?
+                }
+                Pulled::Idle { received } => {
+                    self.commit(Durability::Fast).await?;
+                    self.confirm_idle(&mut reader, run, received).await?;
+                    false
+                }
+                Pulled::EndOfBatch { .. } => false,
+            };
+            if self.last_durable.elapsed() >= DURABLE_EVERY {
+                self.make_durable(&mut reader).await?;
+            }
+            let reached = if at_goal { Some(Reached::Goal) } else { self.tick(run, goal).await? };
+            if let Some(reached) = reached {
+                // After `Before` the reader holds the transaction that was not applied: the
+                // next one starts again at the position.
+                if matches!(goal, Goal::Before(_)) {
+                    reader.stop().await?;
+                } else {
+                    self.live = Some(reader);
+                }
+                return Ok(Some(reached));
+            }
+            if self.should_batch() {
+                self.make_durable(&mut reader).await?;
+                self.live = Some(reader);
+                return Ok(None);
+            }
+        }
+    }
+
+    fn should_batch(&self) -> bool {
+        // Looked at only just after a tick, so that it costs one query in half a second.
+        let just_ticked = self.last_tick.is_some_and(|at| at.elapsed() < LINGER);
+        just_ticked
+            && match self.pace.lag() {
+                Some(bytes) => self.choose(Lag::Bytes(bytes)) == Mode::Batch,
+                None => false,
+            }
+    }
+
+    /// Pushes events; gives whether the goal is reached, in which case everything up to it
+    /// is durable.
+    async fn push(&mut self, events: Vec<StreamEvent>, goal: Goal) -> Result<bool, Error> {
+        for event in events {
+            let done = match (&event, goal) {
+                (StreamEvent::Begin(next), Goal::Before(point)) if next.commit_lsn >= point => {
+                    self.commit(Durability::Durable).await?;
+                    return Ok(true);
+                }
+                (StreamEvent::Commit { transaction, .. }, Goal::Commit(barrier)) => {
+                    transaction.commit_lsn >= barrier
+                }
+                _ => false,
+            };
+            self.applier.push(event).await?;
+            if done {
+                self.commit(Durability::Durable).await?;
+                return Ok(true);
+            }
+        }
+        self.position = self.position.max(self.applier.applied());
+        Ok(false)
+    }
+
+    async fn commit(&mut self, durability: Durability) -> Result<(), Error> {
+        self.applier.flush(durability).await?;
+        self.pending = false;
+        self.position = self.position.max(self.applier.applied());
+        if durability == Durability::Durable {
+            self.last_durable = Instant::now();
+        }
+        Ok(())
+    }
+
+    async fn make_durable(&mut self, reader: &mut LiveReader) -> Result<(), Error> {
+        if self.applier.durable() < self.applier.applied() || self.pending {
+            self.commit(Durability::Durable).await?;
+        }
+        self.last_durable = Instant::now();
+        reader.confirm(self.applier.durable());
+        Ok(())
+    }
+
+    /// While the stream is quiet: confirms what the server has read through, so that an idle
+    /// database does not keep its log.
+    async fn confirm_idle(
+        &mut self,
+        reader: &mut LiveReader,
+        run: &mut Run<'_>,
+        received: Option<ReadPosition>,
+    ) -> Result<(), Error> {
+        let Some(received) = received else { return Ok(()) };
+        self.position = self.position.max(received.lsn());
+        if self.last_idle_confirm.elapsed() < CONFIRM_IDLE_EVERY || received.lsn() <= self.confirmed {
+            return Ok(());
+        }
+        self.make_durable(reader).await?;
+        self.record_confirmed(run, received).await?;
+        reader.confirm_read(received);
+        self.confirmed = received.lsn();
+        self.last_idle_confirm = Instant::now();
+        Ok(())
+    }
+
+    /// Writes, durably, how far the source is about to be told that we are.
+    async fn record_confirmed(
+        &mut self,
+        run: &mut Run<'_>,
+        position: ReadPosition,
+    ) -> Result<(), Error> {
+        let mode = self.mode_name();
+        let name = run.control.identity().name.clone();
+        let rows = self.rows_before + self.rows_applied();
+        run.control
+            .session()
+            .execute(
+                include_str!("sql/follower_write.sql"),
+                &[&name, &mode, &position.lsn(), &rows, &self.pace.applied(), &self.pace.written()],
+            )
+            .await
+            .on(Side::Target, "recording what is confirmed")?;
+        Ok(())
+    }
+
+    fn mode_name(&self) -> &'static str {
+        match self.mode {
+            Mode::Batch => "batch",
+            Mode::Live => "live",
+        }
+    }
+
+    /// Twice a second: the lag, the budget, commands that wait, what watchers see.
+    async fn tick(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Option<Reached>, Error> {
+        if self.last_tick.is_some_and(|at| at.elapsed() < TICK) {
+            return Ok(None);
+        }
+        self.last_tick = Some(Instant::now());
+        let looked = run.look_at_source(&mut self.source).await?;
+        self.pace.look(looked.position, self.position);
+        let status = FollowStatus {
+            mode: self.mode_name(),
+            lag_bytes: looked.position.bytes_since(self.position),
+            applied_lsn: self.applier.applied(),
+            rows_applied: self.rows_applied(),
+            apply_bytes_per_second: self.pace.applied(),
+            source_bytes_per_second: self.pace.written(),
+            arrival: Arrival::estimate(
+                looked.position.bytes_since(self.position),
+                self.pace.applied(),
+                self.pace.written(),
+            ),
+        };
+        run.observer.notice(Notice::Follow(&status));
+        self.write_follower(run).await?;
+        if goal == Goal::Forever && run.control.is_wanted().await? {
+            self.commit(Durability::Durable).await?;
+            return Ok(Some(Reached::Wanted));
+        }
+        match goal {
+            Goal::Told if self.told.is_cancelled() => Ok(Some(Reached::Goal)),
+            Goal::Near(bytes) if status.lag_bytes <= bytes && self.mode == Mode::Live => {
+                self.commit(Durability::Durable).await?;
+                Ok(Some(Reached::Goal))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn write_follower(&mut self, run: &mut Run<'_>) -> Result<(), Error> {
+        let (name, mode) = (run.control.identity().name.clone(), self.mode_name());
+        let rows = self.rows_before + self.rows_applied();
+        run.control
+            .session()
+            .execute(
+                include_str!("sql/follower_write.sql"),
+                &[&name, &mode, &self.confirmed, &rows, &self.pace.applied(), &self.pace.written()],
+            )
+            .await
+            .on(Side::Target, "recording the lag")?;
+        Ok(())
+    }
+
+    async fn interrupted(&mut self, run: &Run<'_>) -> Result<Error, Error> {
+        self.commit(Durability::Durable).await?;
+        Ok(Error::Interrupted(run.control.state().phase))
+    }
+
+    /// Ends both ends in an orderly way, so that the slot is free when this returns.
+    pub(crate) async fn close(mut self) -> Result<(), Error> {
+        self.commit(Durability::Durable).await?;
+        if let Some(mut live) = self.live.take() {
+            live.confirm(self.applier.durable());
+            live.stop().await?;
+        }
+        if let Some(batch) = self.batch.take() {
+            batch.stop().await;
+        }
+        self.source.close().await;
+        Ok(())
+    }
+}
+
+/// What the target's records say of earlier runs.
+struct Recorded {
+    position: Lsn,
+    rows_applied: u64,
+}
+
+async fn recorded_position(
+    target: &mut Session,
+    name: &str,
+    record: &slot::SlotRecord,
+) -> Result<Recorded, Error> {
+    let doing = "reading how far changes are applied";
+    let progress = trunkline_apply::read_progress(target, name).await.on(Side::Target, doing)?;
+    let row = target
+        .query_opt(
+            "SELECT confirmed_lsn, rows_applied FROM trunkline.follower WHERE migration = $1",
+            &[&name],
+        )
+        .await
+        .on(Side::Target, doing)?;
+    let (confirmed, rows_applied) = match row {
+        Some(row) => {
+            let read = || Ok((row.get(0)?, row.get(1)?));
+            read().on(Side::Target, doing)?
+        }
+        None => (Lsn::ZERO, 0),
+    };
+    let applied = progress.map_or(record.consistent_point, |progress| progress.applied);
+    Ok(Recorded {
+        position: applied.max(confirmed),
+        rows_applied,
+    })
+}

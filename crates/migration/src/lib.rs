@@ -1,0 +1,32 @@
+//! One migration: its plan, its phases and their journal, the preflight, the fence, the
+//! gates, the reports. It prints nothing, parses no arguments, and names no cloud or pooler.
+
+pub mod checks;
+mod commands;
+mod control;
+mod error;
+mod fence;
+mod follow;
+mod journal;
+mod limits;
+mod observer;
+mod phase;
+mod phases;
+pub mod plan;
+pub mod report;
+mod run;
+pub mod scripts;
+pub mod status;
+mod steps;
+pub mod traffic;
+
+pub use commands::{
+    Setting, Until, abort, check, clone, complete, cutover, plan_steps, run, verify,
+};
+pub use error::Error;
+pub use fence::AfterSwitch;
+pub use observer::{Notice, Observer};
+pub use phase::{Event, IllegalEvent, Phase};
+pub use phases::ending::{SourceFence, TargetTables};
+pub use trunkline_apply::ConflictPolicy;
+pub use trunkline_verify::Outcome;

@@ -1,0 +1,50 @@
+//! Bounds of a migration, with their arithmetic.
+
+use std::time::Duration;
+
+/// Between two looks for sessions while the source is fenced: a session that was just
+/// authenticated needs a few milliseconds until it can be seen.
+pub(crate) const FENCE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Looks in a row that must find nobody, 20 ms apart: a session that passed the door before
+/// it closed shows within its start-up, which takes 1 to 5 ms.
+pub(crate) const FENCE_QUIET_LOOKS: u32 = 3;
+
+/// A batch of the slot read by SQL, in pgoutput messages: at 50 to 150 bytes a message the
+/// source gathers 10 to 30 MB, and the server decodes again from the slot's restart position
+/// at every peek, which larger batches spread (measured: 200,000 a batch take a third of
+/// the time of 50,000).
+pub(crate) const PEEK_MESSAGES: u32 = 200_000;
+
+/// How long a transaction waits for company while the stream is quiet: the delay that
+/// batching adds to a lone commit.
+pub(crate) const LINGER: Duration = Duration::from_millis(3);
+
+/// How long a pull waits when nothing is pending: only how soon an interrupt or a tick is
+/// seen, since arriving changes end the wait at once.
+pub(crate) const QUIET_WAIT: Duration = Duration::from_millis(100);
+
+/// Between two looks at the lag, at commands that wait, and at the budget.
+pub(crate) const TICK: Duration = Duration::from_millis(500);
+
+/// Between two durable commits while following: what a crash of the target may make us
+/// apply again.
+pub(crate) const DURABLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two confirmations of an idle source: its slot keeps at most what the server
+/// writes in this time.
+pub(crate) const CONFIRM_IDLE_EVERY: Duration = Duration::from_secs(10);
+
+/// Rates are measured over this long: shorter and a checkpoint shows as a stall.
+pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// How long a command waits for the run that holds the migration to hand it over.
+pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a connection may stay lost, without any progress, before the run ends: a
+/// managed server's restart with recovery takes one to two minutes.
+pub(crate) const RECONNECT_FOR: Duration = Duration::from_secs(120);
+
+/// How long the slot's creation may take before we say whom it waits for, and between two
+/// such messages.
+pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);

@@ -1,0 +1,228 @@
+//! The life of a migration as one pure function. What is not listed is refused.
+
+use trunkline_changes::Lsn;
+
+/// Where a migration stands. Each phase is set by the event named in [`Phase::after`], and
+/// is durable in the journal before anything relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The journal exists; nothing was looked at.
+    Planned,
+    /// The preflight passed.
+    Checked,
+    /// The publication and the slot stand on the source: no change is lost from here on.
+    Prepared,
+    /// Tables stand on the target, without indexes.
+    Structured,
+    /// Rows are being copied.
+    Copying,
+    /// Every row is copied, every index and constraint built.
+    Loaded,
+    /// Changes flow, and the target was near the source at least once.
+    Following,
+    /// A comparison at one position found no difference.
+    Verified,
+    /// The source refuses writes.
+    Fenced,
+    /// Everything written before the fence is committed on the target.
+    Drained,
+    /// The point of no return: clients belong to the target.
+    Switched,
+    /// Over, and nothing of ours is left.
+    Completed,
+    /// Given up, and nothing of ours is left.
+    Aborted,
+}
+
+/// What moves a migration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// No blocker was found.
+    CheckPassed,
+    /// Publication and slot were made.
+    SourcePrepared,
+    /// The structure up to the rows was restored.
+    StructureRestored,
+    /// The first rows are about to be copied.
+    CopyBegan,
+    /// Rows, indexes and constraints are complete.
+    CopyFinished,
+    /// The lag fell below the plan's bound.
+    CaughtUp,
+    /// Both sides were equal at this position.
+    FoundEqual {
+        /// The position of the comparison.
+        at: Lsn,
+    },
+    /// A comparison found differences.
+    FoundDifferent {
+        /// The position of the comparison.
+        at: Lsn,
+    },
+    /// The source was shown to refuse writes.
+    WritesFenced,
+    /// The source was given back to its clients.
+    FenceLifted,
+    /// The barrier is committed on the target.
+    BarrierApplied {
+        /// The barrier's position on the source.
+        barrier: Lsn,
+        /// The progress that the target holds.
+        applied: Lsn,
+    },
+    /// Clients are moved to the target from now on.
+    ClientsMoved,
+    /// Everything of ours was removed after the switch.
+    CleanedUp,
+    /// Everything of ours was removed before the switch.
+    GivenUp,
+}
+
+/// An event that the phase does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{event:?} is not possible while the migration is {phase:?}")]
+pub struct IllegalEvent {
+    /// Where the migration stands.
+    pub phase: Phase,
+    /// What was to happen.
+    pub event: Event,
+}
+
+impl Phase {
+    /// The phase after an event.
+    pub fn after(self, event: &Event) -> Result<Phase, IllegalEvent> {
+        use Event as E;
+        use Phase as P;
+        let following = matches!(self, P::Following | P::Verified);
+        match (self, event) {
+            (P::Planned | P::Checked, E::CheckPassed) => Ok(P::Checked),
+            (P::Checked, E::SourcePrepared) => Ok(P::Prepared),
+            (P::Prepared, E::StructureRestored) => Ok(P::Structured),
+            (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
+            (P::Copying, E::CopyFinished) => Ok(P::Loaded),
+            (P::Loaded | P::Following, E::CaughtUp) => Ok(P::Following),
+            (P::Verified, E::CaughtUp) => Ok(P::Verified),
+            (_, E::FoundEqual { .. }) if following => Ok(P::Verified),
+            (_, E::FoundDifferent { .. }) if following => Ok(P::Following),
+            (P::Verified, E::WritesFenced) => Ok(P::Fenced),
+            (P::Fenced, E::BarrierApplied { barrier, applied }) if applied >= barrier => {
+                Ok(P::Drained)
+            }
+            (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
+            (P::Drained, E::ClientsMoved) => Ok(P::Switched),
+            (P::Switched, E::CleanedUp) => Ok(P::Completed),
+            (phase, E::GivenUp) if phase.may_be_given_up() => Ok(P::Aborted),
+            (phase, event) => Err(IllegalEvent {
+                phase,
+                event: event.clone(),
+            }),
+        }
+    }
+
+    /// Whether `abort` is possible: anything before the switch, with the fence lifted.
+    pub fn may_be_given_up(self) -> bool {
+        !matches!(
+            self,
+            Phase::Fenced | Phase::Drained | Phase::Switched | Phase::Completed | Phase::Aborted
+        )
+    }
+
+    /// Whether nothing more can happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Phase::Completed | Phase::Aborted)
+    }
+
+    /// Whether the rows are copied and changes can flow.
+    pub fn has_rows(self) -> bool {
+        !matches!(
+            self,
+            Phase::Planned
+                | Phase::Checked
+                | Phase::Prepared
+                | Phase::Structured
+                | Phase::Copying
+                | Phase::Aborted
+        )
+    }
+
+    /// The name that reports print.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Planned => "planned",
+            Phase::Checked => "checked",
+            Phase::Prepared => "prepared",
+            Phase::Structured => "structured",
+            Phase::Copying => "copying",
+            Phase::Loaded => "loaded",
+            Phase::Following => "following",
+            Phase::Verified => "verified",
+            Phase::Fenced => "fenced",
+            Phase::Drained => "drained",
+            Phase::Switched => "switched",
+            Phase::Completed => "completed",
+            Phase::Aborted => "aborted",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Phase; 13] = [
+        Phase::Planned,
+        Phase::Checked,
+        Phase::Prepared,
+        Phase::Structured,
+        Phase::Copying,
+        Phase::Loaded,
+        Phase::Following,
+        Phase::Verified,
+        Phase::Fenced,
+        Phase::Drained,
+        Phase::Switched,
+        Phase::Completed,
+        Phase::Aborted,
+    ];
+
+    #[test]
+    fn only_a_drained_migration_can_switch() {
+        for phase in ALL {
+            let switched = phase.after(&Event::ClientsMoved);
+            assert_eq!(switched.is_ok(), phase == Phase::Drained, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_barrier_that_was_not_reached_drains_nothing() {
+        let short = Event::BarrierApplied {
+            barrier: Lsn::new(10),
+            applied: Lsn::new(9),
+        };
+        assert!(Phase::Fenced.after(&short).is_err());
+    }
+
+    #[test]
+    fn nothing_leads_back_from_the_switch_but_its_completion() {
+        for event in [Event::FenceLifted, Event::GivenUp, Event::WritesFenced, Event::CaughtUp] {
+            assert!(Phase::Switched.after(&event).is_err(), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_comparison_without_difference_allows_the_fence() {
+        for phase in ALL {
+            let fenced = phase.after(&Event::WritesFenced);
+            assert_eq!(fenced.is_ok(), phase == Phase::Verified, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_fence_that_is_lifted_asks_for_a_new_comparison() {
+        for phase in [Phase::Verified, Phase::Fenced, Phase::Drained] {
+            assert_eq!(phase.after(&Event::FenceLifted), Ok(Phase::Following));
+        }
+    }
+}

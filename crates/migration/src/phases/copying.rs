@@ -1,0 +1,144 @@
+//! Prepared → Structured → Copying → Loaded: structure, rows, indexes, constraints.
+//!
+//! Needs: the slot, so that every change since is kept. Does: what the loader does, each
+//! step recorded on the target in the transaction that did it. Looks: the ledger and the
+//! structure's records. Undone: [`super::ending`], by the same records.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trunkline_changes::Side;
+use trunkline_load::{
+    Inventory, LoadOptions, Loader, Progress, SplitSizes, StructureSource, drop_tables,
+    existing_objects,
+};
+use trunkline_postgres::OnSide;
+
+use crate::error::Error;
+use crate::journal::{Entry, Object};
+use crate::observer::Notice;
+use crate::phase::{Event, Phase};
+use crate::plan::{Existing, Keep, Plan, StructurePlan};
+use crate::run::Run;
+
+/// Between two looks at the copy's counters.
+const SHOW_EVERY: Duration = Duration::from_millis(200);
+
+/// The plan in the loader's words.
+pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
+    let (structure, no_owner, no_privileges) = match plan.structure {
+        StructurePlan::Restore { owners, privileges, .. } => {
+            (StructureSource::Source, owners == Keep::No, privileges == Keep::No)
+        }
+        StructurePlan::Present => (StructureSource::Target, false, false),
+    };
+    LoadOptions {
+        scope: plan.scope.clone(),
+        structure,
+        jobs: plan.copy.jobs,
+        index_jobs: plan.copy.index_jobs,
+        split: SplitSizes {
+            chunk_bytes: plan.copy.split_above_bytes,
+            ..SplitSizes::default()
+        },
+        no_owner,
+        no_privileges,
+        ..LoadOptions::default()
+    }
+}
+
+fn loader(run: &Run<'_>) -> Loader {
+    Loader::new(
+        run.plan.source.clone(),
+        run.plan.target.clone(),
+        load_options(run.plan),
+        Progress::new(),
+        run.cancel.clone(),
+    )
+}
+
+/// Makes what comes before the rows.
+pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
+    run.step("structure");
+    make_folder(run.plan)?;
+    let loader = loader(run);
+    let inventory = loader.inventory(&run.plan.dir).await?;
+    match run.plan.structure {
+        StructurePlan::Present => run.control.record(Entry::StructureAdopted).await?,
+        StructurePlan::Restore { existing, .. } => {
+            let standing = trunkline_load::standing(run.control.session()).await?;
+            run.control.record(Entry::Standing(standing)).await?;
+            run.control.record(Entry::Making(Object::Structure)).await?;
+            if existing == Existing::Drop {
+                drop_existing(run, &inventory).await?;
+            }
+            loader.restore_pre_data(&inventory).await?;
+        }
+    }
+    run.control.moved(Event::StructureRestored).await
+}
+
+async fn drop_existing(run: &mut Run<'_>, inventory: &Inventory) -> Result<(), Error> {
+    let target = run.control.session();
+    let existing = existing_objects(target, &inventory.structure).await?;
+    let tables: Vec<_> = existing
+        .into_iter()
+        .filter(|object| object.kind == "TABLE")
+        .map(|object| object.name)
+        .collect();
+    Ok(drop_tables(target, &inventory.structure, &tables).await?)
+}
+
+/// Copies rows and builds what stands on them.
+pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
+    let loader = loader(run);
+    make_folder(run.plan)?;
+    let inventory = loader.inventory(&run.plan.dir).await?;
+    if run.control.state().phase == Phase::Structured {
+        let total: u64 = inventory.tables.iter().map(|table| table.estimated_rows).sum();
+        run.control
+            .session()
+            .execute("UPDATE trunkline.migration SET rows_total = $1::bigint", &[&total])
+            .await
+            .on(Side::Target, "recording the size of the copy")?;
+    }
+    run.control.moved(Event::CopyBegan).await?;
+    run.step("copying rows");
+    shown(run, loader.progress(), loader.copy_and_build(&inventory)).await?;
+    run.step("foreign keys, views, statistics");
+    shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
+    for left_out in loader.given_up().await? {
+        run.observer.notice(Notice::Warning(&left_out.to_string()));
+    }
+    run.control.moved(Event::CopyFinished).await
+}
+
+/// Shows the counters while the loader works.
+async fn shown<T>(
+    run: &Run<'_>,
+    progress: &Arc<Progress>,
+    work: impl Future<Output = Result<T, trunkline_load::LoadError>>,
+) -> Result<T, Error> {
+    let mut work = std::pin::pin!(work);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut work => break ended,
+            () = tokio::time::sleep(SHOW_EVERY) => run.observer.notice(Notice::Copy(progress)),
+        }
+    };
+    run.observer.notice(Notice::Copy(progress));
+    match ended {
+        Err(trunkline_load::LoadError::Cancelled) => {
+            Err(Error::Interrupted(run.control.state().phase))
+        }
+        ended => Ok(ended?),
+    }
+}
+
+/// Makes the migration's folder.
+pub(crate) fn make_folder(plan: &Plan) -> Result<(), Error> {
+    std::fs::create_dir_all(&plan.dir).map_err(|cause| Error::File {
+        path: plan.dir.display().to_string(),
+        cause,
+    })
+}

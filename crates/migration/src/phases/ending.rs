@@ -1,0 +1,142 @@
+//! → Completed, → Aborted: everything of ours is removed, by receipts.
+//!
+//! Needs: the migration's lock and both servers. Does: on the source the slot, the
+//! publications and the fence; on the target, for an abort, the structure that we restored;
+//! last the control schema with the journal itself. Looks: the receipts that are left, so
+//! that it can be run again until nothing is.
+
+use trunkline_changes::Side;
+use trunkline_load::Loader;
+use trunkline_postgres::{OnSide, Session};
+
+use crate::control::Control;
+use crate::error::Error;
+use crate::fence;
+use crate::journal::{Entry, Object};
+use crate::phase::{Event, Phase};
+use crate::phases::{copying, cutover, prepare};
+use crate::plan::Plan;
+use crate::report::{EndReport, SCHEMA_VERSION};
+use crate::run::Run;
+use crate::status::{OUTCOME_FILE, next_steps};
+
+/// What becomes of the tables on the target when a migration is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetTables {
+    /// Those that we made are dropped.
+    Drop,
+    /// They stay.
+    Keep,
+}
+
+/// Whether the old database goes on refusing writes after the migration is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceFence {
+    /// Its settings are what they were before.
+    Lift,
+    /// It stays as the switch left it.
+    Keep,
+}
+
+/// Gives the migration up: the source as it was, nothing of ours on either side.
+pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndReport, Error> {
+    let phase = run.control.state().phase;
+    if matches!(phase, Phase::Switched | Phase::Completed) {
+        return Err(Error::Refused {
+            why: "clients were switched to the target: there is nothing to abort".to_owned(),
+            hint: "`trunkline complete` ends the migration".to_owned(),
+        });
+    }
+    if run.control.state().fence.is_some() {
+        cutover::give_back(&mut run).await?;
+    }
+    let mut done = clean_source(&mut run).await?;
+    if tables == TargetTables::Drop && run.control.state().receipts.contains(&Object::Structure) {
+        run.step("dropping what was restored");
+        let loader = Loader::new(
+            run.plan.source.clone(),
+            run.plan.target.clone(),
+            copying::load_options(run.plan),
+            trunkline_load::Progress::new(),
+            run.cancel.clone(),
+        );
+        copying::make_folder(run.plan)?;
+        let keep = run.control.state().standing.clone().unwrap_or_default();
+        let dropped = loader.undo_structure(&run.plan.dir, &keep).await?;
+        done.push(format!("dropped {dropped} objects on the target"));
+        run.control.record(Entry::Removed(Object::Structure)).await?;
+    }
+    run.control.moved(Event::GivenUp).await?;
+    end(run, Phase::Aborted, done).await
+}
+
+/// Ends the migration after the switch.
+pub(crate) async fn complete(mut run: Run<'_>, source_fence: SourceFence) -> Result<EndReport, Error> {
+    if run.control.state().phase != Phase::Switched {
+        return Err(Error::Refused {
+            why: format!("the migration is {}, not switched", run.control.state().phase.name()),
+            hint: "`trunkline cutover` first, or `trunkline abort` to give it up".to_owned(),
+        });
+    }
+    let before = run.control.state().fence.clone();
+    let conninfo = run.plan.source.with_database(&run.plan.cutover.maintenance_database);
+    let doing = "connecting to the maintenance database";
+    let mut outside = Session::connect(&conninfo, "complete").await.on(Side::Source, doing)?;
+    if let Some(before) = &before {
+        fence::let_ourselves_in(&mut outside, before).await?;
+    }
+    let mut done = clean_source(&mut run).await?;
+    match (&before, source_fence) {
+        (Some(before), SourceFence::Lift) => {
+            fence::lift(&mut outside, before).await?;
+            done.push("the source's settings are what they were before the cutover".to_owned());
+        }
+        (Some(before), SourceFence::Keep) => {
+            fence::relax_after_switch(&mut outside, before).await?;
+            done.push("the old database still refuses writes".to_owned());
+        }
+        (None, _) => {}
+    }
+    outside.close().await;
+    run.control.moved(Event::CleanedUp).await?;
+    end(run, Phase::Completed, done).await
+}
+
+async fn clean_source(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
+    run.step("cleaning up the source");
+    let source = Session::connect(&run.plan.source, "clean up").await;
+    let mut source = source.on(Side::Source, "connecting to clean up")?;
+    let done = prepare::undo(run, &mut source).await?;
+    source.close().await;
+    Ok(done)
+}
+
+async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndReport, Error> {
+    let Run { plan, control, .. } = run;
+    let migration = control.identity().name.clone();
+    forget(plan, control, phase).await?;
+    done.push("dropped the schema trunkline on the target".to_owned());
+    Ok(EndReport {
+        schema_version: SCHEMA_VERSION,
+        migration,
+        phase,
+        done,
+        next_steps: next_steps(phase, false),
+    })
+}
+
+/// Removes the journal, after the migration's end is written down on this machine.
+async fn forget(plan: &Plan, control: Control, phase: Phase) -> Result<(), Error> {
+    copying::make_folder(plan)?;
+    let path = plan.dir.join(OUTCOME_FILE);
+    std::fs::write(&path, phase.name()).map_err(|cause| Error::File {
+        path: path.display().to_string(),
+        cause,
+    })?;
+    control.erase().await?;
+    // The dump of the structure belongs to the migration that is over.
+    trunkline_load::forget_dump(&plan.dir).map_err(|cause| Error::File {
+        path: plan.dir.display().to_string(),
+        cause,
+    })
+}

@@ -1,0 +1,8 @@
+//! One file for each phase, in one order inside: what it needs, what it does, how it looks
+//! whether it was done, how it is undone.
+
+pub(crate) mod copying;
+pub(crate) mod cutover;
+pub(crate) mod ending;
+pub(crate) mod prepare;
+pub(crate) mod verifying;

@@ -1,0 +1,224 @@
+//! Following → Verified: both sides compared at one position while writers run.
+//!
+//! Needs: a free replication slot for the time of the comparison, and a follower. Does:
+//! makes a temporary slot, whose exported snapshot holds exactly the transactions whose
+//! commit begins before its consistent point; applies exactly those and exports the target's
+//! snapshot; compares the two while changes flow on. Looks: always does it anew. Undone: the
+//! slot and the snapshots go with their sessions.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use trunkline_changes::{Lsn, Side, TableName};
+use trunkline_load::{Scope, Table, TableKind};
+use trunkline_postgres::{OnSide, ReplicationSession, Session, SlotLife, SnapshotAction};
+use trunkline_verify::{Comparer, Comparison, Reading, TableVerdict, View};
+
+use crate::error::Error;
+use crate::follow::{Follow, Goal, Reached};
+use crate::observer::Notice;
+use crate::phase::Event;
+use crate::report::{SCHEMA_VERSION, VerifyReport};
+use crate::run::{Run, is_streamed};
+
+/// Which tables are compared.
+pub(crate) enum Selection<'a> {
+    /// All of them: the result counts for the cutover.
+    All,
+    /// Those that match: the result is shown only.
+    Matching(&'a Scope),
+}
+
+/// The comparisons for the tables of a migration, the largest first.
+pub(crate) fn comparisons(
+    tables: &[Table],
+    places: &trunkline_load::TableMap,
+    selection: &Selection<'_>,
+) -> Vec<Comparison> {
+    let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
+    let mut sizes: BTreeMap<TableName, u64> = BTreeMap::new();
+    for table in tables.iter().filter(|table| is_streamed(table)) {
+        let Some(place) = places.get(&table.name) else { continue };
+        if let Selection::Matching(scope) = selection
+            && !scope.covers_table(&table.name)
+        {
+            continue;
+        }
+        let ancestor = *place != table.name
+            && tables.iter().any(|t| t.name == *place && t.kind == TableKind::Partitioned);
+        *sizes.entry(place.clone()).or_default() += table.bytes();
+        let comparison = by_target.entry(place).or_insert_with(|| Comparison {
+            target: place.clone(),
+            target_reading: if ancestor { Reading::WithPartitions } else { Reading::Only },
+            sources: Vec::new(),
+            columns: column_names(table),
+        });
+        comparison.sources.push(table.name.clone());
+    }
+    let mut all: Vec<Comparison> = by_target.into_values().collect();
+    all.sort_by_key(|comparison| std::cmp::Reverse(sizes[&comparison.target]));
+    all
+}
+
+/// Every column, generated ones too, by name, so that the order of either side is no matter.
+fn column_names(table: &Table) -> Vec<String> {
+    let mut names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    names.sort();
+    names
+}
+
+/// Both sides read under snapshots of one position.
+struct PairedSnapshots {
+    point: Lsn,
+    applied: Lsn,
+    comparer: Comparer,
+}
+
+/// Compares, records what was found, and goes on following meanwhile.
+pub(crate) async fn verify(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    selection: &Selection<'_>,
+) -> Result<VerifyReport, Error> {
+    let began = Instant::now();
+    run.step("comparing both sides");
+    let (tables, places) = run.tables_and_places().await?;
+    refuse_unplaced(&tables, &places)?;
+    let list = comparisons(&tables, &places, selection);
+    let paired = pair_snapshots(run, follow).await?;
+    let (point, applied) = (paired.point, paired.applied);
+    let verdicts = compare_while_following(run, follow, paired.comparer, list).await?;
+    let report = report(run, point, applied, verdicts, began);
+    if matches!(selection, Selection::All) {
+        let event = if report.equal {
+            Event::FoundEqual { at: point }
+        } else {
+            Event::FoundDifferent { at: point }
+        };
+        run.control.moved(event).await?;
+    }
+    Ok(report)
+}
+
+/// A table that stands on the source and nowhere on the target was made since the structure
+/// was restored: what it holds would be lost.
+fn refuse_unplaced(tables: &[Table], places: &trunkline_load::TableMap) -> Result<(), Error> {
+    let missing: Vec<String> = tables
+        .iter()
+        .filter(|table| is_streamed(table) && !places.contains_key(&table.name))
+        .map(|table| table.name.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        why: format!("tables of the source are missing on the target: {}", missing.join(", ")),
+        hint: "they were made after the copy: leave them out with --exclude, or abort and start \
+               again"
+            .to_owned(),
+    })
+}
+
+/// Applies changes up to the consistent point of a temporary slot, and takes the snapshots
+/// of both sides there.
+async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<PairedSnapshots, Error> {
+    follow.until(run, Goal::Near(run.plan.cutover.max_lag_bytes)).await?;
+    let doing = "taking a snapshot at one position";
+    let jobs = run.plan.copy.jobs;
+    let mut comparer = Comparer::connect(&run.plan.source, &run.plan.target, jobs).await?;
+    let mut walsender = ReplicationSession::connect(&run.plan.source, "snapshot")
+        .await
+        .on(Side::Source, doing)?;
+    let name = format!("{}_v", run.control.identity().object_name());
+    let slot = walsender
+        .create_slot(&name, "pgoutput", SlotLife::Temporary, SnapshotAction::Export)
+        .await
+        .on(Side::Source, doing)?;
+    let source_snapshot = slot.snapshot.unwrap_or_default();
+    emit(follow.source(), "verify").await?;
+    follow.until(run, Goal::Before(slot.consistent_point)).await?;
+    let applied = follow.applied();
+    let mut exporter = Session::connect(&run.plan.target, "snapshot").await.on(Side::Target, doing)?;
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    exporter.batch(begin).await.on(Side::Target, doing)?;
+    let exported = exporter.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
+    let target_snapshot: String = exported.and_then(|row| row.get(0)).on(Side::Target, doing)?;
+    let view = View::Snapshots {
+        source: &source_snapshot,
+        target: &target_snapshot,
+    };
+    comparer.enter(view).await?;
+    exporter.close().await;
+    walsender.close().await;
+    Ok(PairedSnapshots {
+        point: slot.consistent_point,
+        applied,
+        comparer,
+    })
+}
+
+/// Writes a message into the source's log, in a transaction of its own; gives a position
+/// that its commit lies after.
+pub(crate) async fn emit(source: &mut Session, content: &str) -> Result<Lsn, Error> {
+    let doing = "writing a marker into the log";
+    let row = source
+        .query_one(
+            "SELECT pg_catalog.pg_logical_emit_message(true, 'trunkline', $1::text)",
+            &[&content],
+        )
+        .await
+        .on(Side::Source, doing)?;
+    Ok(row.get(0).on(Side::Source, doing)?)
+}
+
+async fn compare_while_following(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    comparer: Comparer,
+    list: Vec<Comparison>,
+) -> Result<Vec<TableVerdict>, Error> {
+    let observer = run.observer;
+    let of = list.len();
+    follow.told = tokio_util::sync::CancellationToken::new();
+    let told = follow.told.clone();
+    let comparing = async move {
+        let mut done = 0;
+        let compared = comparer
+            .compare(list, |verdict| {
+                done += 1;
+                observer.notice(Notice::Compared { verdict, done, of });
+            })
+            .await;
+        told.cancel();
+        compared
+    };
+    let following = async {
+        // Ends with the comparison, or with an error that ends it too.
+        follow.until(run, Goal::Told).await.map(|reached: Reached| reached)
+    };
+    let (verdicts, followed) = tokio::join!(comparing, following);
+    followed?;
+    Ok(verdicts?)
+}
+
+fn report(
+    run: &Run<'_>,
+    point: Lsn,
+    applied: Lsn,
+    verdicts: Vec<TableVerdict>,
+    began: Instant,
+) -> VerifyReport {
+    let differences: Vec<TableVerdict> =
+        verdicts.iter().filter(|verdict| !verdict.matched()).cloned().collect();
+    VerifyReport {
+        schema_version: SCHEMA_VERSION,
+        migration: run.control.identity().name.clone(),
+        equal: differences.is_empty(),
+        barrier_lsn: point,
+        applied_lsn: applied,
+        rows: verdicts.iter().map(|verdict| verdict.source_rows).sum(),
+        tables: verdicts,
+        differences,
+        seconds: began.elapsed().as_secs_f64(),
+    }
+}

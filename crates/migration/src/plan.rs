@@ -1,0 +1,107 @@
+//! The plan: what a migration is to do, parsed once and then true. The binary turns
+//! arguments and the plan file into this; nothing checks it again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use trunkline_apply::ConflictPolicy;
+use trunkline_load::Scope;
+use trunkline_postgres::Conninfo;
+
+use crate::traffic::TrafficPlan;
+
+/// Everything that a command needs to know.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The migration's name; one target may hold several.
+    pub name: String,
+    /// The server that the database leaves.
+    pub source: Conninfo,
+    /// The server that it moves to.
+    pub target: Conninfo,
+    /// Where files of this migration lie on this machine.
+    pub dir: PathBuf,
+    /// Which tables.
+    pub scope: Scope,
+    /// Tables without a replica identity that the operator says are only inserted into.
+    pub insert_only: Option<Scope>,
+    /// What becomes of the structure.
+    pub structure: StructurePlan,
+    /// How rows are copied.
+    pub copy: CopyPlan,
+    /// What happens when a change does not fit the target.
+    pub conflict: ConflictPolicy,
+    /// The cutover.
+    pub cutover: CutoverPlan,
+    /// What the source may bear.
+    pub budget: Budget,
+}
+
+/// How the tables get onto the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StructurePlan {
+    /// Dumped from the source and restored.
+    Restore {
+        /// Whether objects keep their owners.
+        owners: Keep,
+        /// Whether objects keep their grants.
+        privileges: Keep,
+        /// What becomes of objects that are there already.
+        existing: Existing,
+    },
+    /// The target's tables stand there already.
+    Present,
+}
+
+/// Whether something is carried over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It is.
+    Yes,
+    /// It is left out.
+    No,
+}
+
+/// What becomes of objects that stand on the target before us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The migration is refused.
+    Refuse,
+    /// Those that we would make are dropped first.
+    Drop,
+}
+
+/// How rows are copied.
+#[derive(Clone, Debug)]
+pub struct CopyPlan {
+    /// Tables (or pieces of one) at the same time.
+    pub jobs: usize,
+    /// Indexes at the same time.
+    pub index_jobs: usize,
+    /// Above this size, in bytes, a table is copied in pieces.
+    pub split_above_bytes: u64,
+}
+
+/// The cutover.
+#[derive(Clone, Debug)]
+pub struct CutoverPlan {
+    /// The lag at which it may begin, in bytes of the source's log.
+    pub max_lag_bytes: u64,
+    /// The longest time from holding the clients to releasing them.
+    pub max_pause: Duration,
+    /// How long the comparison inside the pause may take.
+    pub recheck: Duration,
+    /// How clients are moved.
+    pub traffic: TrafficPlan,
+    /// The source's database from which the fence is set.
+    pub maintenance_database: String,
+}
+
+/// What the source may bear: how much of its log our slot may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Above this, in bytes, it is said.
+    pub wal_kept_warn_bytes: u64,
+    /// Above this, in bytes, the run stops.
+    pub wal_kept_stop_bytes: u64,
+}

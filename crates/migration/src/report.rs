@@ -1,0 +1,124 @@
+//! The reports: what JSON prints, and what text is made from. `schema_version` counts
+//! changes that a reader would notice.
+
+use serde::Serialize;
+use trunkline_changes::{Lsn, TableName};
+use trunkline_verify::TableVerdict;
+
+use crate::fence::AfterSwitch;
+use crate::phase::Phase;
+
+/// The version of every report.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How a cutover ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutoverOutcome {
+    /// Clients belong to the target.
+    Switched,
+    /// The source serves as before.
+    Aborted,
+}
+
+/// The sequences of a cutover.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SequenceCounts {
+    /// How many were set.
+    pub set: usize,
+    /// How many read back as they were set.
+    pub verified: usize,
+}
+
+/// One table in a cutover's report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CutoverTable {
+    /// Its name on the target.
+    pub table: TableName,
+    /// Rows on both sides when it was last found equal.
+    pub rows: u64,
+    /// The source's position of that comparison.
+    pub verified_at: Lsn,
+    /// Whether it was compared once more inside the pause, after the last write.
+    pub rechecked: bool,
+}
+
+/// How long a step took.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepTime {
+    /// The step.
+    pub step: &'static str,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// The proof of a cutover.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CutoverReport {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The migration.
+    pub migration: String,
+    /// How it ended.
+    pub outcome: CutoverOutcome,
+    /// A position after the last write on the source.
+    pub barrier_lsn: Option<Lsn>,
+    /// The position committed on the target: at or after the barrier.
+    pub applied_lsn: Option<Lsn>,
+    /// Milliseconds from holding the clients to releasing them.
+    pub pause_ms: f64,
+    /// Where the milliseconds went.
+    pub steps: Vec<StepTime>,
+    /// Sequences set and read back.
+    pub sequences: SequenceCounts,
+    /// Every table.
+    pub tables: Vec<CutoverTable>,
+    /// Tables that differ: none, or there is no switch.
+    pub differences: Vec<TableVerdict>,
+    /// Changes that were put aside: none, or there is no switch.
+    pub parked_changes: u64,
+    /// How the old database stands.
+    pub source_after: Option<AfterSwitch>,
+    /// Why it was aborted.
+    pub reason: Option<String>,
+    /// What to do next.
+    pub next_steps: Vec<String>,
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The migration.
+    pub migration: String,
+    /// Whether everything is equal.
+    pub equal: bool,
+    /// The source's position at which both sides were read.
+    pub barrier_lsn: Lsn,
+    /// The position committed on the target then.
+    pub applied_lsn: Lsn,
+    /// Rows compared, on the source.
+    pub rows: u64,
+    /// Every table.
+    pub tables: Vec<TableVerdict>,
+    /// Those that differ.
+    pub differences: Vec<TableVerdict>,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// How `run`, `clone`, `abort` and `complete` ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndReport {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The migration.
+    pub migration: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What was done, a line each.
+    pub done: Vec<String>,
+    /// What to do next.
+    pub next_steps: Vec<String>,
+}

@@ -1,0 +1,267 @@
+//! Where a migration stands, read without holding it.
+
+use serde::Serialize;
+use trunkline_changes::{Lsn, Side};
+use trunkline_postgres::{DataRow, OnSide, PgError, Session};
+
+use crate::control;
+use crate::error::Error;
+use crate::phase::Phase;
+use crate::plan::Plan;
+use crate::report::SCHEMA_VERSION;
+
+/// How far the target is behind, and whether it will arrive. Pure arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "arrival")]
+pub enum Arrival {
+    /// It is there.
+    Now,
+    /// In this many seconds at this rate.
+    In {
+        /// Seconds.
+        seconds: u64,
+    },
+    /// The source writes faster than the target applies.
+    Never,
+    /// Not measured yet.
+    Unknown,
+}
+
+impl Arrival {
+    /// From the lag and the two rates, in bytes of the source's log and bytes a second.
+    pub fn estimate(lag_bytes: u64, applied: Option<f64>, written: Option<f64>) -> Arrival {
+        /// Below this there is nothing left to wait for: housekeeping of the source alone
+        /// writes that much between two looks.
+        const NEAR_BYTES: u64 = 64 * 1024;
+        if lag_bytes <= NEAR_BYTES {
+            return Arrival::Now;
+        }
+        let (Some(applied), Some(written)) = (applied, written) else {
+            return Arrival::Unknown;
+        };
+        let gain = applied - written;
+        if gain <= 0.0 {
+            return Arrival::Never;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate; both numbers are positive"
+        )]
+        let seconds = (lag_bytes as f64 / gain).ceil() as u64;
+        Arrival::In { seconds }
+    }
+}
+
+/// How far the target is behind, from whoever follows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FollowStatus {
+    /// `batch` or `live`.
+    pub mode: &'static str,
+    /// Bytes of the source's log that are not on the target.
+    pub lag_bytes: u64,
+    /// The last position committed on the target.
+    pub applied_lsn: Lsn,
+    /// Rows applied since this process follows.
+    pub rows_applied: u64,
+    /// Bytes of the source's log applied in a second.
+    pub apply_bytes_per_second: Option<f64>,
+    /// Bytes of log that the source writes in a second.
+    pub source_bytes_per_second: Option<f64>,
+    /// When the target arrives.
+    pub arrival: Arrival,
+}
+
+/// The report of `status`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StatusReport {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The migration.
+    pub migration: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Whether a process works on it now.
+    pub held: bool,
+    /// Bytes of the source's log that are not on the target; unknown before the copy ends.
+    pub lag_bytes: Option<u64>,
+    /// Age of the last transaction on the target while there is lag, in seconds.
+    pub lag_seconds: Option<f64>,
+    /// Bytes of log that the source keeps for us.
+    pub wal_kept_bytes: Option<u64>,
+    /// Rows copied.
+    pub rows_copied: u64,
+    /// Rows to copy, as the source's statistics estimate them.
+    pub rows_total: u64,
+    /// Rows changed by the stream.
+    pub rows_applied: u64,
+    /// The position committed on the target.
+    pub applied_lsn: Option<Lsn>,
+    /// Seconds until the target arrives; none when it is unknown or never.
+    pub eta_seconds: Option<u64>,
+    /// The same in words, with "never at this rate".
+    pub eta: String,
+    /// Changes put aside.
+    pub parked_changes: u64,
+    /// What to do next.
+    pub next_steps: Vec<String>,
+}
+
+/// Numbers that the target's control schema holds.
+struct TargetNumbers {
+    rows_copied: u64,
+    rows_total: u64,
+    rows_applied: u64,
+    applied: Option<Lsn>,
+    committed_age: Option<f64>,
+    confirmed: Option<Lsn>,
+    apply_rate: Option<f64>,
+    write_rate: Option<f64>,
+    held: bool,
+    parked: u64,
+}
+
+fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
+    Ok(TargetNumbers {
+        rows_copied: row.get(0)?,
+        rows_total: row.get(1)?,
+        rows_applied: row.get(2)?,
+        applied: row.get(3)?,
+        committed_age: row.get(4)?,
+        confirmed: row.get(5)?,
+        apply_rate: row.get(6)?,
+        write_rate: row.get(7)?,
+        held: row.get(8)?,
+        parked: row.get(9)?,
+    })
+}
+
+/// Reads a migration's state from both servers. An unreachable source leaves its numbers
+/// out; an unreachable target is an error, because the journal is there.
+pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
+    let doing = "reading the status";
+    let mut target = Session::connect(&plan.target, "status").await.on(Side::Target, doing)?;
+    let Some((identity, state)) = control::peek(&mut target, &plan.name).await? else {
+        return ended_or_unknown(plan);
+    };
+    let row = target.query_one(include_str!("sql/status_target.sql"), &[&plan.name]).await;
+    let numbers = row.and_then(|row| target_numbers(&row)).on(Side::Target, doing)?;
+    let source = source_numbers(plan, &identity.object_name()).await;
+    let position = numbers.applied.max(numbers.confirmed);
+    let lag_bytes = match (source, position) {
+        (Some((now, _)), Some(position)) if state.phase.has_rows() => {
+            Some(now.bytes_since(position))
+        }
+        _ => None,
+    };
+    let arrival = lag_bytes.map_or(Arrival::Unknown, |lag| {
+        Arrival::estimate(lag, numbers.apply_rate, numbers.write_rate)
+    });
+    let eta_seconds = match arrival {
+        Arrival::Now => Some(0),
+        Arrival::In { seconds } => Some(seconds),
+        Arrival::Never | Arrival::Unknown => None,
+    };
+    Ok(StatusReport {
+        schema_version: SCHEMA_VERSION,
+        migration: identity.name,
+        phase: state.phase,
+        held: numbers.held,
+        lag_bytes,
+        lag_seconds: lag_bytes.and(match arrival {
+            Arrival::Now => Some(0.0),
+            _ => numbers.committed_age,
+        }),
+        wal_kept_bytes: source.and_then(|(_, kept)| kept),
+        rows_copied: numbers.rows_copied,
+        rows_total: numbers.rows_total.max(numbers.rows_copied),
+        rows_applied: numbers.rows_applied,
+        applied_lsn: numbers.applied,
+        eta_seconds,
+        eta: in_words(arrival),
+        parked_changes: numbers.parked,
+        next_steps: next_steps(state.phase, numbers.held),
+    })
+}
+
+/// The name of the file that says how a migration ended, once the target forgot it.
+pub const OUTCOME_FILE: &str = "outcome";
+
+fn ended_or_unknown(plan: &Plan) -> Result<StatusReport, Error> {
+    let ended = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
+    let phase = match ended.trim() {
+        "completed" => Phase::Completed,
+        "aborted" => Phase::Aborted,
+        _ => {
+            return Err(Error::Refused {
+                why: format!("there is no migration `{}` on the target", plan.name),
+                hint: "start it with `trunkline run`, or name another with --name".to_owned(),
+            });
+        }
+    };
+    Ok(StatusReport {
+        schema_version: SCHEMA_VERSION,
+        migration: plan.name.clone(),
+        phase,
+        held: false,
+        lag_bytes: None,
+        lag_seconds: None,
+        wal_kept_bytes: None,
+        rows_copied: 0,
+        rows_total: 0,
+        rows_applied: 0,
+        applied_lsn: None,
+        eta_seconds: None,
+        eta: "over".to_owned(),
+        parked_changes: 0,
+        next_steps: next_steps(phase, false),
+    })
+}
+
+/// The source's position and the bytes of log kept for the slot.
+async fn source_numbers(plan: &Plan, slot: &str) -> Option<(Lsn, Option<u64>)> {
+    let mut source = Session::connect(&plan.source, "status").await.ok()?;
+    let row = source.query_one(include_str!("sql/status_source.sql"), &[&slot]).await.ok()?;
+    Some((row.get(0).ok()?, row.get(1).ok()?))
+}
+
+fn in_words(arrival: Arrival) -> String {
+    match arrival {
+        Arrival::Now => "now".to_owned(),
+        Arrival::In { seconds } => format!("in {seconds} s"),
+        Arrival::Never => "never at this rate".to_owned(),
+        Arrival::Unknown => "unknown".to_owned(),
+    }
+}
+
+/// What an operator does next.
+pub fn next_steps(phase: Phase, held: bool) -> Vec<String> {
+    let steps: &[&str] = match phase {
+        Phase::Aborted => &["trunkline run (begins anew)"],
+        Phase::Completed => &[],
+        Phase::Switched => &["trunkline complete, when the old database is not needed any more"],
+        Phase::Fenced | Phase::Drained if !held => {
+            &["trunkline run (gives the source back and follows again)"]
+        }
+        Phase::Following | Phase::Verified => &["trunkline verify", "trunkline cutover"],
+        _ if held => &["wait: it is running"],
+        _ => &["trunkline run (goes on where it was)"],
+    };
+    steps.iter().map(|step| (*step).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_writes_faster_is_never_reached() {
+        let far = 10 << 30;
+        assert_eq!(Arrival::estimate(far, Some(1e6), Some(2e6)), Arrival::Never);
+        assert_eq!(Arrival::estimate(far, None, Some(2e6)), Arrival::Unknown);
+        assert_eq!(Arrival::estimate(1000, None, None), Arrival::Now);
+        let soon = Arrival::estimate(10_000_000, Some(3e6), Some(2e6));
+        assert_eq!(soon, Arrival::In { seconds: 10 });
+    }
+}

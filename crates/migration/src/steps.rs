@@ -1,0 +1,79 @@
+//! What a run would do, said without doing it.
+
+use trunkline_changes::Side;
+use trunkline_load::TableKind;
+use trunkline_postgres::{OnSide, Session};
+
+use crate::error::Error;
+use crate::phases::prepare;
+use crate::plan::{Plan, StructurePlan};
+use crate::run::is_streamed;
+use crate::traffic::TrafficPlan;
+
+/// The steps, a line each; statements on the source are marked as such.
+pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
+    let doing = "reading the tables";
+    let mut source = Session::connect(&plan.source, "plan").await.on(Side::Source, doing)?;
+    let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+    source.close().await;
+    let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
+    let bytes: u64 = tables.iter().map(trunkline_load::Table::bytes).sum();
+    let with_rows = tables.iter().filter(|table| table.kind == TableKind::Ordinary).count();
+    let streamed = tables.iter().filter(|table| is_streamed(table)).count();
+    let mut steps = vec![
+        format!("move `{}` from {} to {}", plan.name, plan.source.label(), plan.target.label()),
+        "check both servers; stop at a blocker".to_owned(),
+        "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
+    ];
+    let name = format!("trunkline_{}_<id>", plan.name);
+    for sql in prepare::statements(plan, &name, &tables) {
+        steps.push(format!("source: {sql}"));
+    }
+    steps.push(match plan.structure {
+        StructurePlan::Restore { .. } => {
+            "target: restore the structure (pg_dump, pg_restore) up to the rows".to_owned()
+        }
+        StructurePlan::Present => "target: use the tables that stand there".to_owned(),
+    });
+    steps.push(format!(
+        "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a short \
+         snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
+        bytes >> 20,
+        plan.copy.jobs,
+        plan.copy.index_jobs
+    ));
+    steps.push("target: foreign keys NOT VALID, then validated; the rest; statistics".to_owned());
+    steps.push(format!("follow the changes of {streamed} tables"));
+    steps.push(
+        "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
+            .to_owned(),
+    );
+    cutover_steps(plan, &mut steps);
+    Ok(steps)
+}
+
+fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
+    let database = trunkline_changes::quote_ident(plan.source.database());
+    let clients = match &plan.cutover.traffic {
+        TrafficPlan::None => "nobody is told: the fence ends their sessions",
+        TrafficPlan::Command(_) => "by the plan's commands",
+    };
+    steps.push(format!("cutover: hold clients ({clients})"));
+    steps.push(format!(
+        "source, from database {}: ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false; every \
+         other session is ended",
+        plan.cutover.maintenance_database
+    ));
+    steps.push(
+        "drain to a barrier, compare once more, set every sequence and read it back, look again"
+            .to_owned(),
+    );
+    steps.push(format!(
+        "switch; or, after {:?}, give the source back as it was (exit code 7)",
+        plan.cutover.max_pause
+    ));
+    steps.push(format!(
+        "source: ALTER DATABASE {database} SET default_transaction_read_only = on, CONNECTION \
+         LIMIT 0, until `trunkline complete` restores both"
+    ));
+}

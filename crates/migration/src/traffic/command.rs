@@ -1,0 +1,142 @@
+//! The operator's own commands as traffic adapter: for DNS, a service, a feature flag,
+//! anything. Holds always: a command that outlives its time is ended, with its children.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use super::{CommandPlan, Direction, Scene, TrafficError};
+
+/// How much of what a failing command said is shown.
+const SHOWN_BYTES: u64 = 2_000;
+
+/// Runs the plan's commands with `TRUNKLINE_MIGRATION`, `TRUNKLINE_STEP`,
+/// `TRUNKLINE_SOURCE`, `TRUNKLINE_TARGET` (`host:port/database`, no password) and
+/// `TRUNKLINE_SERVES` (`source` or `target`) in their environment.
+#[derive(Clone, Debug)]
+pub struct CommandHooks {
+    plan: CommandPlan,
+    scene: Scene,
+}
+
+impl CommandHooks {
+    pub(super) fn new(plan: CommandPlan, scene: Scene) -> Self {
+        CommandHooks { plan, scene }
+    }
+
+    pub(super) async fn hold(&self, within: Duration) -> Result<(), TrafficError> {
+        self.run("hold", self.plan.hold.as_deref(), Direction::Source, within).await
+    }
+
+    pub(super) async fn switch(&self, within: Duration) -> Result<(), TrafficError> {
+        self.run("switch", self.plan.switch.as_deref(), Direction::Target, within).await
+    }
+
+    pub(super) async fn release(&self, to: Direction, within: Duration) -> Result<(), TrafficError> {
+        self.run("release", self.plan.release.as_deref(), to, within).await
+    }
+
+    pub(super) async fn verify(&self, within: Duration) -> Result<(), TrafficError> {
+        self.run("verify", self.plan.verify.as_deref(), Direction::Target, within).await
+    }
+
+    async fn run(
+        &self,
+        step: &'static str,
+        command: Option<&str>,
+        serves: Direction,
+        within: Duration,
+    ) -> Result<(), TrafficError> {
+        let Some(command) = command else { return Ok(()) };
+        let failed = |why: String| TrafficError { step, why };
+        let serves = match serves {
+            Direction::Source => "source",
+            Direction::Target => "target",
+        };
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", command])
+            .env("TRUNKLINE_MIGRATION", &self.scene.migration)
+            .env("TRUNKLINE_STEP", step)
+            .env("TRUNKLINE_SOURCE", &self.scene.source)
+            .env("TRUNKLINE_TARGET", &self.scene.target)
+            .env("TRUNKLINE_SERVES", serves)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let stderr = child.stderr.take();
+        let ended = tokio::time::timeout(self.plan.timeout.min(within), async {
+            let mut said = String::new();
+            if let Some(stderr) = stderr {
+                // What cannot be read is only missing from the message.
+                let _unread = stderr.take(SHOWN_BYTES).read_to_string(&mut said).await;
+            }
+            (child.wait().await, said)
+        })
+        .await;
+        match ended {
+            Ok((Ok(status), _)) if status.success() => Ok(()),
+            Ok((Ok(status), said)) => Err(failed(format!("{status}: {}", said.trim()))),
+            Ok((Err(error), _)) => Err(failed(error.to_string())),
+            Err(_) => {
+                end_group(&child).await;
+                Err(failed("it took too long".to_owned()))
+            }
+        }
+    }
+}
+
+/// Ends a command's whole process group. The child itself is ended with its handle; its
+/// children are not ours to wait for.
+async fn end_group(child: &tokio::process::Child) {
+    if let Some(id) = child.id() {
+        let group = format!("-{id}");
+        let _sent = Command::new("/bin/kill").args(["-KILL", "--", &group]).status().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hooks(switch: &str) -> CommandHooks {
+        let plan = CommandPlan {
+            switch: Some(switch.to_owned()),
+            timeout: Duration::from_millis(300),
+            ..CommandPlan::default()
+        };
+        let scene = Scene {
+            migration: "m".to_owned(),
+            source: "a:1/x".to_owned(),
+            target: "b:2/x".to_owned(),
+        };
+        CommandHooks::new(plan, scene)
+    }
+
+    const WITHIN: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn a_hook_sees_which_side_serves() {
+        let hooks = hooks("test \"$TRUNKLINE_SERVES:$TRUNKLINE_TARGET\" = target:b:2/x");
+        hooks.switch(WITHIN).await.expect("the environment is set");
+        hooks.hold(WITHIN).await.expect("a missing hook is skipped");
+    }
+
+    #[tokio::test]
+    async fn a_failing_hook_says_why() {
+        let error = hooks("echo no route >&2; exit 3").switch(WITHIN).await;
+        let text = error.expect_err("it failed").to_string();
+        assert!(text.contains("switch") && text.contains("no route"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_hook_that_hangs_is_ended() {
+        let error = hooks("sleep 60").switch(WITHIN).await.expect_err("it hangs");
+        assert!(error.to_string().contains("too long"));
+    }
+}

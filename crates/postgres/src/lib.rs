@@ -1,0 +1,35 @@
+//! Connections to PostgreSQL: settings as libpq reads them, TLS, authentication, sessions.
+
+mod channel;
+mod conninfo;
+mod copy;
+mod error;
+mod fault;
+mod field;
+mod handshake;
+mod limits;
+mod pipeline;
+mod replication;
+mod retry;
+mod session;
+mod sqlstate;
+mod tls;
+mod transport;
+mod version;
+mod wire;
+
+pub use conninfo::{Conninfo, ConninfoError, Environment};
+pub use error::{PgError, ServerError};
+pub use retry::{Backoff, Remedy, remedy};
+pub use sqlstate::SqlState;
+pub use version::ServerVersion;
+
+pub use copy::{CopyIn, CopyOut, Pumped, pump};
+pub use fault::{Fault, OnSide};
+pub use field::{DataRow, FromField, ToParam, push_array_element};
+pub use pipeline::{Pipeline, PipelineError};
+pub use replication::{
+    CreatedSlot, Frame, ReplicationSession, ReplicationStream, SlotLife, SnapshotAction,
+    StreamOptions, SystemIdentity,
+};
+pub use session::{Canceller, Session};

@@ -1,0 +1,4 @@
+RESET search_path;
+RESET TimeZone;
+RESET DateStyle;
+RESET IntervalStyle;

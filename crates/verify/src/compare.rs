@@ -1,0 +1,174 @@
+//! Many tables compared side by side, each on both servers at once. Holds always: both
+//! sides are read under the snapshots that the caller named, so writers do not matter.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use trunkline_changes::{Side, TableName, quote_literal};
+use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session};
+
+use crate::checksum::{Checksum, Reading, checksum};
+use crate::verdict::{TableVerdict, judge};
+
+/// A table of the target and the tables of the source whose rows it holds (usually one; the
+/// leaves of a partitioned table where the target is partitioned otherwise).
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// On the target.
+    pub target: TableName,
+    /// Which of its rows.
+    pub target_reading: Reading,
+    /// On the source, each read by itself.
+    pub sources: Vec<TableName>,
+    /// The columns, by name, in one order for both sides.
+    pub columns: Vec<String>,
+}
+
+/// The state that both sides are read in.
+#[derive(Clone, Copy, Debug)]
+pub enum View<'a> {
+    /// Exported snapshots of the two sides, taken at the same position.
+    Snapshots {
+        /// The source's.
+        source: &'a str,
+        /// The target's.
+        target: &'a str,
+    },
+    /// The latest state: right only where nobody writes.
+    Latest,
+}
+
+/// Pairs of sessions that compare tables.
+pub struct Comparer {
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    source: Session,
+    target: Session,
+}
+
+impl Comparer {
+    /// Connects `jobs` pairs.
+    pub async fn connect(source: &Conninfo, target: &Conninfo, jobs: usize) -> Result<Self, Fault> {
+        let doing = "connecting to compare tables";
+        let mut workers = Vec::with_capacity(jobs);
+        for _ in 0..jobs.max(1) {
+            workers.push(Worker {
+                source: Session::connect(source, "verify").await.on(Side::Source, doing)?,
+                target: Session::connect(target, "verify").await.on(Side::Target, doing)?,
+            });
+        }
+        Ok(Comparer { workers })
+    }
+
+    /// The process ids of the source's sessions: they may stay through a fence.
+    pub fn source_process_ids(&self) -> Vec<i32> {
+        self.workers.iter().map(|worker| worker.source.process_id()).collect()
+    }
+
+    /// Puts every session into the state that is to be read. Once this returns, exporting
+    /// transactions may end.
+    pub async fn enter(&mut self, view: View<'_>) -> Result<(), Fault> {
+        let doing = "opening a snapshot to compare tables";
+        let (source, target) = match view {
+            View::Snapshots { source, target } => (import(source), import(target)),
+            View::Latest => (String::new(), String::new()),
+        };
+        for worker in &mut self.workers {
+            worker.source.batch(&begin(&source)).await.on(Side::Source, doing)?;
+            worker.target.batch(&begin(&target)).await.on(Side::Target, doing)?;
+        }
+        Ok(())
+    }
+
+    /// Compares tables in the order given; `each` hears every verdict as it comes. The
+    /// sessions end with it.
+    pub async fn compare(
+        self,
+        comparisons: Vec<Comparison>,
+        mut each: impl FnMut(&TableVerdict),
+    ) -> Result<Vec<TableVerdict>, Fault> {
+        let (sender, mut receiver) = mpsc::channel(self.workers.len());
+        let queue: Queue = Arc::new(Mutex::new(comparisons.into()));
+        let mut tasks = JoinSet::new();
+        for worker in self.workers {
+            tasks.spawn(worker.work(Arc::clone(&queue), sender.clone()));
+        }
+        drop(sender);
+        let mut verdicts = Vec::new();
+        while let Some(verdict) = receiver.recv().await {
+            each(&verdict);
+            verdicts.push(verdict);
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("a comparison does not panic")?;
+        }
+        verdicts.sort_by(|a, b| a.table.cmp(&b.table));
+        Ok(verdicts)
+    }
+}
+
+fn begin(import: &str) -> String {
+    // A source that was just fenced is read-only in any case; both sides are only read.
+    format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{import}")
+}
+
+fn import(snapshot: &str) -> String {
+    format!("; SET TRANSACTION SNAPSHOT {}", quote_literal(snapshot))
+}
+
+type Queue = Arc<Mutex<VecDeque<Comparison>>>;
+
+impl Worker {
+    async fn work(
+        mut self,
+        queue: Queue,
+        verdicts: mpsc::Sender<TableVerdict>,
+    ) -> Result<(), Fault> {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(comparison) = next else {
+                self.source.close().await;
+                self.target.close().await;
+                return Ok(());
+            };
+            let verdict = self.compare(&comparison).await?;
+            if verdicts.send(verdict).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn compare(&mut self, comparison: &Comparison) -> Result<TableVerdict, Fault> {
+        let began = Instant::now();
+        let Worker { source, target } = self;
+        let doing = || format!("computing the checksum of {}", comparison.target);
+        let (source, target) = tokio::try_join!(
+            async {
+                source_checksum(source, comparison).await.on(Side::Source, doing())
+            },
+            async {
+                let Comparison { target: table, target_reading, columns, .. } = comparison;
+                let sum = checksum(target, table, *target_reading, columns).await;
+                sum.on(Side::Target, doing())
+            },
+        )?;
+        Ok(judge(comparison.target.clone(), &source, &target, began.elapsed()))
+    }
+}
+
+async fn source_checksum(
+    session: &mut Session,
+    comparison: &Comparison,
+) -> Result<Checksum, PgError> {
+    let mut whole = Checksum::default();
+    for table in &comparison.sources {
+        let part = checksum(session, table, Reading::Only, &comparison.columns).await?;
+        whole = whole.and(&part);
+    }
+    Ok(whole)
+}

@@ -1,0 +1,11 @@
+//! Whether two servers hold the same rows: counts and checksums per table, computed inside
+//! each server under snapshots that the caller pairs. Row by row validation gets its own
+//! modules beside the checksum.
+
+mod checksum;
+mod compare;
+mod verdict;
+
+pub use checksum::{Checksum, Reading, checksum};
+pub use compare::{Comparer, Comparison, View};
+pub use verdict::{Outcome, TableVerdict, judge};
