@@ -134,6 +134,12 @@ impl Applier {
         self.stats
     }
 
+    /// Ends the session on the target at once; what was not flushed is not applied.
+    pub async fn close(mut self) {
+        self.writer.abandon().await;
+        self.writer.session.close().await;
+    }
+
     fn alive(&self) -> Result<(), ApplyError> {
         if self.spent {
             Err(ApplyError::Spent)

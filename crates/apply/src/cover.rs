@@ -62,6 +62,9 @@ pub struct CoverError {
     pub hint: &'static str,
 }
 
+/// A range's lower bound (inclusive) and upper bound (exclusive).
+pub(crate) type Bounds = (Option<i64>, Option<i64>);
+
 /// How much of a truncated table is to be emptied on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TruncateScope {
@@ -70,10 +73,7 @@ pub(crate) enum TruncateScope {
     /// The table.
     Table,
     /// These ranges of this column, lower inclusive and upper exclusive.
-    Ranges {
-        column: String,
-        ranges: Vec<(Option<i64>, Option<i64>)>,
-    },
+    Ranges { column: String, ranges: Vec<Bounds> },
 }
 
 impl CopyCover {
@@ -112,7 +112,6 @@ impl CopyCover {
             .is_none_or(|newest| newest.nearest(xid) >= newest)
     }
 
-    /// Whether every table that may come is known here.
     fn cover_of(&self, table: &TableName) -> Result<&TableCover, CoverError> {
         match self.tables.get(table) {
             Some(cover) => Ok(cover),
@@ -152,9 +151,8 @@ impl CopyCover {
         xid: u32,
     ) -> Result<TruncateScope, CoverError> {
         Ok(match self.cover_of(table)? {
-            TableCover::NotCopied => TruncateScope::Table,
             TableCover::Whole(view) if view.saw(xid) => TruncateScope::Nothing,
-            TableCover::Whole(_) => TruncateScope::Table,
+            TableCover::Whole(_) | TableCover::NotCopied => TruncateScope::Table,
             TableCover::ByKey { column, ranges } => {
                 let unseen: Vec<_> = ranges
                     .iter()

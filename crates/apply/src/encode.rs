@@ -1,5 +1,7 @@
 //! Text forms of rows: array literals, COPY lines, JSON. Pure.
 
+use std::fmt::Write as _;
+
 use trunkline_changes::Value;
 
 /// Builds an array literal element by element (manual, section 8.15.2); every value is
@@ -102,7 +104,10 @@ fn json_string(json: &mut String, text: &str) {
     for character in text.chars() {
         match character {
             '"' | '\\' => json.extend(['\\', character]),
-            control if control < ' ' => json.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control < ' ' => {
+                // Writing to a String cannot fail.
+                let _written = write!(json, "\\u{:04x}", u32::from(control));
+            }
             plain => json.push(plain),
         }
     }

@@ -22,6 +22,7 @@ mod resolve;
 mod route;
 mod routes;
 mod session;
+mod shape;
 mod sql;
 mod stats;
 mod table;

@@ -24,8 +24,12 @@ const COPY_ROWS: usize = 5_000;
 /// comes near PostgreSQL's 1 GiB whatever the escapes add (at most twice: 16 MiB).
 pub(crate) const SET_BYTES: usize = 8 << 20;
 
-/// Single statements in one round trip when changes are done one by one; a conflict repeats
-/// at most this many.
+/// A row of at least this many bytes goes by itself: a set gains nothing, and escapes may
+/// double it.
+pub(crate) const ROW_ALONE_BYTES: usize = 1 << 20;
+
+/// Statements in one round trip; when changes are done one by one, a conflict repeats at most
+/// this many.
 pub(crate) const ONE_BY_ONE_ROWS: usize = 500;
 
 /// Bytes of values in one such round trip.

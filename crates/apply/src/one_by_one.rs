@@ -9,7 +9,8 @@ use crate::error::ApplyError;
 use crate::limits::{ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS, SQL_TEXTS};
 use crate::plan::{Statement, one_row, rows_of};
 use crate::route::Route;
-use crate::sql::{Rows, Shape, Slot, template};
+use crate::shape::Shape;
+use crate::sql::{Rows, Slot, template};
 use crate::stats::ApplyStats;
 use crate::writer::{Misfit, Outcome, Writer, conflict_or_fault};
 
@@ -109,13 +110,11 @@ impl Writer {
             let Action::Row { route, change } = &entry.action else {
                 break;
             };
-            match texts.statement(route, change) {
-                Some(statement) => statements.push(statement),
-                None => {
-                    incomplete = Some((index, Misfit::Touched(0)));
-                    break;
-                }
-            }
+            let Some(statement) = texts.statement(route, change) else {
+                incomplete = Some((index, Misfit::Touched(0)));
+                break;
+            };
+            statements.push(statement);
         }
         match self.execute(statements).await? {
             Outcome::Fits if incomplete.is_none() => {

@@ -10,9 +10,10 @@ use trunkline_changes::{Row, Value, quote_ident};
 use crate::batch::RowChange;
 use crate::encode::{ArrayLiteral, copy_line};
 use crate::fold::{FoldedRow, Now, Stage, TableStage};
-use crate::limits::{Bounds, SET_BYTES};
+use crate::limits::{Bounds, ROW_ALONE_BYTES, SET_BYTES};
 use crate::route::Route;
-use crate::sql::{self, Rows, Shape, Slot, Template, copy_in, template};
+use crate::shape::{Shape, Verb};
+use crate::sql::{self, Rows, Slot, Template, copy_in, template};
 use crate::truncate::Truncate;
 
 /// One statement, its data, and how many rows it must touch.
@@ -50,7 +51,7 @@ pub(crate) fn plan<'p>(stages: &'p [Stage<'p>], bounds: &Bounds) -> Vec<Statemen
     let mut statements = Vec::new();
     for stage in stages {
         match stage {
-            Stage::Truncate(op) => statements.extend(truncate(op)),
+            Stage::Truncate(op) => statements.extend(truncate(op, op.restart_identity)),
             Stage::Tables(tables) => {
                 for table_stage in tables.iter().flatten() {
                     match table_stage {
@@ -102,7 +103,7 @@ pub(crate) fn one_row<'a>(
     }
 }
 
-fn pick<'r>(slot: Slot, (new, old): Written<'r>) -> Value<'r> {
+fn pick(slot: Slot, (new, old): Written<'_>) -> Value<'_> {
     match slot {
         Slot::New(column) => new.value(column),
         Slot::Old(column) => old.value(column),
@@ -128,7 +129,7 @@ fn plan_rows<'p>(rows: &'p [FoldedRow<'p>], bounds: &Bounds, statements: &mut Ve
         }
     }
     for (route, shape, rows) in groups.groups {
-        plan_group(route, &shape, &rows, bounds, statements);
+        plan_group(route, &shape, rows, bounds, statements);
     }
 }
 
@@ -160,30 +161,31 @@ impl<'p> Groups<'p> {
 fn plan_group<'p>(
     route: &Route,
     shape: &Shape,
-    rows: &[Written<'p>],
+    rows: Vec<Written<'p>>,
     bounds: &Bounds,
     statements: &mut Vec<Statement<'p>>,
 ) {
-    let inserts = shape.verb == sql::Verb::Insert;
-    let as_set = rows.len() >= bounds.set_rows
-        && shape.verb != sql::Verb::Replace
-        && !(inserts && sql::inserted(route).is_empty());
-    if !as_set {
+    let inserts = shape.verb == Verb::Insert;
+    let takes_sets = shape.verb != Verb::Replace && !(inserts && sql::inserted(route).is_empty());
+    let (mut alone, mut set): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|(new, _)| !takes_sets || new.value_bytes() >= ROW_ALONE_BYTES);
+    if set.len() < bounds.set_rows {
+        alone.append(&mut set);
+    }
+    if !alone.is_empty() {
         let Template { sql, slots } = template(route, shape, Rows::One);
         let sql: Arc<str> = sql.into();
-        statements.extend(rows.iter().map(|&row| one_row(&sql, &slots, row)));
-    } else if inserts && rows.len() >= bounds.copy_rows {
+        statements.extend(alone.into_iter().map(|row| one_row(&sql, &slots, row)));
+    }
+    if inserts && !set.is_empty() && set.len() >= bounds.copy_rows {
         let Template { sql, slots } = copy_in(route);
         let sql: Arc<str> = sql.into();
-        for rows in pieces(rows) {
-            statements.push(copied(&sql, &slots, rows));
-        }
-    } else {
+        statements.extend(pieces(&set).map(|rows| copied(&sql, &slots, rows)));
+    } else if !set.is_empty() {
         let Template { sql, slots } = template(route, shape, Rows::Set);
         let sql: Arc<str> = sql.into();
-        for rows in pieces(rows) {
-            statements.push(unnested(route, &sql, &slots, rows));
-        }
+        statements.extend(pieces(&set).map(|rows| unnested(route, &sql, &slots, rows)));
     }
 }
 
@@ -237,7 +239,7 @@ fn unnested<'p>(
 }
 
 /// TRUNCATE of whole tables, DELETE of ranges.
-pub(crate) fn truncate(truncate: &Truncate) -> Vec<Statement<'static>> {
+pub(crate) fn truncate(truncate: &Truncate, restart_identity: bool) -> Vec<Statement<'static>> {
     let whole = truncate
         .tables
         .iter()
@@ -245,7 +247,7 @@ pub(crate) fn truncate(truncate: &Truncate) -> Vec<Statement<'static>> {
     let names: Vec<String> = whole.map(|table| table.target.only()).collect();
     let mut statements = Vec::new();
     if !names.is_empty() {
-        let identity = if truncate.restart_identity {
+        let identity = if restart_identity {
             " RESTART IDENTITY"
         } else {
             ""
@@ -279,9 +281,9 @@ fn range_deletes(truncate: &Truncate) -> impl Iterator<Item = Statement<'static>
         });
         ranges.map(|(column, (lower, upper))| {
             let lower =
-                lower.map(|key| format!(" AND {column} OPERATOR(pg_catalog.>=) {key}::bigint"));
+                lower.map(|key| format!(" AND {column} OPERATOR(pg_catalog.>=) '{key}'::bigint"));
             let upper =
-                upper.map(|key| format!(" AND {column} OPERATOR(pg_catalog.<) {key}::bigint"));
+                upper.map(|key| format!(" AND {column} OPERATOR(pg_catalog.<) '{key}'::bigint"));
             Statement::plain(&format!(
                 "DELETE FROM {} WHERE true{}{}",
                 table.target.only(),
@@ -291,3 +293,7 @@ fn range_deletes(truncate: &Truncate) -> impl Iterator<Item = Statement<'static>
         })
     })
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use crate::options::ConflictPolicy;
 use crate::park;
 use crate::plan::{Statement, one_row, rows_of, truncate, truncate_by_delete};
 use crate::route::{Lookup, Route};
-use crate::sql::{Shape, Verb};
+use crate::shape::{Shape, Verb};
 use crate::stats::ApplyStats;
 use crate::table::Written;
 use crate::truncate::Truncate;
@@ -59,22 +59,20 @@ impl Writer {
             Mend::Accept => stats.mended += 1,
             Mend::Instead(other) => {
                 let statement = texts.statement(route, &other);
-                match self.attempt(statement).await? {
-                    None => stats.mended += 1,
-                    Some(_) => {
-                        self.park(entry, conflict(entry, route, change, trouble), stats)
-                            .await?
-                    }
+                if self.attempt(statement).await?.is_none() {
+                    stats.mended += 1;
+                } else {
+                    let conflict = conflict(entry, route, change, trouble);
+                    self.park(entry, conflict, stats).await?;
                 }
             }
             Mend::Park => {
-                self.park(entry, conflict(entry, route, change, trouble), stats)
-                    .await?
+                let conflict = conflict(entry, route, change, trouble);
+                self.park(entry, conflict, stats).await?;
             }
             Mend::Stop => {
-                return Err(ApplyError::Conflict(Box::new(conflict(
-                    entry, route, change, trouble,
-                ))));
+                let conflict = conflict(entry, route, change, trouble);
+                return Err(ApplyError::Conflict(Box::new(conflict)));
             }
         }
         Ok(())
@@ -147,8 +145,8 @@ impl Writer {
         Ok(())
     }
 
-    /// TRUNCATE, or DELETE where foreign keys of other tables or missing privileges forbid
-    /// it.
+    /// TRUNCATE, or DELETE where foreign keys of other tables or missing privileges (on the
+    /// table, or on its sequences) forbid it.
     async fn resolve_truncate(
         &mut self,
         entry: &Entry,
@@ -156,7 +154,13 @@ impl Writer {
         stats: &mut ApplyStats,
     ) -> Result<(), ApplyError> {
         let mut refused = None;
-        for statements in [truncate(op), truncate_by_delete(op)] {
+        // Sequences are set at the cutover: losing RESTART IDENTITY loses nothing.
+        let ways = [
+            truncate(op, op.restart_identity),
+            truncate(op, false),
+            truncate_by_delete(op),
+        ];
+        for statements in ways {
             let all = std::iter::once(Statement::plain(SAVEPOINT)).chain(statements);
             match self.execute(all).await? {
                 Outcome::Fits => return self.batch(RELEASE).await,

@@ -1,5 +1,8 @@
 //! Opens the target's session: the replica role in force and read back, planner pinned to
 //! the keys, commits that do not wait for the disk unless told to.
+//!
+//! In the replica role no trigger of the default kind fires, those behind DEFERRABLE unique
+//! constraints included: the source has checked them, the target does not again.
 
 use trunkline_changes::Side;
 use trunkline_postgres::{Conninfo, OnSide, PgError, Session, SqlState};

@@ -2,9 +2,10 @@
 
 use trunkline_changes::ReplicaIdentity;
 
-use super::{Rows, Shape, Slot, copy_in, template};
+use super::{Rows, Slot, copy_in, template};
 use crate::batch::RowChange;
 use crate::fixtures::{self, column, full, insert, key, row, table, update};
+use crate::shape::Shape;
 use crate::table::{Operator, TableKind, Written};
 
 fn sql(route: &crate::route::Route, change: &RowChange) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use trunkline_changes::TableName;
 
-use crate::cover::TruncateScope;
+use crate::cover::{Bounds, TruncateScope};
 use crate::error::ApplyError;
 use crate::options::TableMap;
 use crate::table::TargetTable;
@@ -23,7 +23,7 @@ pub(crate) struct Truncated {
     pub(crate) source: TableName,
     pub(crate) target: Arc<TargetTable>,
     /// Which of the column's ranges; all of the table when there is none.
-    pub(crate) ranges: Option<(String, Vec<(Option<i64>, Option<i64>)>)>,
+    pub(crate) ranges: Option<(String, Vec<Bounds>)>,
 }
 
 /// Puts the listed source tables together by target table.

@@ -9,7 +9,7 @@ use trunkline_postgres::{Fault, PgError, Remedy, Session, ToParam, remedy};
 
 use crate::batch::Entry;
 use crate::error::ApplyError;
-use crate::fold::{NotFoldable, fold};
+use crate::fold::fold;
 use crate::limits::{Bounds, ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
 use crate::options::{ConflictPolicy, Durability};
 use crate::plan::{Body, Statement, plan};
@@ -139,18 +139,14 @@ impl Writer {
     ) -> Result<ApplyStats, ApplyError> {
         prologue.push(Statement::plain(BATCH_SAVEPOINT));
         let ours = prologue.len();
-        let outcome = match fold(entries) {
-            Ok(stages) => {
-                let planned = plan(&stages, &self.bounds);
-                self.execute(prologue.into_iter().chain(planned)).await?
+        let Ok(stages) = fold(entries) else {
+            if let Outcome::Misfit(_, misfit) = self.execute(prologue).await? {
+                return Err(self.prologue_failed(misfit));
             }
-            Err(NotFoldable) => {
-                if let Outcome::Misfit(_, misfit) = self.execute(prologue).await? {
-                    return Err(self.prologue_failed(misfit));
-                }
-                return self.one_by_one(entries).await;
-            }
+            return self.one_by_one(entries).await;
         };
+        let planned = plan(&stages, &self.bounds);
+        let outcome = self.execute(prologue.into_iter().chain(planned)).await?;
         match outcome {
             Outcome::Fits => Ok(ApplyStats::default()),
             Outcome::Misfit(index, misfit) if index < ours => Err(self.prologue_failed(misfit)),

@@ -8,7 +8,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Moves a live PostgreSQL database to another PostgreSQL, proves that nothing was lost,
 /// and keeps the way back open.
 #[derive(Debug, Parser)]
-#[command(name = "trunkline", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "trunkline",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -74,13 +79,24 @@ pub(crate) enum Command {
 
 /// What names a migration and its two servers.
 #[derive(Clone, Debug, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct MigrationArgs {
-    /// The source: a libpq URI or key=value string. Also PGCOPYDB_SOURCE_PGURI.
-    #[arg(long, env = "TRUNKLINE_SOURCE", hide_env_values = true, value_name = "CONNINFO")]
+    /// The source: a libpq URI or key=value string. Also `PGCOPYDB_SOURCE_PGURI`.
+    #[arg(
+        long,
+        env = "TRUNKLINE_SOURCE",
+        hide_env_values = true,
+        value_name = "CONNINFO"
+    )]
     pub(crate) source: Option<String>,
 
-    /// The target. Also PGCOPYDB_TARGET_PGURI.
-    #[arg(long, env = "TRUNKLINE_TARGET", hide_env_values = true, value_name = "CONNINFO")]
+    /// The target. Also `PGCOPYDB_TARGET_PGURI`.
+    #[arg(
+        long,
+        env = "TRUNKLINE_TARGET",
+        hide_env_values = true,
+        value_name = "CONNINFO"
+    )]
     pub(crate) target: Option<String>,
 
     /// The plan file [default: trunkline.toml here, if there is one].
@@ -196,7 +212,7 @@ pub(crate) struct RunArgs {
 /// Where `run` stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Until {
-    /// Rows, indexes and constraints are there.
+    /// Rows and indexes are there; foreign keys come when the changes since are applied.
     Loaded,
     /// Changes flow, and the target is near the source.
     Following,

@@ -193,7 +193,9 @@ async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
         }
         Err(error) => {
             let code = error.exit_code();
-            let Error::CutoverAborted { why, report } = error else { return Err(error) };
+            let Error::CutoverAborted { why, report } = error else {
+                return Err(error);
+            };
             output::print(report.as_ref(), json)?;
             eprintln!("error: the cutover was given up, and the source serves as before: {why}");
             Ok(code)
@@ -204,7 +206,11 @@ async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
 async fn run_complete(args: &CompleteArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
     let progress = Progress::new(json);
-    let fence = if args.keep_fence { SourceFence::Keep } else { SourceFence::Lift };
+    let fence = if args.keep_fence {
+        SourceFence::Keep
+    } else {
+        SourceFence::Lift
+    };
     let report = complete(&setting(&resolved, &progress), fence).await;
     progress.finish();
     output::print(&report?, json)?;
@@ -214,7 +220,11 @@ async fn run_complete(args: &CompleteArgs, json: bool) -> Result<u8, Error> {
 async fn run_abort(args: &AbortArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
     let progress = Progress::new(json);
-    let tables = if args.keep_target { TargetTables::Keep } else { TargetTables::Drop };
+    let tables = if args.keep_target {
+        TargetTables::Keep
+    } else {
+        TargetTables::Drop
+    };
     let report = abort(&setting(&resolved, &progress), tables).await;
     progress.finish();
     output::print(&report?, json)?;

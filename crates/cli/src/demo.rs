@@ -9,10 +9,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use trunkline_migration::plan::{Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan};
+use trunkline_load::Scope;
+use trunkline_migration::plan::{
+    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
+};
 use trunkline_migration::traffic::{CommandPlan, TrafficPlan};
 use trunkline_migration::{ConflictPolicy, Error, Setting, Until};
-use trunkline_load::Scope;
 use trunkline_postgres::{Conninfo, Session};
 use trunkline_sandbox::{Installation, Server};
 
@@ -32,22 +34,32 @@ const AFTER_THE_SWITCH: Duration = Duration::from_secs(2);
 pub(crate) async fn run(args: &DemoArgs, json: bool) -> Result<u8, Error> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..));
     let (old, new) = installations()?;
-    say(&format!("two servers: PostgreSQL {} and {}, on 127.0.0.1 (seed {seed})", old.major, new.major));
+    say(&format!(
+        "two servers: PostgreSQL {} and {}, on 127.0.0.1 (seed {seed})",
+        old.major, new.major
+    ));
     let folder = tempfile::Builder::new().prefix("trunkline-demo-").tempdir();
     let folder = folder.map_err(|error| Error::internal(&error))?;
     let source = start(&old).await?;
     let target = start(&new).await?;
-    let servers = [conninfo(&source, "postgres")?, conninfo(&target, "postgres")?];
+    let servers = [
+        conninfo(&source, "postgres")?,
+        conninfo(&target, "postgres")?,
+    ];
     for server in &servers {
         admin(server, "CREATE DATABASE shop").await?;
     }
     let servers = [conninfo(&source, "shop")?, conninfo(&target, "shop")?];
-    say("the shop opens: customers, partitioned orders, out-of-line documents, a table without a key");
+    say(
+        "the shop opens: customers, partitioned orders, out-of-line documents, a table without a key",
+    );
     fill_shop(&servers[0], args.size).await?;
 
     let route = Route::new(folder.path());
     let writers = Writers::start(CLIENTS, &servers, &route, seed);
-    say(&format!("{CLIENTS} clients write without pause; the move begins"));
+    say(&format!(
+        "{CLIENTS} clients write without pause; the move begins"
+    ));
     let plan = plan(&servers, &route, folder.path());
     let progress = Progress::new(json);
     let moved = migrate(&plan, &progress, &writers).await;
@@ -89,7 +101,9 @@ fn installations() -> Result<(Installation, Installation), Error> {
 async fn start(installation: &Installation) -> Result<Server, Error> {
     let installation = installation.clone();
     let started = tokio::task::spawn_blocking(move || {
-        Server::builder(&installation).setting("wal_level", "logical").start()
+        Server::builder(&installation)
+            .setting("wal_level", "logical")
+            .start()
     });
     match started.await {
         Ok(started) => started.map_err(|error| Error::internal(&error)),
@@ -108,7 +122,8 @@ async fn admin(server: &Conninfo, sql: &str) -> Result<(), Error> {
         session.close().await;
         Ok(())
     };
-    done.await.map_err(|error: trunkline_postgres::PgError| Error::internal(&error))
+    done.await
+        .map_err(|error: trunkline_postgres::PgError| Error::internal(&error))
 }
 
 async fn fill_shop(source: &Conninfo, thousands: u32) -> Result<(), Error> {

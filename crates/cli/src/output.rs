@@ -29,7 +29,9 @@ pub(crate) fn print<R: Report>(report: &R, json: bool) -> Result<(), Error> {
 /// Prints text on stdout as it is.
 pub(crate) fn print_text(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _closed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _closed = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// Prints why a command failed, and what to do.
@@ -61,7 +63,11 @@ pub(crate) fn bytes(count: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{count} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// A count with its thousands apart.
@@ -93,9 +99,23 @@ impl Report for StatusReport {
         let mut text = format!("{}: {} ({running})\n", self.migration, self.phase.name());
         let seconds = self.lag_seconds.map(|seconds| format!("{seconds:.1} s"));
         for (name, value) in [
-            ("rows copied", format!("{} of about {}", thousands(self.rows_copied), thousands(self.rows_total))),
+            (
+                "rows copied",
+                format!(
+                    "{} of about {}",
+                    thousands(self.rows_copied),
+                    thousands(self.rows_total)
+                ),
+            ),
             ("changes applied", thousands(self.rows_applied)),
-            ("lag", format!("{} / {}", unknown(self.lag_bytes.map(bytes)), unknown(seconds))),
+            (
+                "lag",
+                format!(
+                    "{} / {}",
+                    unknown(self.lag_bytes.map(bytes)),
+                    unknown(seconds)
+                ),
+            ),
             ("WAL kept", unknown(self.wal_kept_bytes.map(bytes))),
             ("caught up", self.eta.clone()),
             ("parked changes", thousands(self.parked_changes)),
@@ -117,7 +137,11 @@ impl Report for VerifyReport {
                 verdict.table,
                 thousands(verdict.source_rows),
                 thousands(verdict.target_rows),
-                if verdict.outcome == Outcome::ContentsDiffer { ", contents differ" } else { "" },
+                if verdict.outcome == Outcome::ContentsDiffer {
+                    ", contents differ"
+                } else {
+                    ""
+                },
             );
         }
         let (tables, rows) = (self.tables.len(), thousands(self.rows));
@@ -154,8 +178,14 @@ impl Report for CutoverReport {
         let rows: u64 = self.tables.iter().map(|table| table.rows).sum();
         let rechecked = self.tables.iter().filter(|table| table.rechecked).count();
         for (name, value) in [
-            ("barrier", format!("{} on the source", lsn(self.barrier_lsn))),
-            ("applied", format!("{} committed on the target", lsn(self.applied_lsn))),
+            (
+                "barrier",
+                format!("{} on the source", lsn(self.barrier_lsn)),
+            ),
+            (
+                "applied",
+                format!("{} committed on the target", lsn(self.applied_lsn)),
+            ),
             (
                 "rows",
                 format!(
@@ -166,7 +196,10 @@ impl Report for CutoverReport {
             ),
             (
                 "sequences",
-                format!("{} set, {} read back", self.sequences.set, self.sequences.verified),
+                format!(
+                    "{} set, {} read back",
+                    self.sequences.set, self.sequences.verified
+                ),
             ),
             ("differences", self.differences.len().to_string()),
             ("parked changes", self.parked_changes.to_string()),

@@ -107,12 +107,45 @@ pub(crate) struct BudgetTable {
 
 /// Every key, for naming the nearest to one that is not known.
 const KEYS: &[&str] = &[
-    "migration", "source", "target", "seed", "structure", "tables", "apply", "cutover", "budget",
-    "name", "route", "conninfo", "password_env", "method", "jobs", "index_jobs",
-    "split_tables_larger_than", "restore", "owners", "privileges", "drop_if_exists", "include",
-    "exclude", "filters", "insert_only", "on_conflict", "max_lag", "max_pause", "recheck",
-    "maintenance_database", "traffic", "kind", "hold", "switch", "release", "verify", "timeout",
-    "wal_kept_warn", "wal_kept_stop",
+    "migration",
+    "source",
+    "target",
+    "seed",
+    "structure",
+    "tables",
+    "apply",
+    "cutover",
+    "budget",
+    "name",
+    "route",
+    "conninfo",
+    "password_env",
+    "method",
+    "jobs",
+    "index_jobs",
+    "split_tables_larger_than",
+    "restore",
+    "owners",
+    "privileges",
+    "drop_if_exists",
+    "include",
+    "exclude",
+    "filters",
+    "insert_only",
+    "on_conflict",
+    "max_lag",
+    "max_pause",
+    "recheck",
+    "maintenance_database",
+    "traffic",
+    "kind",
+    "hold",
+    "switch",
+    "release",
+    "verify",
+    "timeout",
+    "wal_kept_warn",
+    "wal_kept_stop",
 ];
 
 impl PlanFile {
@@ -183,7 +216,9 @@ fn distance(a: &str, b: &str) -> usize {
 /// PostgreSQL's settings.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
-    let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let shift = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,

@@ -35,7 +35,11 @@ impl Progress {
     /// On stderr; `json` means that no terminal is watched.
     pub(crate) fn new(json: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && !json;
-        let bar = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let bar = if terminal {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
         if terminal {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
@@ -102,13 +106,18 @@ impl Progress {
             let rate = totals.bytes as f64 / seconds;
             let settled = totals.settled_bytes as f64 / seconds;
             let rest = totals.expected_bytes.saturating_sub(totals.settled_bytes) as f64;
-            (rate as u64, (settled > 0.0).then(|| (rest / settled) as u64))
+            (
+                rate as u64,
+                (settled > 0.0).then(|| (rest / settled) as u64),
+            )
         };
         if self.terminal && totals.expected_bytes > 0 {
             let style = ProgressStyle::with_template("[{bar:30}] {percent:>3}% {msg}");
-            self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar
+                .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.bar.set_length(totals.expected_bytes);
-            self.bar.set_position(totals.settled_bytes.min(totals.expected_bytes));
+            self.bar
+                .set_position(totals.settled_bytes.min(totals.expected_bytes));
         }
         let tables = copied.tables();
         let busy: Vec<String> = tables
@@ -157,7 +166,10 @@ impl Observer for Progress {
             Notice::Follow(status) => self.follow(status),
             Notice::Compared { verdict, done, of } => {
                 if verdict.matched() {
-                    self.state(format!("compared {done} of {of} tables: {} equal", verdict.table));
+                    self.state(format!(
+                        "compared {done} of {of} tables: {} equal",
+                        verdict.table
+                    ));
                 } else {
                     self.line(&format!("   {} DIFFERS", verdict.table));
                 }

@@ -18,8 +18,14 @@ const EXIT_CODES: [(u8, &str); 11] = [
     (5, "the target"),
     (6, "differences found"),
     (7, "the cutover was given up; the source still serves"),
-    (8, "past the point of no return: an operator is needed, and the report says what to do"),
-    (9, "another run holds this migration, or its state refuses this command"),
+    (
+        8,
+        "past the point of no return: an operator is needed, and the report says what to do",
+    ),
+    (
+        9,
+        "another run holds this migration, or its state refuses this command",
+    ),
     (130, "interrupted; can be gone on from"),
 ];
 
@@ -49,12 +55,22 @@ fn commands() -> String {
     let mut text = String::from("# The command line\n");
     let mut command = Cli::command().term_width(100);
     command.build();
-    for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
+    for sub in command
+        .get_subcommands_mut()
+        .filter(|sub| !sub.is_hide_set())
+    {
         let name = sub.get_name().to_owned();
         let help = sub.render_long_help();
-        let lines: Vec<String> =
-            help.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
-        let _written = write!(text, "\n## trunkline {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
+        let lines: Vec<String> = help
+            .to_string()
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        let _written = write!(
+            text,
+            "\n## trunkline {name}\n\n```text\n{}\n```\n",
+            lines.join("\n").trim_end()
+        );
     }
     text
 }

@@ -91,8 +91,14 @@ fn given_file(args: &MigrationArgs) -> Result<PlanFile, Error> {
 /// The plan file with the arguments over it.
 fn with_arguments(args: &MigrationArgs, mut file: PlanFile) -> Result<PlanFile, Error> {
     let alias = |name: &str| std::env::var(name).ok();
-    let source = args.source.clone().or_else(|| alias("PGCOPYDB_SOURCE_PGURI"));
-    let target = args.target.clone().or_else(|| alias("PGCOPYDB_TARGET_PGURI"));
+    let source = args
+        .source
+        .clone()
+        .or_else(|| alias("PGCOPYDB_SOURCE_PGURI"));
+    let target = args
+        .target
+        .clone()
+        .or_else(|| alias("PGCOPYDB_TARGET_PGURI"));
     file.source.conninfo = source.or(file.source.conninfo);
     file.target.conninfo = target.or(file.target.conninfo);
     file.migration.name = args.name.clone().or(file.migration.name);
@@ -151,7 +157,10 @@ fn folder(args: &MigrationArgs, file: &PlanFile) -> Result<PathBuf, Error> {
         )),
         (Some(_), _) => Err(plan_error(
             "there are several migrations on this machine",
-            format!("name one with --name or --dir; they lie in {}", home.display()),
+            format!(
+                "name one with --name or --dir; they lie in {}",
+                home.display()
+            ),
         )),
     }
 }
@@ -172,7 +181,9 @@ fn name_of(file: &PlanFile) -> Result<Option<String>, Error> {
         (None, Some(source)) => conninfo("source", source, None)?.database().to_owned(),
         (None, None) => return Ok(None),
     };
-    let plain = name.chars().map(|c| if c == '/' || c == '\0' { '_' } else { c });
+    let plain = name
+        .chars()
+        .map(|c| if c == '/' || c == '\0' { '_' } else { c });
     Ok(Some(plain.collect()))
 }
 
@@ -226,8 +237,16 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         conflict: conflict(&file)?,
         cutover: cutover(&file)?,
         budget: Budget {
-            wal_kept_warn_bytes: size("wal_kept_warn", file.budget.wal_kept_warn.as_deref(), 20 << 30)?,
-            wal_kept_stop_bytes: size("wal_kept_stop", file.budget.wal_kept_stop.as_deref(), u64::MAX)?,
+            wal_kept_warn_bytes: size(
+                "wal_kept_warn",
+                file.budget.wal_kept_warn.as_deref(),
+                20 << 30,
+            )?,
+            wal_kept_stop_bytes: size(
+                "wal_kept_stop",
+                file.budget.wal_kept_stop.as_deref(),
+                u64::MAX,
+            )?,
         },
     };
     Ok(Resolved { plan, file })
@@ -242,7 +261,10 @@ fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {
         || format!("this version knows: {}", known.join(", ")),
         |near| format!("did you mean `{near}`?"),
     );
-    Err(plan_error(format!("`{key} = \"{value}\"` is not known"), hint))
+    Err(plan_error(
+        format!("`{key} = \"{value}\"` is not known"),
+        hint,
+    ))
 }
 
 fn scope(file: &PlanFile) -> Result<Scope, Error> {
@@ -273,7 +295,13 @@ fn structure(file: &PlanFile) -> StructurePlan {
     if structure.restore == Some(false) {
         return StructurePlan::Present;
     }
-    let keep = |setting| if setting == Some(false) { Keep::No } else { Keep::Yes };
+    let keep = |setting| {
+        if setting == Some(false) {
+            Keep::No
+        } else {
+            Keep::Yes
+        }
+    };
     StructurePlan::Restore {
         owners: keep(structure.owners),
         privileges: keep(structure.privileges),
@@ -319,7 +347,11 @@ fn cutover(file: &PlanFile) -> Result<CutoverPlan, Error> {
     Ok(CutoverPlan {
         max_lag_bytes: size("max_lag", cutover.max_lag.as_deref(), 1 << 20)?,
         max_pause,
-        recheck: duration("recheck", cutover.recheck.as_deref(), max_pause.min(seconds(1)))?,
+        recheck: duration(
+            "recheck",
+            cutover.recheck.as_deref(),
+            max_pause.min(seconds(1)),
+        )?,
         traffic: traffic(file, max_pause)?,
         maintenance_database: cutover
             .maintenance_database
@@ -346,15 +378,25 @@ fn traffic(file: &PlanFile, max_pause: Duration) -> Result<TrafficPlan, Error> {
 }
 
 fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {
-    let Some(text) = value else { return Ok(default) };
+    let Some(text) = value else {
+        return Ok(default);
+    };
     parse_size(text).ok_or_else(|| {
-        plan_error(format!("`{key} = \"{text}\"` is not a size"), "write it like \"10 GB\"")
+        plan_error(
+            format!("`{key} = \"{text}\"` is not a size"),
+            "write it like \"10 GB\"",
+        )
     })
 }
 
 fn duration(key: &str, value: Option<&str>, default: Duration) -> Result<Duration, Error> {
-    let Some(text) = value else { return Ok(default) };
+    let Some(text) = value else {
+        return Ok(default);
+    };
     parse_duration(text).ok_or_else(|| {
-        plan_error(format!("`{key} = \"{text}\"` is not a duration"), "write it like \"30s\"")
+        plan_error(
+            format!("`{key} = \"{text}\"` is not a duration"),
+            "write it like \"30s\"",
+        )
     })
 }

@@ -12,6 +12,7 @@ use trunkline_changes::TableName;
 use trunkline_postgres::Conninfo;
 
 use crate::error::LoadError;
+use crate::limits::ENTRIES_AT_ONCE;
 use crate::progress::{Progress, TableProgress, TableState};
 use crate::structure::{Entry, Record, Runner, Structure, TableBuild, key};
 
@@ -58,9 +59,15 @@ impl Turns {
 
     /// Gives whether the table has no builds left.
     fn next_group(&mut self, table: usize) -> bool {
-        let Some(group) = self.groups[table].pop_front() else { return true };
+        let Some(group) = self.groups[table].pop_front() else {
+            return true;
+        };
         self.unfinished[table] = group.len();
-        self.ready.extend(group.into_iter().map(|(bytes, entry)| (bytes, table, entry)));
+        self.ready.extend(
+            group
+                .into_iter()
+                .map(|(bytes, entry)| (bytes, table, entry)),
+        );
         false
     }
 
@@ -69,7 +76,11 @@ impl Turns {
             self.running += 1;
             return Turn::Build { table, entry };
         }
-        if self.outstanding > 0 || self.running > 0 { Turn::Wait } else { Turn::Done }
+        if self.outstanding > 0 || self.running > 0 {
+            Turn::Wait
+        } else {
+            Turn::Done
+        }
     }
 
     /// Gives whether the table has no builds left.
@@ -89,8 +100,10 @@ fn groups(build: &TableBuild) -> VecDeque<Vec<Step>> {
         .filter(|step| !step.alone)
         .map(|step| (step.bytes, step.entry))
         .collect();
-    let mut groups: VecDeque<Vec<Step>> =
-        alone.into_iter().map(|step| vec![(step.bytes, step.entry)]).collect();
+    let mut groups: VecDeque<Vec<Step>> = alone
+        .into_iter()
+        .map(|step| vec![(step.bytes, step.entry)])
+        .collect();
     if !beside.is_empty() {
         groups.push_back(beside);
     }
@@ -129,7 +142,10 @@ impl Board {
             tables.iter().map(|table| (&table.name, table)).collect();
         Board {
             turns: Mutex::new(Turns::new(&builds)),
-            tables: builds.iter().map(|b| by_name.get(&b.table).map(|t| Arc::clone(t))).collect(),
+            tables: builds
+                .iter()
+                .map(|b| by_name.get(&b.table).map(|t| Arc::clone(t)))
+                .collect(),
             places: builds.into_iter().map(|b| b.table).zip(0..).collect(),
             changed: Notify::new(),
         }
@@ -149,7 +165,11 @@ impl Board {
         copied: impl Iterator<Item = &'a TableName>,
     ) -> Vec<TableName> {
         let copied: std::collections::HashSet<_> = copied.collect();
-        self.places.keys().filter(|table| !copied.contains(table)).cloned().collect()
+        self.places
+            .keys()
+            .filter(|table| !copied.contains(table))
+            .cloned()
+            .collect()
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -194,8 +214,7 @@ impl Builders {
     }
 
     async fn work(&self, board: &Board, structure: &Structure) -> Result<(), LoadError> {
-        let mut runner =
-            Runner::new(&self.target, "index", self.settings.clone(), &self.cancel);
+        let mut runner = Runner::new(&self.target, "index", self.settings.clone(), &self.cancel);
         loop {
             let mut changed = std::pin::pin!(board.changed.notified());
             changed.as_mut().enable();
@@ -220,18 +239,24 @@ impl Builders {
     }
 }
 
-/// Makes entries one after another, each once.
+/// Makes entries in order, each once, some at a time.
 pub(crate) async fn make_in_order<'a>(
     runner: &mut Runner,
     record: &Record,
     entries: impl IntoIterator<Item = &'a Entry>,
     done: impl Fn(),
 ) -> Result<(), LoadError> {
-    for entry in entries {
-        if !record.holds(&key(entry)) {
-            runner.make(entry).await?;
-        }
+    let (made, left): (Vec<&Entry>, Vec<&Entry>) = entries
+        .into_iter()
+        .partition(|entry| record.holds(&key(entry)));
+    for _ in made {
         done();
+    }
+    for some in left.chunks(ENTRIES_AT_ONCE) {
+        runner.make_together(some).await?;
+        for _ in some {
+            done();
+        }
     }
     Ok(())
 }
@@ -247,14 +272,27 @@ mod tests {
             partitioned: false,
             steps: steps
                 .iter()
-                .map(|&(entry, primary, alone, bytes)| BuildStep { entry, primary, alone, bytes })
+                .map(|&(entry, primary, alone, bytes)| BuildStep {
+                    entry,
+                    primary,
+                    alone,
+                    bytes,
+                })
                 .collect(),
         }
     }
 
     #[test]
     fn the_primary_key_comes_first_and_the_longest_index_next() {
-        let one = build("a", &[(1, false, false, 50), (2, false, false, 90), (3, true, true, 10), (4, false, true, 99)]);
+        let one = build(
+            "a",
+            &[
+                (1, false, false, 50),
+                (2, false, false, 90),
+                (3, true, true, 10),
+                (4, false, true, 99),
+            ],
+        );
         let two = build("b", &[(5, true, true, 70)]);
         let mut turns = Turns::new(&[one, two]);
         assert_eq!(turns.next(), Turn::Wait, "no table has its rows");

@@ -118,7 +118,11 @@ impl Table {
 pub async fn tables(source: &mut Session, scope: &Scope) -> Result<Vec<Table>, LoadError> {
     let all = all_tables(source, Side::Source).await?;
     let names = if scope.names_indexes() {
-        indexes(source).await?.into_iter().map(|index| index.name).collect()
+        indexes(source)
+            .await?
+            .into_iter()
+            .map(|index| index.name)
+            .collect()
     } else {
         Vec::new()
     };
@@ -158,7 +162,7 @@ pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>,
         .await
         .on(side, "reading the column types")?;
     let types = types.iter().map(type_row).collect::<Result<Vec<_>, _>>();
-    let types = resolve_types(types.on(side, "reading the column types")?);
+    let types = resolve_types(&types.on(side, "reading the column types")?);
     let rows = session
         .query(include_str!("sql/tables.sql"), &[])
         .await
@@ -177,13 +181,13 @@ fn type_row(row: &DataRow) -> Result<TypeRow, PgError> {
     })
 }
 
-fn assemble(
-    rows: &[DataRow],
-    types: &HashMap<u32, ColumnType>,
-) -> Result<Vec<Table>, PgError> {
+fn assemble(rows: &[DataRow], types: &HashMap<u32, ColumnType>) -> Result<Vec<Table>, PgError> {
     let mut names = HashMap::with_capacity(rows.len());
     for row in rows {
-        names.insert(row.get::<u32>(0)?, TableName::new(row.get::<String>(1)?, row.get::<String>(2)?));
+        names.insert(
+            row.get::<u32>(0)?,
+            TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
+        );
     }
     rows.iter().map(|row| table(row, types, &names)).collect()
 }
@@ -195,13 +199,18 @@ fn table(
 ) -> Result<Table, PgError> {
     let partition: bool = row.get(9)?;
     let parents: Vec<u32> = row.get(10)?;
-    let mut inherits: Vec<TableName> =
-        parents.iter().filter_map(|oid| names.get(oid).cloned()).collect();
+    let mut inherits: Vec<TableName> = parents
+        .iter()
+        .filter_map(|oid| names.get(oid).cloned())
+        .collect();
     let partition_of = if partition { inherits.pop() } else { None };
     let columns = columns(row, types)?;
     let primary_key: Vec<String> = row.get(11)?;
     let identity = row.get::<String>(5)?;
-    let identity = identity.bytes().next().and_then(ReplicaIdentity::from_letter);
+    let identity = identity
+        .bytes()
+        .next()
+        .and_then(ReplicaIdentity::from_letter);
     let identity = identity.ok_or_else(|| unreadable("pg_class.relreplident", "d, n, f or i"))?;
     let identity_columns = match identity {
         ReplicaIdentity::Default => primary_key.clone(),
@@ -237,10 +246,7 @@ fn table(
     })
 }
 
-fn columns(
-    row: &DataRow,
-    types: &HashMap<u32, ColumnType>,
-) -> Result<Vec<TableColumn>, PgError> {
+fn columns(row: &DataRow, types: &HashMap<u32, ColumnType>) -> Result<Vec<TableColumn>, PgError> {
     let names: Vec<String> = row.get(13)?;
     let type_oids: Vec<u32> = row.get(14)?;
     let flags: Vec<String> = row.get(15)?;
@@ -271,7 +277,10 @@ fn columns(
 }
 
 fn unreadable(what: &str, why: &str) -> PgError {
-    PgError::Conversion { what: what.to_owned(), why: format!("{why} was expected") }
+    PgError::Conversion {
+        what: what.to_owned(),
+        why: format!("{why} was expected"),
+    }
 }
 
 /// An index of the source: which table waits for it, and how long it may take.
@@ -288,7 +297,10 @@ pub(crate) struct IndexFacts {
 /// Every index of the source.
 pub(crate) async fn indexes(source: &mut Session) -> Result<Vec<IndexFacts>, LoadError> {
     let doing = "reading the indexes";
-    let rows = source.query(include_str!("sql/indexes.sql"), &[]).await.on(Side::Source, doing)?;
+    let rows = source
+        .query(include_str!("sql/indexes.sql"), &[])
+        .await
+        .on(Side::Source, doing)?;
     let read = rows.iter().map(|row| {
         Ok(IndexFacts {
             oid: row.get(0)?,
@@ -299,6 +311,27 @@ pub(crate) async fn indexes(source: &mut Session) -> Result<Vec<IndexFacts>, Loa
             bytes: row.get(6)?,
         })
     });
-    let read = read.collect::<Result<Vec<_>, PgError>>().on(Side::Source, doing)?;
+    let read = read
+        .collect::<Result<Vec<_>, PgError>>()
+        .on(Side::Source, doing)?;
     Ok(read)
+}
+
+/// Tables of the source that this role may not read: `pg_dump` must not touch them.
+pub(crate) async fn unreadable_tables(source: &mut Session) -> Result<Vec<TableName>, LoadError> {
+    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_class c \
+               JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_' \
+               AND n.nspname NOT IN ('information_schema', 'trunkline') \
+               AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) \
+               ORDER BY 1, 2";
+    let doing = "reading which tables may be read";
+    let rows = source.query(sql, &[]).await.on(Side::Source, doing)?;
+    let names = rows
+        .iter()
+        .map(|row| Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?)));
+    let names = names
+        .collect::<Result<_, PgError>>()
+        .on(Side::Source, doing)?;
+    Ok(names)
 }

@@ -34,7 +34,13 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) const WHOLE: Part = Part { number: 0, bounds: Bounds { low: None, high: None } };
+    pub(crate) const WHOLE: Part = Part {
+        number: 0,
+        bounds: Bounds {
+            low: None,
+            high: None,
+        },
+    };
 }
 
 /// When tables are cut, and how finely.
@@ -66,10 +72,7 @@ pub(crate) enum Plan {
     /// These parts.
     Pages(Vec<Part>),
     /// This many ranges of a column, whose bounds are still to be read.
-    Key {
-        column: String,
-        ranges: u64,
-    },
+    Key { column: String, ranges: u64 },
 }
 
 /// Decides how a table is cut. `alone` says that the target's table takes rows of this
@@ -82,22 +85,33 @@ pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: 
     let bytes = table.bytes();
     let too_long_for_one_snapshot = bytes > sizes.key_split_bytes;
     let too_large_for_one_part = bytes > sizes.chunk_bytes && !(alone && page_ranges);
-    if too_long_for_one_snapshot || too_large_for_one_part {
-        if let Some(column) = integer_key(table) {
-            let ranges = bytes.div_ceil(sizes.key_range_bytes.max(1)).clamp(2, CHUNKS_MAX);
-            return Plan::Key { column: column.to_owned(), ranges };
-        }
+    if (too_long_for_one_snapshot || too_large_for_one_part)
+        && let Some(column) = integer_key(table)
+    {
+        let ranges = bytes
+            .div_ceil(sizes.key_range_bytes.max(1))
+            .clamp(2, CHUNKS_MAX);
+        return Plan::Key {
+            column: column.to_owned(),
+            ranges,
+        };
     }
     if bytes <= sizes.chunk_bytes || !alone || !page_ranges {
         return Plan::Whole;
     }
     let parts = pages(table.heap_bytes, bytes, sizes.chunk_bytes);
-    if parts.len() < 2 { Plan::Whole } else { Plan::Pages(parts) }
+    if parts.len() < 2 {
+        Plan::Whole
+    } else {
+        Plan::Pages(parts)
+    }
 }
 
 /// The primary key, if it is one integer column.
 fn integer_key(table: &Table) -> Option<&str> {
-    let [key] = table.primary_key.as_slice() else { return None };
+    let [key] = table.primary_key.as_slice() else {
+        return None;
+    };
     let column = table.columns.iter().find(|column| column.name == *key)?;
     ["pg_catalog.int2", "pg_catalog.int4", "pg_catalog.int8"]
         .contains(&column.column_type.base.as_str())
@@ -108,18 +122,28 @@ fn integer_key(table: &Table) -> Option<&str> {
 /// TOAST is cut as finely as a large heap.
 fn pages(heap_bytes: u64, bytes: u64, chunk_bytes: u64) -> Vec<Part> {
     let pages = heap_bytes.div_ceil(PAGE_BYTES).max(1);
-    let count = bytes.div_ceil(chunk_bytes.max(1)).clamp(1, CHUNKS_MAX).min(pages);
+    let count = bytes
+        .div_ceil(chunk_bytes.max(1))
+        .clamp(1, CHUNKS_MAX)
+        .min(pages);
     let bounds = (1..count).map(|part| i64::try_from(pages * part / count).unwrap_or(i64::MAX));
-    between(bounds.collect())
+    between(&bounds.collect::<Vec<_>>())
 }
 
 /// The parts between bounds, which rise; the first is open below, the last above.
-pub(crate) fn between(bounds: Vec<i64>) -> Vec<Part> {
+pub(crate) fn between(bounds: &[i64]) -> Vec<Part> {
     let lows = std::iter::once(None).chain(bounds.iter().copied().map(Some));
-    let highs = bounds.iter().copied().map(Some).chain(std::iter::once(None));
+    let highs = bounds
+        .iter()
+        .copied()
+        .map(Some)
+        .chain(std::iter::once(None));
     lows.zip(highs)
         .zip(0..)
-        .map(|((low, high), number)| Part { number, bounds: Bounds { low, high } })
+        .map(|((low, high), number)| Part {
+            number,
+            bounds: Bounds { low, high },
+        })
         .collect()
 }
 
@@ -128,10 +152,14 @@ pub(crate) fn between(bounds: Vec<i64>) -> Vec<Part> {
 /// asked for.
 pub(crate) fn key_bounds(sample: &[i64], ranges: u64) -> Vec<i64> {
     let mut bounds: Vec<i64> = Vec::new();
-    let Some(last) = sample.len().checked_sub(1).filter(|&last| last > 0) else { return bounds };
+    let Some(last) = sample.len().checked_sub(1).filter(|&last| last > 0) else {
+        return bounds;
+    };
     for range in 1..ranges {
         let position = u128::from(range) * last as u128;
-        let place = usize::try_from(position / u128::from(ranges)).unwrap_or(last - 1).min(last - 1);
+        let place = usize::try_from(position / u128::from(ranges))
+            .unwrap_or(last - 1)
+            .min(last - 1);
         let (from, to) = (i128::from(sample[place]), i128::from(sample[place + 1]));
         let remainder = i128::try_from(position % u128::from(ranges)).unwrap_or(0);
         let bound = from + (to - from) * remainder / i128::from(ranges);
@@ -173,8 +201,11 @@ mod tests {
         table
     }
 
-    const SIZES: SplitSizes =
-        SplitSizes { chunk_bytes: 10 * MB, key_split_bytes: 100 * MB, key_range_bytes: 20 * MB };
+    const SIZES: SplitSizes = SplitSizes {
+        chunk_bytes: 10 * MB,
+        key_split_bytes: 100 * MB,
+        key_range_bytes: 20 * MB,
+    };
 
     #[test]
     fn a_small_heap_with_much_toast_is_cut_by_both() {
@@ -182,22 +213,46 @@ mod tests {
             panic!("cut by pages")
         };
         assert_eq!(parts.len(), 8);
-        assert_eq!(parts[3].bounds, Bounds { low: Some(48), high: Some(64) });
+        assert_eq!(
+            parts[3].bounds,
+            Bounds {
+                low: Some(48),
+                high: Some(64)
+            }
+        );
     }
 
     #[test]
     fn a_very_large_table_is_cut_by_its_key() {
-        let by_key = Plan::Key { column: "id".into(), ranges: 6 };
+        let by_key = Plan::Key {
+            column: "id".into(),
+            ranges: 6,
+        };
         assert_eq!(plan(&table(101 * MB, 0, true), &SIZES, true, true), by_key);
-        assert!(matches!(plan(&table(101 * MB, 0, false), &SIZES, true, true), Plan::Pages(_)));
+        assert!(matches!(
+            plan(&table(101 * MB, 0, false), &SIZES, true, true),
+            Plan::Pages(_)
+        ));
     }
 
     #[test]
     fn without_page_ranges_it_is_the_key_or_one_part() {
-        assert!(matches!(plan(&table(50 * MB, 0, true), &SIZES, true, false), Plan::Key { .. }));
-        assert_eq!(plan(&table(50 * MB, 0, false), &SIZES, true, false), Plan::Whole);
-        assert_eq!(plan(&table(50 * MB, 0, false), &SIZES, false, true), Plan::Whole);
-        assert_eq!(plan(&table(5 * MB, 0, true), &SIZES, true, true), Plan::Whole);
+        assert!(matches!(
+            plan(&table(50 * MB, 0, true), &SIZES, true, false),
+            Plan::Key { .. }
+        ));
+        assert_eq!(
+            plan(&table(50 * MB, 0, false), &SIZES, true, false),
+            Plan::Whole
+        );
+        assert_eq!(
+            plan(&table(50 * MB, 0, false), &SIZES, false, true),
+            Plan::Whole
+        );
+        assert_eq!(
+            plan(&table(5 * MB, 0, true), &SIZES, true, true),
+            Plan::Whole
+        );
     }
 
     proptest! {

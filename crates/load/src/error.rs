@@ -37,7 +37,9 @@ pub enum LoadError {
         nearest: Option<String>,
     },
     /// No `pg_dump` and `pg_restore` that can read the source.
-    #[error("no pg_dump of version {needed} or later was found (found: {found}) (hint: install the client programs of PostgreSQL {needed} or later)")]
+    #[error(
+        "no pg_dump of version {needed} or later was found (found: {found}) (hint: install the client programs of PostgreSQL {needed} or later)"
+    )]
     NoPrograms {
         /// The source's major version.
         needed: u32,
@@ -58,7 +60,7 @@ pub enum LoadError {
     #[error("the structure cannot be read: {0}")]
     Toc(String),
     /// The target refused an object of the structure.
-    #[error("target: making {entry}: {cause}")]
+    #[error("target: making {entry}: {cause}{}", role_hint(entry, cause))]
     Entry {
         /// Kind and name of the object.
         entry: String,
@@ -81,13 +83,17 @@ pub enum LoadError {
         column: String,
     },
     /// The target's table holds rows that we did not bring.
-    #[error("target: {table} already holds rows that Trunkline did not copy (hint: empty it, or leave the table out)")]
+    #[error(
+        "target: {table} already holds rows that Trunkline did not copy (hint: empty it, or leave the table out)"
+    )]
     TargetNotEmpty {
         /// The table on the target.
         table: TableName,
     },
     /// Triggers of a structure that was there before would fire for every copied row.
-    #[error("target: {table} has triggers that would fire while it is copied, and this role may not set session_replication_role (hint: GRANT SET ON PARAMETER session_replication_role, or disable the triggers)")]
+    #[error(
+        "target: {table} has triggers that would fire while it is copied, and this role may not set session_replication_role (hint: GRANT SET ON PARAMETER session_replication_role, or disable the triggers)"
+    )]
     TriggersWouldFire {
         /// The table on the target.
         table: TableName,
@@ -127,5 +133,19 @@ impl LoadError {
             LoadError::Entry { cause, .. } => cause.may_retry(),
             _ => false,
         }
+    }
+}
+
+/// What to do when the target lacks a role, or ours may not act for it.
+fn role_hint(entry: &str, cause: &PgError) -> &'static str {
+    let about_roles = match cause {
+        PgError::Server(error) => error.message.contains("role \""),
+        _ => false,
+    };
+    let is_grant = entry.starts_with("ACL ") || entry.starts_with("DEFAULT ACL ");
+    if about_roles || is_grant {
+        " (hint: make the role on the target and grant it to the role that loads, or leave owners and privileges out)"
+    } else {
+        ""
     }
 }

@@ -12,9 +12,10 @@ use crate::build::make_in_order;
 use crate::catalog::{Table, TableKind};
 use crate::error::LoadError;
 use crate::loader::{Inventory, Loader};
+use crate::retrying::retried;
 use crate::structure::{
-    ANALYZED, Entry, Key, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as, relation_of,
-    split_foreign_key,
+    ANALYZED, Entry, Key, Outcome, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as,
+    relation_of, split_foreign_key,
 };
 
 /// A statement that is recorded under a key.
@@ -25,18 +26,34 @@ struct Task {
 }
 
 impl Loader {
-    /// Everything that is left of the structure, then statistics.
+    /// What changes that are applied to the copy need: partitions' indexes attached, and
+    /// statistics. The rows of different tables need not be of one moment yet.
+    pub async fn finish_tables(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let record = self.record().await?;
+        self.make_stage(&inventory.structure, Stage::Attach, &record)
+            .await?;
+        self.analyze(&inventory.tables, &record).await?;
+        self.make_durable().await
+    }
+
+    /// Everything that is left of the structure, and what [`Loader::finish_tables`] does.
+    /// Foreign keys are validated: the rows must be of one moment, so where the source was
+    /// written to during the copy, the changes since must be applied first.
     pub async fn finish_structure(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let structure = &inventory.structure;
         let record = self.record().await?;
         let rest = [Stage::Attach, Stage::Rest, Stage::ViewIndex];
-        let count: usize = rest.iter().map(|&stage| structure.staged(stage).len()).sum();
+        let count: usize = rest
+            .iter()
+            .map(|&stage| structure.staged(stage).len())
+            .sum();
         self.progress.post_data.start(count);
         self.make_stage(structure, Stage::Attach, &record).await?;
         self.foreign_keys(inventory, &record).await?;
         self.make_stage(structure, Stage::Rest, &record).await?;
         self.fill_views(structure, &record).await?;
-        self.make_stage(structure, Stage::ViewIndex, &record).await?;
+        self.make_stage(structure, Stage::ViewIndex, &record)
+            .await?;
         self.analyze(&inventory.tables, &record).await?;
         self.make_durable().await
     }
@@ -47,7 +64,7 @@ impl Loader {
         stage: Stage,
         record: &Record,
     ) -> Result<(), LoadError> {
-        let mut runner = self.runner("structure");
+        let mut runner = self.runner("structure").forgiving(structure.partial);
         let done = || self.progress.post_data.one_done();
         make_in_order(&mut runner, record, structure.staged(stage), done).await
     }
@@ -56,11 +73,8 @@ impl Loader {
         let structure = &inventory.structure;
         let entries = structure.staged(Stage::ForeignKey);
         let by_id = structure.by_id();
-        let mut runner = self.runner("foreign keys");
-        let target_major = {
-            let session = runner.session().await;
-            session.on(Side::Target, "connecting (foreign keys)")?.version().major()
-        };
+        let mut runner = self.runner("foreign keys").forgiving(structure.partial);
+        let target_major = self.target_major().await?;
         let partitioned: HashSet<&TableName> = inventory
             .tables
             .iter()
@@ -72,13 +86,12 @@ impl Loader {
         for entry in entries {
             let owner = relation_of(entry, &by_id).map(Entry::table_name);
             let of_partitioned = owner.is_none_or(|owner| partitioned.contains(&owner));
-            let foreign_key =
-                split_foreign_key(&entry.sql, of_partitioned && target_major < 18);
-            if !record.holds(&key(entry)) {
-                runner.run(&key(entry), &entry.to_string(), &foreign_key.add).await?;
-            }
+            let foreign_key = split_foreign_key(&entry.sql, of_partitioned && target_major < 18);
+            let made = record.holds(&key(entry))
+                || runner.make_as(entry, &foreign_key.add).await? == Outcome::Made;
             let validated = key_as(entry, VALIDATED);
-            match foreign_key.validate.filter(|_| !record.holds(&validated)) {
+            let left = made && !record.gave_up(&key(entry)) && !record.holds(&validated);
+            match foreign_key.validate.filter(|_| left) {
                 None => self.progress.foreign_keys.one_done(),
                 Some(sql) => validations.push_back(Task {
                     key: validated,
@@ -93,24 +106,38 @@ impl Loader {
         .await
     }
 
+    async fn target_major(&self) -> Result<u32, LoadError> {
+        retried(&self.cancel, || async {
+            let session = Session::connect(&self.target, "foreign keys").await;
+            Ok(session
+                .on(Side::Target, "connecting (foreign keys)")?
+                .version()
+                .major())
+        })
+        .await
+    }
+
     /// Fills the materialized views that are filled on the source, each after those that
-    /// it reads: pg_dump writes them in that order.
+    /// it reads: `pg_dump` writes them in that order.
     async fn fill_views(&self, structure: &Structure, record: &Record) -> Result<(), LoadError> {
         let views: Vec<&Entry> = structure
             .entries
             .iter()
-            .filter(|entry| entry.kind == "MATERIALIZED VIEW" && !record.holds(&key_as(entry, REFRESHED)))
+            .filter(|entry| entry.kind == "MATERIALIZED VIEW")
+            .filter(|entry| !record.holds(&key_as(entry, REFRESHED)))
             .collect();
         if views.is_empty() {
             return Ok(());
         }
-        let filled = self.filled_views().await?;
+        let filled = retried(&self.cancel, || self.filled_views()).await?;
         let mut runner = self.runner("materialized views");
         for view in views {
             let name = view.table_name();
             if filled.contains(&name) {
                 let sql = format!("REFRESH MATERIALIZED VIEW {};", name.quoted());
-                runner.run(&key_as(view, REFRESHED), &format!("{view}, filled"), &sql).await?;
+                runner
+                    .run(&key_as(view, REFRESHED), &format!("{view}, filled"), &sql)
+                    .await?;
             }
         }
         Ok(())
@@ -122,21 +149,26 @@ impl Loader {
                    JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE c.relkind = 'm' AND c.relispopulated";
         let session = Session::connect(&self.source, "structure").await;
-        let rows = session.on(Side::Source, doing)?.query(sql, &[]).await.on(Side::Source, doing)?;
-        let names = rows.iter().map(|row| {
-            Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?))
-        });
+        let rows = session
+            .on(Side::Source, doing)?
+            .query(sql, &[])
+            .await
+            .on(Side::Source, doing)?;
+        let names = rows
+            .iter()
+            .map(|row| Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?)));
         let names = names.collect::<Result<_, trunkline_postgres::PgError>>();
         Ok(names.on(Side::Source, doing)?)
     }
 
     /// Gathers statistics. A partitioned table's statement reaches its partitions too.
     async fn analyze(&self, tables: &[Table], record: &Record) -> Result<(), LoadError> {
-        let mut target = Session::connect(&self.target, "statistics")
-            .await
-            .on(Side::Target, "connecting (statistics)")?;
-        let standing = crate::catalog::all_tables(&mut target, Side::Target).await?;
-        drop(target);
+        let standing = retried(&self.cancel, || async {
+            let session = Session::connect(&self.target, "statistics").await;
+            let mut target = session.on(Side::Target, "connecting (statistics)")?;
+            crate::catalog::all_tables(&mut target, Side::Target).await
+        })
+        .await?;
         let standing: HashMap<&TableName, &Table> =
             standing.iter().map(|table| (&table.name, table)).collect();
         let mut roots: Vec<&Table> = tables
@@ -151,15 +183,25 @@ impl Loader {
         self.progress.analyzed.start(roots.len());
         let mut tasks = VecDeque::new();
         for table in roots {
-            let key = (ANALYZED.to_owned(), table.name.schema.clone(), table.name.name.clone(), 0);
+            let key = (
+                ANALYZED.to_owned(),
+                table.name.schema.clone(),
+                table.name.name.clone(),
+                0,
+            );
             if record.holds(&key) {
                 self.progress.analyzed.one_done();
                 continue;
             }
             let label = format!("the statistics of {}", table.name);
-            tasks.push_back(Task { key, label, sql: format!("ANALYZE {};", table.name.quoted()) });
+            tasks.push_back(Task {
+                key,
+                label,
+                sql: format!("ANALYZE {};", table.name.quoted()),
+            });
         }
-        self.side_by_side(tasks, "statistics", |progress| progress.analyzed.one_done()).await
+        self.side_by_side(tasks, "statistics", |progress| progress.analyzed.one_done())
+            .await
     }
 
     /// Runs tasks on as many connections as builds have.
@@ -180,7 +222,10 @@ impl Loader {
                 crate::structure::Runner::new(&self.target, purpose, settings, &cancel);
             running.spawn(async move {
                 loop {
-                    let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let task = tasks
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .pop_front();
                     let Some(task) = task else { return Ok(()) };
                     runner.run(&task.key, &task.label, &task.sql).await?;
                     done(&progress);

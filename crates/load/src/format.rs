@@ -51,11 +51,51 @@ pub(crate) struct TypeRow {
 /// OIDs nor anything that a setting changes. Their arrays, whose element OIDs are fixed,
 /// are as good.
 const PORTABLE: [&str; 46] = [
-    "bit", "bool", "box", "bpchar", "bytea", "char", "cidr", "circle", "date", "daterange",
-    "float4", "float8", "inet", "int2", "int4", "int4range", "int8", "int8range", "interval",
-    "json", "jsonb", "jsonpath", "line", "lseg", "macaddr", "macaddr8", "name", "numeric",
-    "numrange", "oid", "path", "pg_lsn", "point", "polygon", "text", "time", "timestamp",
-    "timestamptz", "timetz", "tsrange", "tstzrange", "tsvector", "uuid", "varbit", "varchar",
+    "bit",
+    "bool",
+    "box",
+    "bpchar",
+    "bytea",
+    "char",
+    "cidr",
+    "circle",
+    "date",
+    "daterange",
+    "float4",
+    "float8",
+    "inet",
+    "int2",
+    "int4",
+    "int4range",
+    "int8",
+    "int8range",
+    "interval",
+    "json",
+    "jsonb",
+    "jsonpath",
+    "line",
+    "lseg",
+    "macaddr",
+    "macaddr8",
+    "name",
+    "numeric",
+    "numrange",
+    "oid",
+    "path",
+    "pg_lsn",
+    "point",
+    "polygon",
+    "text",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "timetz",
+    "tsrange",
+    "tstzrange",
+    "tsvector",
+    "uuid",
+    "varbit",
+    "varchar",
     "xid8",
 ];
 
@@ -64,7 +104,7 @@ fn is_portable_builtin(name: &str) -> bool {
 }
 
 /// Looks through domains and judges every type.
-pub(crate) fn resolve_types(rows: Vec<TypeRow>) -> HashMap<u32, ColumnType> {
+pub(crate) fn resolve_types(rows: &[TypeRow]) -> HashMap<u32, ColumnType> {
     let by_oid: HashMap<u32, &TypeRow> = rows.iter().map(|row| (row.oid, row)).collect();
     rows.iter()
         .map(|row| {
@@ -99,7 +139,11 @@ pub(crate) fn choose<'a>(
         source.column_type.portable_binary
             && target.is_some_and(|target| target.column_type == source.column_type)
     });
-    if binary { CopyFormat::Binary } else { CopyFormat::Text }
+    if binary {
+        CopyFormat::Binary
+    } else {
+        CopyFormat::Text
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +151,13 @@ mod tests {
     use super::*;
 
     fn row(oid: u32, schema: &str, name: &str, kind: &str, base: u32) -> TypeRow {
-        TypeRow { oid, schema: schema.into(), name: name.into(), kind: kind.into(), base }
+        TypeRow {
+            oid,
+            schema: schema.into(),
+            name: name.into(),
+            kind: kind.into(),
+            base,
+        }
     }
 
     fn column(column_type: &ColumnType) -> TableColumn {
@@ -121,7 +171,7 @@ mod tests {
     }
 
     fn types() -> HashMap<u32, ColumnType> {
-        resolve_types(vec![
+        resolve_types(&[
             row(23, "pg_catalog", "int4", "b", 0),
             row(20, "pg_catalog", "int8", "b", 0),
             row(1007, "pg_catalog", "_int4", "b", 0),
@@ -141,14 +191,22 @@ mod tests {
     fn only_types_without_oids_inside_travel_in_binary() {
         let types = types();
         let portable = |oid: u32| types[&oid].portable_binary;
-        assert!([23, 20, 1007, 3904, 100, 102, 103].into_iter().all(portable));
+        assert!(
+            [23, 20, 1007, 3904, 100, 102, 103]
+                .into_iter()
+                .all(portable)
+        );
         assert!(![2205, 101, 104, 105, 106].into_iter().any(portable));
     }
 
     #[test]
     fn a_type_that_differs_on_the_target_makes_it_text() {
         let types = types();
-        let (int4, int8, domain) = (column(&types[&23]), column(&types[&20]), column(&types[&102]));
+        let (int4, int8, domain) = (
+            column(&types[&23]),
+            column(&types[&20]),
+            column(&types[&102]),
+        );
         assert_eq!(choose([(&int4, Some(&int4))]), CopyFormat::Binary);
         assert_eq!(choose([(&int4, Some(&int8))]), CopyFormat::Text);
         assert_eq!(choose([(&domain, Some(&int4))]), CopyFormat::Text);

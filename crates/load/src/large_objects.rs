@@ -11,7 +11,7 @@ use trunkline_postgres::{Conninfo, DataRow, OnSide, PgError, Session, SqlState};
 use crate::error::LoadError;
 use crate::limits::{LARGE_OBJECT_PIECE_BYTES, LARGE_OBJECTS_PER_PAGE};
 use crate::progress::Progress;
-use crate::retrying::pauses;
+use crate::retrying::retried;
 
 /// What is known of a server's large objects without reading them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,37 +57,30 @@ struct LargeObject {
 impl LargeObjectCopy {
     /// Copies every one that the ledger does not hold; goes on after a lost connection.
     pub(crate) async fn run(&self) -> Result<(), LoadError> {
-        let mut pauses = pauses();
-        loop {
-            let ended = tokio::select! {
-                ended = self.pass() => ended,
-                () = self.cancel.cancelled() => Err(LoadError::Cancelled),
-            };
-            let Err(error) = ended else { return Ok(()) };
-            let Some(pause) = pauses.next().filter(|_| error.may_retry()) else {
-                return Err(error);
-            };
-            tracing::warn!(%error, "copying large objects again");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
-            }
-        }
+        retried(&self.cancel, || self.pass()).await
     }
 
     async fn pass(&self) -> Result<(), LoadError> {
         let doing = "copying the large objects";
-        let mut source = Session::connect(&self.source, "large objects").await.on(Side::Source, doing)?;
+        let mut source = Session::connect(&self.source, "large objects")
+            .await
+            .on(Side::Source, doing)?;
         let total = count_large_objects(&mut source, Side::Source).await?.count;
-        self.progress.large_objects.start(usize::try_from(total).unwrap_or(usize::MAX));
+        self.progress
+            .large_objects
+            .start(usize::try_from(total).unwrap_or(usize::MAX));
         if total == 0 {
             return Ok(());
         }
-        let mut target = Session::connect(&self.target, "large objects").await.on(Side::Target, doing)?;
+        let mut target = Session::connect(&self.target, "large objects")
+            .await
+            .on(Side::Target, doing)?;
         let mut after = 0;
         loop {
             let page = list(&mut source, after).await.on(Side::Source, doing)?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
             after = last.oid;
             for object in &page {
                 self.one(&mut source, &mut target, object).await?;
@@ -103,20 +96,31 @@ impl LargeObjectCopy {
         object: &LargeObject,
     ) -> Result<(), LoadError> {
         let doing = format!("copying large object {}", object.oid);
-        if is_known(target, object.oid).await.on(Side::Target, &doing)? {
+        if is_known(target, object.oid)
+            .await
+            .on(Side::Target, &doing)?
+        {
             return Ok(());
         }
-        source.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.on(Side::Source, &doing)?;
+        source
+            .batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .on(Side::Source, &doing)?;
         target.batch("BEGIN").await.on(Side::Target, &doing)?;
-        let made = target.query("SELECT lo_create($1::oid)", &[&object.oid]).await;
+        let made = target
+            .query("SELECT lo_create($1::oid)", &[&object.oid])
+            .await;
         if let Err(error) = made {
             target.batch("ROLLBACK").await.on(Side::Target, &doing)?;
             source.batch("ROLLBACK").await.on(Side::Source, &doing)?;
             // An earlier try whose end we did not see may have made it just now.
-            return match is_known(target, object.oid).await.on(Side::Target, &doing)? {
-                true => Ok(()),
-                false => Err(error).on(Side::Target, doing).map_err(Into::into),
-            };
+            if is_known(target, object.oid)
+                .await
+                .on(Side::Target, &doing)?
+            {
+                return Ok(());
+            }
+            return Err(error).on(Side::Target, doing).map_err(Into::into);
         }
         let Some(bytes) = pieces(source, target, object.oid).await? else {
             // It went while we were at it.
@@ -124,8 +128,12 @@ impl LargeObjectCopy {
             source.batch("ROLLBACK").await.on(Side::Source, &doing)?;
             return Ok(());
         };
-        let record = "INSERT INTO trunkline.large_objects (loid, bytes) VALUES ($1::oid, $2::bigint)";
-        target.execute(record, &[&object.oid, &bytes]).await.on(Side::Target, &doing)?;
+        let record =
+            "INSERT INTO trunkline.large_objects (loid, bytes) VALUES ($1::oid, $2::bigint)";
+        target
+            .execute(record, &[&object.oid, &bytes])
+            .await
+            .on(Side::Target, &doing)?;
         let mut sql = self.owner_and_grants(object);
         sql.push_str("COMMIT");
         target.batch(&sql).await.on(Side::Target, &doing)?;
@@ -134,17 +142,32 @@ impl LargeObjectCopy {
     }
 
     fn owner_and_grants(&self, object: &LargeObject) -> String {
-        let oid = object.oid;
+        let oid = object.oid.to_string();
         let mut sql = String::new();
         if !self.no_privileges {
             for grant in &object.grants {
-                let Some((role, privilege)) = grant.split_once('\n') else { continue };
-                let role = if role.is_empty() { "PUBLIC".to_owned() } else { quote_ident(role) };
-                sql.push_str(&format!("GRANT {privilege} ON LARGE OBJECT {oid} TO {role}; "));
+                let Some((role, privilege)) = grant.split_once('\n') else {
+                    continue;
+                };
+                let role = if role.is_empty() {
+                    "PUBLIC".to_owned()
+                } else {
+                    quote_ident(role)
+                };
+                sql.extend([
+                    "GRANT ",
+                    privilege,
+                    " ON LARGE OBJECT ",
+                    &oid,
+                    " TO ",
+                    &role,
+                    "; ",
+                ]);
             }
         }
         if !self.no_owner {
-            sql.push_str(&format!("ALTER LARGE OBJECT {oid} OWNER TO {}; ", quote_ident(&object.owner)));
+            let owner = quote_ident(&object.owner);
+            sql.extend(["ALTER LARGE OBJECT ", &oid, " OWNER TO ", &owner, "; "]);
         }
         sql
     }
@@ -157,9 +180,15 @@ async fn is_known(target: &mut Session, oid: u32) -> Result<bool, PgError> {
 
 async fn list(source: &mut Session, after: u32) -> Result<Vec<LargeObject>, PgError> {
     let sql = include_str!("sql/large_objects.sql");
-    let rows = source.query(sql, &[&after, &LARGE_OBJECTS_PER_PAGE]).await?;
+    let rows = source
+        .query(sql, &[&after, &LARGE_OBJECTS_PER_PAGE])
+        .await?;
     let read = |row: &DataRow| {
-        Ok(LargeObject { oid: row.get(0)?, owner: row.get(1)?, grants: row.get(2)? })
+        Ok(LargeObject {
+            oid: row.get(0)?,
+            owner: row.get(1)?,
+            grants: row.get(2)?,
+        })
     };
     rows.iter().map(read).collect()
 }
@@ -175,7 +204,9 @@ async fn pieces(
     let put = "SELECT lo_put($1::oid, $2::bigint, $3::bytea)";
     let mut offset: i64 = 0;
     loop {
-        let row = source.query_one(get, &[&oid, &offset, &LARGE_OBJECT_PIECE_BYTES]).await;
+        let row = source
+            .query_one(get, &[&oid, &offset, &LARGE_OBJECT_PIECE_BYTES])
+            .await;
         let row = match row {
             Err(error) if error.sqlstate() == Some(&SqlState::UNDEFINED_OBJECT) => return Ok(None),
             other => other.on(Side::Source, &doing)?,
@@ -186,7 +217,10 @@ async fn pieces(
         if length == 0 {
             return Ok(Some(offset));
         }
-        target.query(put, &[&oid, &offset, &piece]).await.on(Side::Target, &doing)?;
+        target
+            .query(put, &[&oid, &offset, &piece])
+            .await
+            .on(Side::Target, &doing)?;
         offset += length;
     }
 }

@@ -47,7 +47,8 @@ impl Cover {
         match self {
             Cover::Whole(snapshot) => snapshot,
             Cover::ByKey { ranges, .. } => {
-                let place = ranges.partition_point(|range| range.high.is_some_and(|high| high <= key));
+                let place =
+                    ranges.partition_point(|range| range.high.is_some_and(|high| high <= key));
                 &ranges[place.min(ranges.len() - 1)].snapshot
             }
         }
@@ -91,9 +92,14 @@ pub(crate) async fn read_table(
                state = 'copied', rows, bytes FROM trunkline.copy_parts \
                WHERE table_schema = $1::text AND table_name = $2::text ORDER BY part";
     let doing = "reading the ledger";
-    let rows = target.query(sql, &[&table.schema, &table.name]).await.on(Side::Target, doing)?;
+    let rows = target
+        .query(sql, &[&table.schema, &table.name])
+        .await
+        .on(Side::Target, doing)?;
     let parts = rows.iter().map(|row| recorded(row).map(|(_, part)| part));
-    let parts = parts.collect::<Result<Vec<_>, _>>().on(Side::Target, doing)?;
+    let parts = parts
+        .collect::<Result<Vec<_>, _>>()
+        .on(Side::Target, doing)?;
     Ok(parts)
 }
 
@@ -104,7 +110,9 @@ pub(crate) async fn read_part(
     part: &Part,
 ) -> Result<Option<Recorded>, LoadError> {
     let parts = read_table(target, table).await?;
-    Ok(parts.into_iter().find(|recorded| recorded.part.number == part.number && recorded.copied))
+    Ok(parts
+        .into_iter()
+        .find(|recorded| recorded.part.number == part.number && recorded.copied))
 }
 
 fn recorded(row: &DataRow) -> Result<(TableName, Recorded), PgError> {
@@ -115,14 +123,20 @@ fn recorded(row: &DataRow) -> Result<(TableName, Recorded), PgError> {
         _ => Cut::Key(row.get(4)?),
     };
     let recorded = Recorded {
-        part: Part { number: row.get(2)?, bounds: Bounds { low, high } },
+        part: Part {
+            number: row.get(2)?,
+            bounds: Bounds { low, high },
+        },
         cut,
         snapshot: row.get(7)?,
         copied: row.get(8)?,
         rows: row.get(9)?,
         bytes: row.get(10)?,
     };
-    Ok((TableName::new(row.get::<String>(0)?, row.get::<String>(1)?), recorded))
+    Ok((
+        TableName::new(row.get::<String>(0)?, row.get::<String>(1)?),
+        recorded,
+    ))
 }
 
 /// What the copy brought of every table that it finished, by the source's names.
@@ -132,7 +146,10 @@ pub async fn read_cover(target: &mut Session) -> Result<HashMap<TableName, Cover
         .into_iter()
         .filter(|(_, parts)| parts.iter().all(|part| part.copied))
         .map(|(table, parts)| {
-            let cover = cover(&parts).map_err(|why| LoadError::Ledger { table: table.clone(), why })?;
+            let cover = cover(&parts).map_err(|why| LoadError::Ledger {
+                table: table.clone(),
+                why,
+            })?;
             Ok((table, cover))
         })
         .collect()
@@ -141,7 +158,10 @@ pub async fn read_cover(target: &mut Session) -> Result<HashMap<TableName, Cover
 /// A table's cover from its copied parts: pure.
 fn cover(parts: &[Recorded]) -> Result<Cover, String> {
     let snapshot = |part: &Recorded| -> Result<SnapshotView, String> {
-        let text = part.snapshot.as_deref().ok_or("a copied part has no snapshot")?;
+        let text = part
+            .snapshot
+            .as_deref()
+            .ok_or("a copied part has no snapshot")?;
         text.parse().map_err(|error| format!("{error}"))
     };
     let first = parts.first().ok_or("it has no parts")?;
@@ -155,7 +175,9 @@ fn cover(parts: &[Recorded]) -> Result<Cover, String> {
         return Ok(Cover::Whole(snapshot(first)?));
     };
     let open_below = first.part.bounds.low.is_none();
-    let open_above = parts.last().is_some_and(|last| last.part.bounds.high.is_none());
+    let open_above = parts
+        .last()
+        .is_some_and(|last| last.part.bounds.high.is_none());
     let joined = parts.windows(2).all(|pair| {
         pair[0].part.bounds.high.is_some() && pair[0].part.bounds.high == pair[1].part.bounds.low
     });
@@ -164,24 +186,34 @@ fn cover(parts: &[Recorded]) -> Result<Cover, String> {
     }
     let ranges = parts.iter().map(|part| {
         let Bounds { low, high } = part.part.bounds;
-        Ok(KeyRange { low, high, snapshot: snapshot(part)? })
+        Ok(KeyRange {
+            low,
+            high,
+            snapshot: snapshot(part)?,
+        })
     });
-    Ok(Cover::ByKey { column: column.clone(), ranges: ranges.collect::<Result<_, String>>()? })
+    Ok(Cover::ByKey {
+        column: column.clone(),
+        ranges: ranges.collect::<Result<_, String>>()?,
+    })
 }
 
 /// Writes the plan of a table that is cut, before its first part is copied. `snapshot` is
 /// the one that all parts share, if they do.
-pub(crate) fn plan_sql(table: &TableName, cut: &Cut, parts: &[Part], snapshot: Option<&str>) -> String {
+pub(crate) fn plan_sql(
+    table: &TableName,
+    cut: &Cut,
+    parts: &[Part],
+    snapshot: Option<&str>,
+) -> String {
     let mut sql = String::from(
         "INSERT INTO trunkline.copy_parts (table_schema, table_name, part, cut, key_column, low, high, snapshot, state) VALUES ",
     );
-    for (index, part) in parts.iter().enumerate() {
-        if index > 0 {
-            sql.push_str(", ");
-        }
-        let values = values(table, cut, part, snapshot);
-        sql.push_str(&format!("({values}, 'planned')"));
-    }
+    let rows: Vec<String> = parts
+        .iter()
+        .map(|part| format!("({}, 'planned')", values(table, cut, part, snapshot)))
+        .collect();
+    sql.push_str(&rows.join(", "));
     sql.push(';');
     sql
 }
@@ -239,9 +271,18 @@ pub(crate) fn forget_sql(table: &TableName) -> String {
 mod tests {
     use super::*;
 
-    fn part(number: i32, low: Option<i64>, high: Option<i64>, cut: &Cut, snapshot: &str) -> Recorded {
+    fn part(
+        number: i32,
+        low: Option<i64>,
+        high: Option<i64>,
+        cut: &Cut,
+        snapshot: &str,
+    ) -> Recorded {
         Recorded {
-            part: Part { number, bounds: Bounds { low, high } },
+            part: Part {
+                number,
+                bounds: Bounds { low, high },
+            },
             cut: cut.clone(),
             snapshot: Some(snapshot.to_owned()),
             copied: true,
@@ -270,7 +311,10 @@ mod tests {
     #[test]
     fn ranges_with_a_gap_are_no_cover() {
         let key = Cut::Key("id".into());
-        let gap = [part(0, None, Some(10), &key, "5:5:"), part(1, Some(11), None, &key, "6:6:")];
+        let gap = [
+            part(0, None, Some(10), &key, "5:5:"),
+            part(1, Some(11), None, &key, "6:6:"),
+        ];
         assert!(cover(&gap).is_err());
         let closed = [part(0, Some(1), None, &key, "5:5:")];
         assert!(cover(&closed).is_err());
@@ -279,7 +323,10 @@ mod tests {
     #[test]
     fn pages_under_different_snapshots_are_no_cover() {
         let pages = |second: &str| {
-            [part(0, None, Some(9), &Cut::Pages, "5:5:"), part(1, Some(9), None, &Cut::Pages, second)]
+            [
+                part(0, None, Some(9), &Cut::Pages, "5:5:"),
+                part(1, Some(9), None, &Cut::Pages, second),
+            ]
         };
         assert!(cover(&pages("5:5:")).is_ok());
         assert!(cover(&pages("6:6:")).is_err());

@@ -38,7 +38,8 @@ pub use sequences::{
     Sequence, SequenceDifference, compare_sequences, read_sequences, set_sequences, setval_sql,
 };
 pub use structure::{
-    Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects, forget_dump,
+    Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects,
+    forget_dump,
 };
 pub use target_map::{TableMap, target_map};
 pub use undo::standing;

@@ -1,6 +1,7 @@
 //! The loader: the steps of a copy, in the order in which they are called. Each looks at
 //! what was done before it acts, so each may be run again after any interruption.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +18,7 @@ use crate::large_objects::LargeObjectCopy;
 use crate::ledger;
 use crate::options::{LoadOptions, StructureSource};
 use crate::progress::Progress;
+use crate::retrying::retried;
 use crate::scope::OWN_SCHEMA;
 use crate::structure::{
     self, LeftOut, Programs, Record, Runner, Selection, Stage, Structure, TableBuild, table_builds,
@@ -50,7 +52,13 @@ impl Loader {
         progress: Arc<Progress>,
         cancel: CancellationToken,
     ) -> Self {
-        Loader { source, target, options, progress, cancel }
+        Loader {
+            source,
+            target,
+            options,
+            progress,
+            cancel,
+        }
     }
 
     /// The counters that this loader raises.
@@ -60,38 +68,46 @@ impl Loader {
 
     /// Makes the ledger's tables in the schema `trunkline`, which must exist.
     pub async fn prepare_ledger(&self) -> Result<(), LoadError> {
-        let mut target = self.connect(Side::Target, "ledger").await?;
-        target.batch(ledger::TABLES_SQL).await.on(Side::Target, "making the ledger")?;
-        Ok(())
+        self.on_target(ledger::TABLES_SQL, "making the ledger")
+            .await
     }
 
     /// Reads the source's tables in scope, and dumps its structure into `directory` unless
     /// a dump is there.
     pub async fn inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
-        self.unless_cancelled(self.read_inventory(directory)).await
+        retried(&self.cancel, || self.read_inventory(directory)).await
     }
 
     async fn read_inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
         let mut source = self.connect(Side::Source, "structure").await?;
         let tables = catalog::tables(&mut source, &self.options.scope).await?;
         if self.options.structure == StructureSource::Target {
-            return Ok(Inventory { tables, structure: Arc::default(), builds: Vec::new() });
+            return Ok(Inventory {
+                tables,
+                structure: Arc::default(),
+                builds: Vec::new(),
+            });
         }
         let target_version = self.connect(Side::Target, "structure").await?.version();
         let folders = &self.options.program_folders;
         let programs = Programs::find(source.version(), target_version, folders).await?;
         let schemas = schemas(&mut source).await?;
-        let mut excluded = self.options.scope.excluded_schemas(schemas.iter().map(String::as_str));
+        let mut excluded = self
+            .options
+            .scope
+            .excluded_schemas(schemas.iter().map(String::as_str));
         excluded.push(OWN_SCHEMA);
-        let entries = structure::dump(
-            &self.source,
-            &programs,
+        let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
+        let mut unreadable = catalog::unreadable_tables(&mut source).await?;
+        unreadable.retain(|table| !covered.contains(table));
+        let what = structure::Dumped {
+            source: &self.source,
             directory,
-            &excluded,
-            self.options.no_owner,
-            &self.cancel,
-        )
-        .await?;
+            excluded_schemas: &excluded,
+            excluded_tables: &unreadable,
+            no_owner: self.options.no_owner,
+        };
+        let entries = structure::dump(&what, &programs, &self.cancel).await?;
         let indexes = catalog::indexes(&mut source).await?;
         let selection = Selection {
             scope: &self.options.scope,
@@ -99,9 +115,14 @@ impl Loader {
             indexes: &indexes,
             no_privileges: self.options.no_privileges,
         };
-        let structure = structure::select(entries, &selection);
+        let mut structure = structure::select(entries, &selection);
+        structure.note_unreadable(&unreadable);
         let builds = table_builds(&structure, &tables, &indexes);
-        Ok(Inventory { tables, structure: Arc::new(structure), builds })
+        Ok(Inventory {
+            tables,
+            structure: Arc::new(structure),
+            builds,
+        })
     }
 
     /// Makes what comes before the rows: schemas, types, functions, tables, views.
@@ -109,7 +130,9 @@ impl Loader {
         let entries = inventory.structure.staged(Stage::PreData);
         self.progress.pre_data.start(entries.len());
         let record = self.record().await?;
-        let mut runner = self.runner("structure");
+        let mut runner = self
+            .runner("structure")
+            .forgiving(inventory.structure.partial);
         let done = || self.progress.pre_data.one_done();
         make_in_order(&mut runner, &record, entries, done).await?;
         self.make_durable().await
@@ -118,25 +141,43 @@ impl Loader {
     /// Waits until all that was committed is on the target's disk. Our sessions commit
     /// without waiting; one commit that waits makes all earlier ones durable.
     pub(crate) async fn make_durable(&self) -> Result<(), LoadError> {
-        let mut target = self.connect(Side::Target, "ledger").await?;
         let sql = "SET synchronous_commit = on; \
                    INSERT INTO trunkline.structure (kind, schema, name, ordinal, outcome) \
                    VALUES ('DURABLE', '', '', 0, 'made') \
                    ON CONFLICT (kind, schema, name, ordinal) DO UPDATE SET made_at = clock_timestamp()";
-        target.batch(sql).await.on(Side::Target, "waiting for the disk")?;
-        Ok(())
+        self.on_target(sql, "waiting for the disk").await
+    }
+
+    /// Runs SQL that may be run twice.
+    async fn on_target(&self, sql: &str, doing: &str) -> Result<(), LoadError> {
+        let run = || async {
+            let mut target = self.connect(Side::Target, "ledger").await?;
+            target.batch(sql).await.on(Side::Target, doing)?;
+            Ok(())
+        };
+        retried(&self.cancel, run).await
     }
 
     /// Copies the rows of every table in scope and the large objects, and builds each
     /// table's indexes as soon as its rows are in.
     pub async fn copy_and_build(&self, inventory: &Inventory) -> Result<(), LoadError> {
-        let (jobs, ours) = self.unless_cancelled(self.copy_jobs(inventory)).await?;
+        let (jobs, ours) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
         let record = self.record().await?;
         self.build_partitioned(inventory, &record).await?;
         let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
-        let leaves = inventory.builds.iter().filter(|build| !build.partitioned).cloned().collect();
-        let board =
-            Board::new(&inventory.structure, leaves, &record, &counters, &self.progress);
+        let leaves = inventory
+            .builds
+            .iter()
+            .filter(|build| !build.partitioned)
+            .cloned()
+            .collect();
+        let board = Board::new(
+            &inventory.structure,
+            leaves,
+            &record,
+            &counters,
+            &self.progress,
+        );
         let board = Arc::new(board);
         for table in board.without_rows(jobs.iter().map(|job| &job.name)) {
             board.rows_are_in(&table);
@@ -153,12 +194,15 @@ impl Loader {
             progress: Arc::clone(&self.progress),
         };
         let structure = Arc::clone(&inventory.structure);
-        let (copied, built, large_objects) = tokio::join!(
+        let (rows, indexes, large_objects) = tokio::join!(
             stopping(&cancel, copier.run(self.options.jobs)),
-            stopping(&cancel, builders.run(board, structure, self.options.index_jobs)),
+            stopping(
+                &cancel,
+                builders.run(board, structure, self.options.index_jobs)
+            ),
             stopping(&cancel, self.copy_large_objects(&cancel)),
         );
-        first_cause([copied, built, large_objects])?;
+        first_cause([rows, indexes, large_objects])?;
         self.make_durable().await
     }
 
@@ -212,7 +256,10 @@ impl Loader {
     ) -> Result<(), LoadError> {
         let mut runner = self.runner("structure");
         for build in inventory.builds.iter().filter(|build| build.partitioned) {
-            let entries = build.steps.iter().map(|step| &inventory.structure.entries[step.entry]);
+            let entries = build
+                .steps
+                .iter()
+                .map(|step| &inventory.structure.entries[step.entry]);
             make_in_order(&mut runner, record, entries, || ()).await?;
         }
         Ok(())
@@ -240,8 +287,11 @@ impl Loader {
     }
 
     pub(crate) async fn record(&self) -> Result<Record, LoadError> {
-        let mut target = self.connect(Side::Target, "structure").await?;
-        Record::read(&mut target).await
+        let read = || async {
+            let mut target = self.connect(Side::Target, "structure").await?;
+            Record::read(&mut target).await
+        };
+        retried(&self.cancel, read).await
     }
 
     pub(crate) fn runner(&self, purpose: &'static str) -> Runner {
@@ -252,12 +302,13 @@ impl Loader {
     /// Settings of sessions that build indexes.
     pub(crate) fn build_settings(&self) -> String {
         let memory = quote_literal(&self.options.maintenance_work_mem);
-        let mut settings =
-            format!("SET synchronous_commit = off; SET maintenance_work_mem = {memory}");
-        if let Some(workers) = self.options.parallel_workers {
-            settings.push_str(&format!("; SET max_parallel_maintenance_workers = {workers}"));
-        }
-        settings
+        let workers = self
+            .options
+            .parallel_workers
+            .map_or_else(String::new, |workers| {
+                format!("; SET max_parallel_maintenance_workers = {workers}")
+            });
+        format!("SET synchronous_commit = off; SET maintenance_work_mem = {memory}{workers}")
     }
 
     async fn connect(&self, side: Side, purpose: &str) -> Result<Session, LoadError> {
@@ -265,17 +316,9 @@ impl Loader {
             Side::Source => &self.source,
             Side::Target => &self.target,
         };
-        Ok(Session::connect(conninfo, purpose).await.on(side, format!("connecting ({purpose})"))?)
-    }
-
-    async fn unless_cancelled<T>(
-        &self,
-        work: impl Future<Output = Result<T, LoadError>>,
-    ) -> Result<T, LoadError> {
-        tokio::select! {
-            done = work => done,
-            () = self.cancel.cancelled() => Err(LoadError::Cancelled),
-        }
+        Ok(Session::connect(conninfo, purpose)
+            .await
+            .on(side, format!("connecting ({purpose})"))?)
     }
 }
 
@@ -294,7 +337,9 @@ async fn stopping(
 /// The error that stopped the others, rather than that they were stopped.
 fn first_cause<const N: usize>(ended: [Result<(), LoadError>; N]) -> Result<(), LoadError> {
     let mut errors: Vec<LoadError> = ended.into_iter().filter_map(Result::err).collect();
-    let cause = errors.iter().position(|error| !matches!(error, LoadError::Cancelled));
+    let cause = errors
+        .iter()
+        .position(|error| !matches!(error, LoadError::Cancelled));
     match cause {
         Some(place) => Err(errors.swap_remove(place)),
         None => errors.pop().map_or(Ok(()), Err),
@@ -321,15 +366,26 @@ async fn refuse_triggers(
                WHERE NOT t.tgisinternal AND t.tgenabled::text = ANY ($1::text[])";
     let firing: &[&str] = if replica { &["A", "R"] } else { &["A", "O"] };
     let doing = "looking for triggers";
-    let rows = target.query(sql, &[&firing]).await.on(Side::Target, doing)?;
-    let mut with_triggers = std::collections::HashSet::new();
+    let rows = target
+        .query(sql, &[&firing])
+        .await
+        .on(Side::Target, doing)?;
+    let mut with_triggers = HashSet::new();
     for row in &rows {
         let schema: String = row.get(0).on(Side::Target, doing)?;
-        with_triggers.insert(TableName::new(schema, row.get::<String>(1).on(Side::Target, doing)?));
+        with_triggers.insert(TableName::new(
+            schema,
+            row.get::<String>(1).on(Side::Target, doing)?,
+        ));
     }
     let unfinished = jobs.iter().filter(|job| !job.is_copied());
-    match unfinished.map(|job| &job.target).find(|table| with_triggers.contains(table)) {
-        Some(table) => Err(LoadError::TriggersWouldFire { table: table.clone() }),
+    match unfinished
+        .map(|job| &job.target)
+        .find(|table| with_triggers.contains(table))
+    {
+        Some(table) => Err(LoadError::TriggersWouldFire {
+            table: table.clone(),
+        }),
         None => Ok(()),
     }
 }

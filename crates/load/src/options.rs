@@ -9,7 +9,7 @@ use crate::scope::Scope;
 /// Where the target's structure comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StructureSource {
-    /// From the source, by pg_dump.
+    /// From the source, by `pg_dump`.
     Source,
     /// It stands already; nothing is made, rows only.
     Target,
@@ -38,7 +38,7 @@ pub struct LoadOptions {
     pub maintenance_work_mem: String,
     /// `max_parallel_maintenance_workers` of each index build; `None` leaves the server's.
     pub parallel_workers: Option<u32>,
-    /// Folders in which pg_dump is looked for before the usual ones.
+    /// Folders in which `pg_dump` is looked for before the usual ones.
     pub program_folders: Vec<PathBuf>,
 }
 

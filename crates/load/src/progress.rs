@@ -168,13 +168,21 @@ impl Progress {
 
     /// Every table's counters, the largest first; empty until the copy has begun.
     pub fn tables(&self) -> Vec<Arc<TableProgress>> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sums over all tables.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for table in self.tables.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for table in self
+            .tables
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
             let (rows, bytes) = (table.rows(), table.bytes());
             totals.rows += rows;
             totals.bytes += bytes;

@@ -65,7 +65,11 @@ impl std::fmt::Display for SequenceDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             SequenceDifference::Missing { name } => write!(f, "{name} is missing"),
-            SequenceDifference::Position { name, source, target } => {
+            SequenceDifference::Position {
+                name,
+                source,
+                target,
+            } => {
                 write!(f, "{name} stands at {} and not at {}", target.0, source.0)
             }
             SequenceDifference::Parameters { name } => write!(f, "{name} has other parameters"),
@@ -106,8 +110,10 @@ fn in_scope(sequence: &Sequence, users: &[String], scope: &Scope) -> bool {
     }
     let used = users.iter().any(|line| {
         let parts: Vec<&str> = line.split('\n').collect();
-        let names: Vec<TableName> =
-            parts.chunks_exact(2).map(|pair| TableName::new(pair[0], pair[1])).collect();
+        let names: Vec<TableName> = parts
+            .chunks_exact(2)
+            .map(|pair| TableName::new(pair[0], pair[1]))
+            .collect();
         names.split_first().is_some_and(|(table, ancestors)| {
             scope.covers_partition(table, &ancestors.iter().collect::<Vec<_>>())
         })
@@ -126,7 +132,10 @@ fn sequence(row: &DataRow) -> Result<Sequence, PgError> {
         max: row.get(6)?,
         cache: row.get(7)?,
         cycle: row.get(8)?,
-        owner: owner.0.zip(owner.1).map(|(schema, name)| TableName::new(schema, name)),
+        owner: owner
+            .0
+            .zip(owner.1)
+            .map(|(schema, name)| TableName::new(schema, name)),
         last_value: 0,
         is_called: false,
     })
@@ -138,7 +147,10 @@ async fn read_positions(session: &mut Session, page: &mut [Sequence]) -> Result<
         .iter()
         .enumerate()
         .map(|(place, sequence)| {
-            format!("SELECT {place}, last_value, is_called FROM {}", sequence.name.quoted())
+            format!(
+                "SELECT {place}, last_value, is_called FROM {}",
+                sequence.name.quoted()
+            )
         })
         .collect();
     if parts.is_empty() {
@@ -170,7 +182,10 @@ pub async fn set_sequences(
     let set = session.batch(&sql).await;
     if set.is_err() && !session.is_broken() {
         // The failed transaction must not stay open on a session that goes on.
-        session.batch("ROLLBACK").await.on(side, "setting the sequences")?;
+        session
+            .batch("ROLLBACK")
+            .await
+            .on(side, "setting the sequences")?;
     }
     set.on(side, "setting the sequences")?;
     Ok(())
@@ -188,8 +203,10 @@ pub fn setval_sql(sequence: &Sequence) -> String {
 
 /// What stands differently: pure. Sequences that only the target has do not count.
 pub fn compare_sequences(source: &[Sequence], target: &[Sequence]) -> Vec<SequenceDifference> {
-    let there: HashMap<&TableName, &Sequence> =
-        target.iter().map(|sequence| (&sequence.name, sequence)).collect();
+    let there: HashMap<&TableName, &Sequence> = target
+        .iter()
+        .map(|sequence| (&sequence.name, sequence))
+        .collect();
     let mut differences = Vec::new();
     for sequence in source {
         let name = sequence.name.clone();
@@ -200,10 +217,21 @@ pub fn compare_sequences(source: &[Sequence], target: &[Sequence]) -> Vec<Sequen
         let position = |sequence: &Sequence| (sequence.last_value, sequence.is_called);
         if position(sequence) != position(other) {
             let (source, target) = (position(sequence), position(other));
-            differences.push(SequenceDifference::Position { name: name.clone(), source, target });
+            differences.push(SequenceDifference::Position {
+                name: name.clone(),
+                source,
+                target,
+            });
         }
         let parameters = |s: &Sequence| {
-            (s.data_type.clone(), s.start, s.increment, s.min, s.max, s.cycle)
+            (
+                s.data_type.clone(),
+                s.start,
+                s.increment,
+                s.min,
+                s.max,
+                s.cycle,
+            )
         };
         if parameters(sequence) != parameters(other) {
             differences.push(SequenceDifference::Parameters { name });
@@ -235,7 +263,8 @@ mod tests {
     #[test]
     fn a_number_not_yet_given_out_is_a_difference() {
         let (source, target) = (sequence("s", 5, true), sequence("s", 5, false));
-        let differences = compare_sequences(std::slice::from_ref(&source), std::slice::from_ref(&target));
+        let differences =
+            compare_sequences(std::slice::from_ref(&source), std::slice::from_ref(&target));
         assert_eq!(
             differences,
             [SequenceDifference::Position {
@@ -244,8 +273,14 @@ mod tests {
                 target: (5, false)
             }]
         );
-        assert_eq!(compare_sequences(&[source.clone()], &[source.clone()]), []);
-        assert!(matches!(compare_sequences(&[source], &[])[..], [SequenceDifference::Missing { .. }]));
+        assert_eq!(
+            compare_sequences(std::slice::from_ref(&source), std::slice::from_ref(&source)),
+            []
+        );
+        assert!(matches!(
+            compare_sequences(&[source], &[])[..],
+            [SequenceDifference::Missing { .. }]
+        ));
     }
 
     #[test]
@@ -253,11 +288,20 @@ mod tests {
         let scope = Scope::from_patterns(&["app.orders".to_owned()], &[]).expect("patterns");
         let mut other = sequence("numbers", 1, true);
         let of = |line: &str| vec![line.to_owned()];
-        assert!(in_scope(&other, &of("app\norders"), &scope), "drawn from by a default");
-        assert!(in_scope(&other, &of("app\norders_1\napp\norders"), &scope), "by a partition");
+        assert!(
+            in_scope(&other, &of("app\norders"), &scope),
+            "drawn from by a default"
+        );
+        assert!(
+            in_scope(&other, &of("app\norders_1\napp\norders"), &scope),
+            "by a partition"
+        );
         assert!(!in_scope(&other, &of("app\nothers"), &scope));
         other.name = TableName::new("app", "numbers");
-        assert!(in_scope(&other, &[], &scope), "owned by none, in a covered schema");
+        assert!(
+            in_scope(&other, &[], &scope),
+            "owned by none, in a covered schema"
+        );
         other.owner = Some(TableName::new("app", "others"));
         assert!(!in_scope(&other, &of("app\nothers"), &scope));
     }

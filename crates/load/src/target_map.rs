@@ -23,9 +23,8 @@ pub fn target_map<'a>(
     source
         .iter()
         .filter_map(|table| {
-            let mut line = std::iter::successors(Some(&table.name), |name| {
-                parents.get(*name).copied()
-            });
+            let mut line =
+                std::iter::successors(Some(&table.name), |name| parents.get(*name).copied());
             let place = line.find(|name| standing.contains(*name))?;
             Some((table.name.clone(), place.clone()))
         })

@@ -1,5 +1,5 @@
 //! Takes back what the structure made on the target, by its records: for a migration that is
-//! given up. pg_restore says how each object is dropped; what stood there before us stays.
+//! given up. `pg_restore` says how each object is dropped; what stood there before us stays.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -42,7 +42,7 @@ impl Loader {
             .structure
             .entries
             .iter()
-            .filter(|entry| record.holds(&key(entry)))
+            .filter(|entry| record.made(&key(entry)))
             .filter(|entry| !keep.contains(&format!("{} {}", entry.kind, entry.name)))
             .collect();
         unlink_large_objects(&mut target).await?;
@@ -52,7 +52,10 @@ impl Loader {
             crate::structure::drop_script(&programs, directory, &ids, &self.cancel).await?;
         let statements: Vec<&str> = drops(&script).collect();
         for some in statements.chunks(DROPS_AT_ONCE) {
-            target.batch(&some.join("\n")).await.on(Side::Target, doing)?;
+            target
+                .batch(&some.join("\n"))
+                .await
+                .on(Side::Target, doing)?;
         }
         target.close().await;
         let objects: HashSet<u32> = ids.into_iter().collect();
@@ -61,8 +64,15 @@ impl Loader {
 
     async fn programs(&self, target: &Session) -> Result<Programs, LoadError> {
         let doing = "connecting to see its version";
-        let source = Session::connect(&self.source, "undo").await.on(Side::Source, doing)?;
-        Programs::find(source.version(), target.version(), &self.options.program_folders).await
+        let source = Session::connect(&self.source, "undo")
+            .await
+            .on(Side::Source, doing)?;
+        Programs::find(
+            source.version(),
+            target.version(),
+            &self.options.program_folders,
+        )
+        .await
     }
 }
 
@@ -89,7 +99,10 @@ fn drops(script: &str) -> impl Iterator<Item = &str> {
 async fn unlink_large_objects(target: &mut Session) -> Result<(), LoadError> {
     let sql = "SELECT count(pg_catalog.lo_unlink(l.loid)) FROM trunkline.large_objects l \
                JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = l.loid";
-    target.query(sql, &[]).await.on(Side::Target, "removing large objects")?;
+    target
+        .query(sql, &[])
+        .await
+        .on(Side::Target, "removing large objects")?;
     Ok(())
 }
 
@@ -106,7 +119,10 @@ mod tests {
         let found: Vec<&str> = drops(script).collect();
         assert_eq!(
             found,
-            ["ALTER TABLE IF EXISTS ONLY s.t DROP CONSTRAINT IF EXISTS c;", "DROP TABLE IF EXISTS s.t;"]
+            [
+                "ALTER TABLE IF EXISTS ONLY s.t DROP CONSTRAINT IF EXISTS c;",
+                "DROP TABLE IF EXISTS s.t;"
+            ]
         );
     }
 }

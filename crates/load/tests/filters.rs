@@ -35,8 +35,19 @@ async fn loaded(filters: &str) -> (Databases, Vec<String>) {
     let databases = Databases::new(15, 15).await;
     databases.on_source(SCHEMA).await;
     let scope = Scope::from_ini(filters).expect("filters");
-    let inventory = databases.load(LoadOptions { scope, ..LoadOptions::default() }).await.expect("a load");
-    let left_out = inventory.structure.left_out.iter().map(|left| left.entry.clone()).collect();
+    let inventory = databases
+        .load(LoadOptions {
+            scope,
+            ..LoadOptions::default()
+        })
+        .await
+        .expect("a load");
+    let left_out = inventory
+        .structure
+        .left_out
+        .iter()
+        .map(|left| left.entry.clone())
+        .collect();
     (databases, left_out)
 }
 
@@ -53,15 +64,40 @@ async fn an_excluded_table_goes_with_all_that_hangs_on_it() {
     let (databases, left_out) = loaded(filters).await;
     assert_eq!(
         sorted(&databases.ask_target(RELATIONS).await),
-        sorted("app.customers app.customers_id_seq app.customers_pkey app.logs app.orders app.orders_id_seq app.orders_pkey")
+        sorted(
+            "app.customers app.customers_id_seq app.customers_pkey app.logs app.orders app.orders_id_seq app.orders_pkey"
+        )
     );
-    assert_eq!(databases.ask_target("SELECT count(*)::text FROM app.logs").await, "0");
-    assert_eq!(databases.ask_target("SELECT count(*)::text FROM app.orders").await, "10");
-    for expected in ["TABLE app.tmp_1", "VIEW app.overview", "SEQUENCE app.tmp_1_id_seq", "INDEX app.orders_total", "PUBLICATION theirs", "TABLE app.events_2024"] {
-        assert!(left_out.iter().any(|entry| entry == expected), "{expected} in {left_out:?}");
+    assert_eq!(
+        databases
+            .ask_target("SELECT count(*)::text FROM app.logs")
+            .await,
+        "0"
+    );
+    assert_eq!(
+        databases
+            .ask_target("SELECT count(*)::text FROM app.orders")
+            .await,
+        "10"
+    );
+    for expected in [
+        "TABLE app.tmp_1",
+        "VIEW app.overview",
+        "SEQUENCE app.tmp_1_id_seq",
+        "INDEX app.orders_total",
+        "PUBLICATION theirs",
+        "TABLE app.events_2024",
+    ] {
+        assert!(
+            left_out.iter().any(|entry| entry == expected),
+            "{expected} in {left_out:?}"
+        );
     }
     let schemas = "SELECT string_agg(nspname, ' ' ORDER BY nspname) FROM pg_namespace WHERE nspname !~ '^pg_|^information'";
-    assert_eq!(databases.ask_target(schemas).await, "app public trunkline types");
+    assert_eq!(
+        databases.ask_target(schemas).await,
+        "app public trunkline types"
+    );
 }
 
 #[tokio::test]
@@ -70,11 +106,21 @@ async fn an_included_table_brings_its_partitions_and_types_and_no_more() {
     let (databases, left_out) = loaded("[include-only-table]\napp.events\napp.customers\n").await;
     assert_eq!(
         sorted(&databases.ask_target(RELATIONS).await),
-        sorted("app.customers app.customers_id_seq app.customers_pkey app.events app.events_2024 \
-                app.events_2024_pkey app.events_pkey app.events_rest app.events_rest_pkey")
+        sorted(
+            "app.customers app.customers_id_seq app.customers_pkey app.events app.events_2024 \
+                app.events_2024_pkey app.events_pkey app.events_rest app.events_rest_pkey"
+        )
     );
-    assert!(left_out.contains(&"TYPE junk.unused".to_owned()), "{left_out:?}");
-    assert_eq!(databases.ask_target("SELECT count(*)::text FROM app.events").await, "400");
+    assert!(
+        left_out.contains(&"TYPE junk.unused".to_owned()),
+        "{left_out:?}"
+    );
+    assert_eq!(
+        databases
+            .ask_target("SELECT count(*)::text FROM app.events")
+            .await,
+        "400"
+    );
 }
 
 #[tokio::test]
@@ -93,7 +139,17 @@ async fn a_filter_that_matches_nothing_is_refused() {
     let databases = Databases::new(15, 15).await;
     databases.on_source(SCHEMA).await;
     let scope = Scope::from_patterns(&["app.oders".to_owned()], &[]).expect("patterns");
-    let error = databases.load(LoadOptions { scope, ..LoadOptions::default() }).await.err().expect("refused");
-    assert!(matches!(error, LoadError::FilterMatchesNothing { .. }), "{error}");
+    let error = databases
+        .load(LoadOptions {
+            scope,
+            ..LoadOptions::default()
+        })
+        .await
+        .err()
+        .expect("refused");
+    assert!(
+        matches!(error, LoadError::FilterMatchesNothing { .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("app.orders"), "{error}");
 }

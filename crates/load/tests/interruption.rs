@@ -7,14 +7,18 @@ use std::time::Duration;
 use database::{Databases, ask, load_with};
 use tokio_util::sync::CancellationToken;
 use trunkline_load::{LoadError, LoadOptions, SplitSizes};
-use trunkline_testkit::{connect, skip_unless_available, types::TypeMatrix, until};
+use trunkline_testkit::{FaultyProxy, connect, skip_unless_available, types::TypeMatrix, until};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Small enough that tables are cut in every way.
 fn options() -> LoadOptions {
     LoadOptions {
-        split: SplitSizes { chunk_bytes: 64 << 10, key_split_bytes: 256 << 10, key_range_bytes: 64 << 10 },
+        split: SplitSizes {
+            chunk_bytes: 64 << 10,
+            key_split_bytes: 256 << 10,
+            key_range_bytes: 64 << 10,
+        },
         jobs: 3,
         ..LoadOptions::default()
     }
@@ -35,7 +39,9 @@ const TABLES: &str = "\
 async fn stopped_at_any_moment_it_goes_on_where_it_was() {
     skip_unless_available!(15);
     let databases = Databases::new(15, 15).await;
-    TypeMatrix::for_major(15).create_in(&connect(&databases.source).await).await;
+    TypeMatrix::for_major(15)
+        .create_in(&connect(&databases.source).await)
+        .await;
     databases.on_source(TABLES).await;
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -62,8 +68,12 @@ async fn stopped_at_any_moment_it_goes_on_where_it_was() {
     databases.assert_same_contents().await;
     let unfinished = "SELECT count(*)::text FROM trunkline.copy_parts WHERE state <> 'copied'";
     assert_eq!(databases.ask_target(unfinished).await, "0");
-    let invalid = "SELECT count(*)::text FROM pg_constraint WHERE NOT convalidated AND contype = 'f'";
-    assert_eq!(databases.ask_target(invalid).await, ask(&databases.source, invalid).await);
+    let invalid =
+        "SELECT count(*)::text FROM pg_constraint WHERE NOT convalidated AND contype = 'f'";
+    assert_eq!(
+        databases.ask_target(invalid).await,
+        ask(&databases.source, invalid).await
+    );
 }
 
 #[tokio::test]
@@ -86,18 +96,27 @@ async fn ended_while_waiting(table: &str, purpose: &str) {
     databases.on_source(TABLES).await;
     let loader = databases.loader(options());
     loader.prepare_ledger().await.expect("a ledger");
-    let inventory = loader.inventory(databases.directory.path()).await.expect("an inventory");
+    let inventory = loader
+        .inventory(databases.directory.path())
+        .await
+        .expect("an inventory");
     loader.restore_pre_data(&inventory).await.expect("tables");
 
     let holder = connect(&databases.target).await;
-    holder.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN SHARE MODE")).await.expect("a lock");
+    holder
+        .batch_execute(&format!("BEGIN; LOCK TABLE {table} IN SHARE MODE"))
+        .await
+        .expect("a lock");
     let meanwhile = async {
         let source = connect(&databases.source).await;
         let target = connect(&databases.target).await;
         let waiting = format!(
             "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
         );
-        until(PATIENCE, async || target.query_one(&waiting, &[]).await.expect("locks").get(0)).await;
+        until(PATIENCE, async || {
+            target.query_one(&waiting, &[]).await.expect("locks").get(0)
+        })
+        .await;
         let end = format!(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name LIKE '{purpose}'"
         );
@@ -116,11 +135,80 @@ async fn ended_while_waiting(table: &str, purpose: &str) {
 #[tokio::test]
 async fn a_lost_connection_is_made_again() {
     skip_unless_available!(15);
-    ended_while_waiting("public.numbered", "trunkline copy").await;
+    Box::pin(ended_while_waiting("public.numbered", "trunkline copy")).await;
 }
 
 #[tokio::test]
 async fn a_lost_snapshot_begins_its_table_again() {
     skip_unless_available!(15);
-    ended_while_waiting("public.keyless", "trunkline %").await;
+    Box::pin(ended_while_waiting("public.keyless", "trunkline %")).await;
+}
+
+/// Puts a proxy before a server and makes the URI go through it.
+async fn through_proxy(uri: &mut String) -> FaultyProxy {
+    let port = uri
+        .rsplit(':')
+        .next()
+        .and_then(|rest| rest.split('/').next())
+        .expect("a port")
+        .to_owned();
+    let proxy = FaultyProxy::start(port.parse().expect("a number")).await;
+    *uri = uri.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    proxy
+}
+
+#[tokio::test]
+async fn a_network_that_breaks_again_and_again_does_not_stop_it() {
+    skip_unless_available!(15);
+    let mut databases = Databases::new(15, 15).await;
+    databases.on_source(TABLES).await;
+    databases.on_source("SELECT lo_from_bytea(0, convert_to(repeat('l', 400000), 'UTF8')) FROM generate_series(1, 20)").await;
+    let (direct_source, direct_target) = (databases.source.clone(), databases.target.clone());
+    let proxies = [
+        through_proxy(&mut databases.source).await,
+        through_proxy(&mut databases.target).await,
+    ];
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let options = LoadOptions {
+        program_folders: Vec::new(),
+        ..options()
+    };
+    let done = CancellationToken::new();
+    let load = async {
+        let loaded = Box::pin(databases.load(options)).await;
+        done.cancel();
+        loaded
+    };
+    let trouble = async {
+        for _ in 0..12 {
+            let proxy = &proxies[random.usize(0..2)];
+            let before = proxy.connections();
+            proxy.cut_after(random.u64(50_000..700_000));
+            tokio::select! {
+                () = done.cancelled() => return,
+                () = until(PATIENCE, async || proxy.connections() > before) => {}
+            }
+            proxy.cut();
+        }
+    };
+    let (loaded, ()) = tokio::join!(load, trouble);
+    if let Err(error) = loaded {
+        // pg_dump is not run again by itself: a cut may end it.
+        assert!(matches!(error, LoadError::Program { .. }), "{error}");
+        databases.source = direct_source.clone();
+        databases.target = direct_target.clone();
+        Box::pin(databases.load(self::options()))
+            .await
+            .expect("a load");
+    }
+    databases.source = direct_source;
+    databases.target = direct_target;
+    databases.assert_same_contents().await;
+    let objects = "SELECT count(*) || ' ' || sum(length(lo_get(oid))) FROM pg_largeobject_metadata";
+    assert_eq!(
+        databases.ask_target(objects).await,
+        ask(&databases.source, objects).await
+    );
 }

@@ -49,17 +49,27 @@ async fn pages_share_a_snapshot_and_keys_have_their_own() {
     databases.on_source(TABLES).await;
     databases.load(small(500)).await.expect("a load");
     databases.assert_same_contents().await;
-    assert_eq!(cuts(&databases).await, "gaps key many\nkeyless pages many\nplain key many\ntoasted pages many");
+    assert_eq!(
+        cuts(&databases).await,
+        "gaps key many\nkeyless pages many\nplain key many\ntoasted pages many"
+    );
 
-    let cover = read_cover(&mut databases.target_session().await).await.expect("the cover");
+    let cover = read_cover(&mut databases.target_session().await)
+        .await
+        .expect("the cover");
     let of = |name: &str| &cover[&TableName::new("public", name)];
     assert!(matches!(of("keyless"), Cover::Whole(_)));
-    let Cover::ByKey { column, ranges } = of("gaps") else { panic!("by key") };
+    let Cover::ByKey { column, ranges } = of("gaps") else {
+        panic!("by key")
+    };
     assert_eq!(column, "id");
     assert!(ranges.len() > 3, "{}", ranges.len());
     // The histogram cuts where the rows are, not where the numbers are.
     let first = ranges[0].high.expect("a bound");
-    assert!(first < 36_000_000 / i64::try_from(ranges.len()).expect("few"), "{first}");
+    assert!(
+        first < 36_000_000 / i64::try_from(ranges.len()).expect("few"),
+        "{first}"
+    );
 }
 
 #[tokio::test]
@@ -69,5 +79,8 @@ async fn before_version_14_a_large_table_is_cut_by_its_key_or_not_at_all() {
     databases.on_source(TABLES).await;
     databases.load(small(1_000_000)).await.expect("a load");
     databases.assert_same_contents().await;
-    assert_eq!(cuts(&databases).await, "gaps key many\nkeyless whole one\nplain key many\ntoasted whole one");
+    assert_eq!(
+        cuts(&databases).await,
+        "gaps key many\nkeyless whole one\nplain key many\ntoasted whole one"
+    );
 }

@@ -12,7 +12,11 @@ use trunkline_testkit::skip_unless_available;
 fn rows_only() -> LoadOptions {
     LoadOptions {
         structure: StructureSource::Target,
-        split: SplitSizes { chunk_bytes: 64 << 10, key_split_bytes: 1 << 30, key_range_bytes: 64 << 10 },
+        split: SplitSizes {
+            chunk_bytes: 64 << 10,
+            key_split_bytes: 1 << 30,
+            key_range_bytes: 64 << 10,
+        },
         ..LoadOptions::default()
     }
 }
@@ -31,10 +35,15 @@ async fn leaves_go_where_their_ancestor_stands() {
              INSERT INTO orders SELECT n, '2023-06-01'::date + n, repeat('x', 500) FROM generate_series(1, 900) n",
         )
         .await;
-    databases.on_target("CREATE TABLE orders (note text, at date, id bigint PRIMARY KEY)").await;
+    databases
+        .on_target("CREATE TABLE orders (note text, at date, id bigint PRIMARY KEY)")
+        .await;
     databases.load(rows_only()).await.expect("a load");
     let sums = "SELECT count(*) || ' ' || sum(id) || ' ' || min(at) || ' ' || sum(length(note)) FROM orders";
-    assert_eq!(databases.ask_target(sums).await, database::ask(&databases.source, sums).await);
+    assert_eq!(
+        databases.ask_target(sums).await,
+        database::ask(&databases.source, sums).await
+    );
 }
 
 #[tokio::test]
@@ -43,7 +52,9 @@ async fn rows_of_others_are_never_mixed_with_ours() {
     let databases = Databases::new(15, 15).await;
     databases.on_source(ORDERS).await;
     databases.on_target(ORDERS).await;
-    databases.on_target("INSERT INTO orders VALUES (1, now())").await;
+    databases
+        .on_target("INSERT INTO orders VALUES (1, now())")
+        .await;
     let error = databases.load(rows_only()).await.err().expect("refused");
     assert!(matches!(error, LoadError::TargetNotEmpty { .. }), "{error}");
 }
@@ -53,7 +64,9 @@ async fn a_trigger_that_would_fire_is_refused_and_an_ordinary_one_does_not_fire(
     skip_unless_available!(15);
     let databases = Databases::new(15, 15).await;
     databases.on_source(ORDERS).await;
-    databases.on_source("INSERT INTO orders SELECT n, now() FROM generate_series(1, 50) n").await;
+    databases
+        .on_source("INSERT INTO orders SELECT n, now() FROM generate_series(1, 50) n")
+        .await;
     databases.on_target(ORDERS).await;
     databases
         .on_target(
@@ -63,8 +76,13 @@ async fn a_trigger_that_would_fire_is_refused_and_an_ordinary_one_does_not_fire(
         )
         .await;
     let error = databases.load(rows_only()).await.err().expect("refused");
-    assert!(matches!(error, LoadError::TriggersWouldFire { .. }), "{error}");
-    databases.on_target("ALTER TABLE orders ENABLE TRIGGER refuse").await;
+    assert!(
+        matches!(error, LoadError::TriggersWouldFire { .. }),
+        "{error}"
+    );
+    databases
+        .on_target("ALTER TABLE orders ENABLE TRIGGER refuse")
+        .await;
     databases.load(rows_only()).await.expect("a load");
     databases.assert_same_contents().await;
 }
@@ -75,27 +93,64 @@ async fn what_stands_is_found_and_only_that_is_dropped() {
     let databases = Databases::new(15, 15).await;
     databases.on_source(ORDERS).await;
     databases.on_source("CREATE TABLE items (id int PRIMARY KEY, o int REFERENCES orders); INSERT INTO orders VALUES (1, now()); INSERT INTO items VALUES (1, 1)").await;
-    databases.on_target("CREATE TABLE orders (other text); CREATE TABLE bystander (id int)").await;
+    databases
+        .on_target("CREATE TABLE orders (other text); CREATE TABLE bystander (id int)")
+        .await;
     let loader = databases.loader(LoadOptions::default());
     loader.prepare_ledger().await.expect("a ledger");
-    let inventory = loader.inventory(databases.directory.path()).await.expect("an inventory");
+    let inventory = loader
+        .inventory(databases.directory.path())
+        .await
+        .expect("an inventory");
     let orders = TableName::new("public", "orders");
     let mut target = databases.target_session().await;
-    let existing = existing_objects(&mut target, &inventory.structure).await.expect("looked");
+    let existing = existing_objects(&mut target, &inventory.structure)
+        .await
+        .expect("looked");
     assert_eq!(existing.len(), 1);
     assert_eq!(existing[0].name, orders);
 
-    let error = loader.restore_pre_data(&inventory).await.expect_err("it stands");
+    let error = loader
+        .restore_pre_data(&inventory)
+        .await
+        .expect_err("it stands");
     assert!(error.to_string().contains("TABLE public.orders"), "{error}");
-    drop_tables(&mut target, &inventory.structure, std::slice::from_ref(&orders)).await.expect("dropped");
-    databases.load(LoadOptions::default()).await.expect("a load");
-    assert_eq!(databases.ask_target("SELECT count(*)::text FROM items JOIN orders ON o = orders.id").await, "1");
+    drop_tables(
+        &mut target,
+        &inventory.structure,
+        std::slice::from_ref(&orders),
+    )
+    .await
+    .expect("dropped");
+    databases
+        .load(LoadOptions::default())
+        .await
+        .expect("a load");
+    assert_eq!(
+        databases
+            .ask_target("SELECT count(*)::text FROM items JOIN orders ON o = orders.id")
+            .await,
+        "1"
+    );
 
     // Dropped again after a whole load, it comes back with its index and its foreign keys.
     let items = TableName::new("public", "items");
-    drop_tables(&mut target, &inventory.structure, &[orders, items]).await.expect("dropped");
-    databases.load(LoadOptions::default()).await.expect("a load");
+    drop_tables(&mut target, &inventory.structure, &[orders, items])
+        .await
+        .expect("dropped");
+    databases
+        .load(LoadOptions::default())
+        .await
+        .expect("a load");
     let keys = "SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint WHERE contype IN ('p', 'f') AND connamespace = 'public'::regnamespace";
-    assert_eq!(databases.ask_target(keys).await, "items_o_fkey items_pkey orders_pkey");
-    assert_eq!(databases.ask_target("SELECT count(*)::text FROM bystander").await, "0");
+    assert_eq!(
+        databases.ask_target(keys).await,
+        "items_o_fkey items_pkey orders_pkey"
+    );
+    assert_eq!(
+        databases
+            .ask_target("SELECT count(*)::text FROM bystander")
+            .await,
+        "0"
+    );
 }

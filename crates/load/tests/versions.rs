@@ -16,9 +16,14 @@ async fn everything_arrives(source_major: u32, target_major: u32) {
     let databases = Databases::new(source_major, target_major).await;
     let matrix = TypeMatrix::for_major(source_major.min(target_major));
     matrix.create_in(&connect(&databases.source).await).await;
-    databases.on_source("SELECT lo_from_bytea(4242, 'large'::bytea); SELECT lo_create(4243)").await;
+    databases
+        .on_source("SELECT lo_from_bytea(4242, 'large'::bytea); SELECT lo_create(4243)")
+        .await;
 
-    let inventory = databases.load(LoadOptions::default()).await.expect("a load");
+    let inventory = databases
+        .load(LoadOptions::default())
+        .await
+        .expect("a load");
 
     databases.assert_same_contents().await;
     let mut source = Session::connect(&database::conninfo(&databases.source), "test")
@@ -27,21 +32,44 @@ async fn everything_arrives(source_major: u32, target_major: u32) {
     let mut target = databases.target_session().await;
 
     let cover = read_cover(&mut target).await.expect("the cover");
-    for table in inventory.tables.iter().filter(|table| table.kind == trunkline_load::TableKind::Ordinary) {
-        assert!(cover.contains_key(&table.name), "{} has a cover", table.name);
+    for table in inventory
+        .tables
+        .iter()
+        .filter(|table| table.kind == trunkline_load::TableKind::Ordinary)
+    {
+        assert!(
+            cover.contains_key(&table.name),
+            "{} has a cover",
+            table.name
+        );
     }
 
     let scope = Scope::everything();
-    let sequences = read_sequences(&mut source, Side::Source, &scope).await.expect("sequences");
-    set_sequences(&mut target, Side::Target, &sequences).await.expect("set");
-    let read_back = read_sequences(&mut target, Side::Target, &scope).await.expect("sequences");
+    let sequences = read_sequences(&mut source, Side::Source, &scope)
+        .await
+        .expect("sequences");
+    set_sequences(&mut target, Side::Target, &sequences)
+        .await
+        .expect("set");
+    let read_back = read_sequences(&mut target, Side::Target, &scope)
+        .await
+        .expect("sequences");
     assert_eq!(compare_sequences(&sequences, &read_back), []);
     assert!(!sequences.is_empty());
 
-    let here = count_large_objects(&mut source, Side::Source).await.expect("counted");
-    let there = count_large_objects(&mut target, Side::Target).await.expect("counted");
+    let here = count_large_objects(&mut source, Side::Source)
+        .await
+        .expect("counted");
+    let there = count_large_objects(&mut target, Side::Target)
+        .await
+        .expect("counted");
     assert_eq!(here, there);
-    assert_eq!(databases.ask_target("SELECT convert_from(lo_get(4242), 'UTF8')").await, "large");
+    assert_eq!(
+        databases
+            .ask_target("SELECT convert_from(lo_get(4242), 'UTF8')")
+            .await,
+        "large"
+    );
 
     assert_same_definitions(&databases).await;
 }
@@ -64,8 +92,14 @@ async fn assert_same_definitions(databases: &Databases) {
     let source = database::ask(&databases.source, sql).await;
     let target = database::ask(&databases.target, sql).await;
     assert!(!source.is_empty());
-    let missing: Vec<&str> = source.lines().filter(|line| !target.lines().any(|l| l == *line)).collect();
-    let surplus: Vec<&str> = target.lines().filter(|line| !source.lines().any(|l| l == *line)).collect();
+    let missing: Vec<&str> = source
+        .lines()
+        .filter(|line| !target.lines().any(|l| l == *line))
+        .collect();
+    let surplus: Vec<&str> = target
+        .lines()
+        .filter(|line| !source.lines().any(|l| l == *line))
+        .collect();
     assert_eq!((missing, surplus), (vec![], vec![]));
 }
 

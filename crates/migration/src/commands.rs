@@ -10,6 +10,7 @@ use trunkline_postgres::{Backoff, OnSide, Session};
 use crate::checks::{self, CheckInput, Finding, PgDump, Verdict};
 use crate::control::{self, Claim, Control};
 use crate::error::Error;
+use crate::journal::Object;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::{HAND_OVER_WITHIN, RECONNECT_FOR};
 use crate::observer::{Notice, Observer};
@@ -25,7 +26,7 @@ use crate::status::{OUTCOME_FILE, next_steps};
 /// Where `run` stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Rows, indexes and constraints are there.
+    /// Rows and indexes are there.
     Loaded,
     /// Changes flow, and the target is near.
     Following,
@@ -51,29 +52,46 @@ pub struct Setting<'a> {
 impl<'a> Setting<'a> {
     async fn open(&self, claim: Claim, begin: bool) -> Result<Run<'a>, Error> {
         let control = Control::open(&self.plan.target, &self.plan.name, claim, begin).await?;
-        Ok(Run::new(self.plan, control, self.observer, self.cancel.clone()))
+        Ok(Run::new(
+            self.plan,
+            control,
+            self.observer,
+            self.cancel.clone(),
+        ))
     }
 }
 
 /// Looks at both servers: every finding, the gravest first.
 pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let doing = "connecting to look around";
-    let mut source = Session::connect(&plan.source, "check").await.on(Side::Source, doing)?;
-    let mut target = Session::connect(&plan.target, "check").await.on(Side::Target, doing)?;
+    let mut source = Session::connect(&plan.source, "check")
+        .await
+        .on(Side::Source, doing)?;
+    let mut target = Session::connect(&plan.target, "check")
+        .await
+        .on(Side::Target, doing)?;
     let own = control::peek(&mut target, &plan.name).await?;
     let own_name = own.as_ref().map(|(identity, _)| identity.object_name());
     // What is missing is a finding of its own.
-    let programs =
-        trunkline_load::Programs::find(source.version(), target.version(), &[]).await.ok();
+    let programs = trunkline_load::Programs::find(source.version(), target.version(), &[])
+        .await
+        .ok();
     // A filter that matches nothing is the plan's error, not a finding.
     trunkline_load::tables(&mut source, &plan.scope).await?;
     let scope = |table: &TableName| plan.scope.covers_table(table);
-    let insert_only =
-        |table: &TableName| plan.insert_only.as_ref().is_some_and(|scope| scope.covers_table(table));
+    let insert_only = |table: &TableName| {
+        plan.insert_only
+            .as_ref()
+            .is_some_and(|scope| scope.covers_table(table))
+    };
     let options = copying::load_options(plan);
+    // Once our structure stands on the target, it is what is examined there.
+    let restored = own
+        .as_ref()
+        .is_some_and(|(_, state)| state.receipts.contains(&Object::Structure));
     let (structure, drop_if_exists) = match plan.structure {
-        StructurePlan::Restore { existing, .. } => (true, existing == Existing::Drop),
-        StructurePlan::Present => (false, false),
+        StructurePlan::Restore { existing, .. } if !restored => (true, existing == Existing::Drop),
+        StructurePlan::Restore { .. } | StructurePlan::Present => (false, false),
     };
     let input = CheckInput {
         source: &mut source,
@@ -112,7 +130,9 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
         if !(error.may_retry() && recent) || setting.cancel.is_cancelled() {
             return Err(error);
         }
-        let Some(wait) = backoff.next() else { return Err(error) };
+        let Some(wait) = backoff.next() else {
+            return Err(error);
+        };
         let why = error.to_string();
         tracing::warn!(why, "trying again");
         setting.observer.notice(Notice::Retry { why: &why, wait });
@@ -217,8 +237,18 @@ async fn preflight(run: &mut Run<'_>) -> Result<(), Error> {
 
 async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("catching up");
+    if run.control.state().phase == Phase::Loaded {
+        let mut follow = Follow::open(run).await?;
+        let copied = verifying::emit(follow.source(), "copied").await?;
+        follow.until(run, Goal::Commit(copied)).await?;
+        follow.close().await?;
+        // Now the target is what the source was at one moment.
+        copying::finish_structure(run).await?;
+    }
     let mut follow = Follow::open(run).await?;
-    follow.until(run, Goal::Near(run.plan.cutover.max_lag_bytes)).await?;
+    follow
+        .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
+        .await?;
     follow.close().await?;
     run.control.moved(Event::CaughtUp).await
 }
@@ -245,7 +275,10 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
             run.step("handing over to another command");
             run.control.hand_over().await?;
         }
-        if !matches!(run.control.state().phase, Phase::Following | Phase::Verified) {
+        if !matches!(
+            run.control.state().phase,
+            Phase::Following | Phase::Verified
+        ) {
             return Ok(());
         }
     }
@@ -264,7 +297,9 @@ fn end_report(run: &Run<'_>) -> EndReport {
 
 /// A migration that is held for a command other than `run`; its rows must be there.
 async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
-    let mut run = setting.open(Claim::HandedOver(HAND_OVER_WITHIN), false).await?;
+    let mut run = setting
+        .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
+        .await?;
     let phase = run.control.state().phase;
     if run.control.state().fence.is_some() && phase != Phase::Switched {
         cutover::give_back(&mut run).await?;
@@ -272,7 +307,10 @@ async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
     match run.control.state().phase {
         Phase::Following | Phase::Verified | Phase::Switched => Ok(run),
         phase => Err(Error::Refused {
-            why: format!("the migration is {}: its rows are not all on the target yet", phase.name()),
+            why: format!(
+                "the migration is {}: its rows are not all on the target yet",
+                phase.name()
+            ),
             hint: "`trunkline run` goes on where it was".to_owned(),
         }),
     }
@@ -311,13 +349,17 @@ pub async fn cutover(setting: &Setting<'_>) -> Result<CutoverReport, Error> {
 
 /// Gives the migration up.
 pub async fn abort(setting: &Setting<'_>, tables: TargetTables) -> Result<EndReport, Error> {
-    let run = setting.open(Claim::HandedOver(HAND_OVER_WITHIN), false).await?;
+    let run = setting
+        .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
+        .await?;
     ending::abort(run, tables).await
 }
 
 /// Ends the migration after the switch.
 pub async fn complete(setting: &Setting<'_>, fence: SourceFence) -> Result<EndReport, Error> {
-    let run = setting.open(Claim::HandedOver(HAND_OVER_WITHIN), false).await?;
+    let run = setting
+        .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
+        .await?;
     ending::complete(run, fence).await
 }
 
@@ -344,9 +386,13 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     if run.control.state().phase == Phase::Prepared {
         copying::restore(&mut run).await?;
     }
-    if matches!(run.control.state().phase, Phase::Structured | Phase::Copying) {
+    if matches!(
+        run.control.state().phase,
+        Phase::Structured | Phase::Copying
+    ) {
         copying::copy(&mut run).await?;
     }
+    copying::finish_structure(&mut run).await?;
     let sequences = clone_sequences(&mut run).await?;
     let name = run.control.identity().name.clone();
     run.control.erase().await?;
@@ -364,7 +410,9 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
 
 async fn clone_sequences(run: &mut Run<'_>) -> Result<usize, Error> {
     let doing = "connecting to read the sequences";
-    let mut source = Session::connect(&run.plan.source, "clone").await.on(Side::Source, doing)?;
+    let mut source = Session::connect(&run.plan.source, "clone")
+        .await
+        .on(Side::Source, doing)?;
     let scope = &run.plan.scope;
     let wanted = read_sequences(&mut source, Side::Source, scope).await?;
     source.close().await;

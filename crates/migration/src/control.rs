@@ -34,7 +34,13 @@ impl Identity {
     /// The name of our slot and publication: ours alone, and within PostgreSQL's 63 bytes
     /// of lower-case letters, digits and underscores.
     pub(crate) fn object_name(&self) -> String {
-        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        let plain = |c: char| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        };
         let name: String = self.name.chars().map(plain).take(40).collect();
         format!("trunkline_{name}_{}", self.id)
     }
@@ -68,7 +74,9 @@ impl Control {
         begin: bool,
     ) -> Result<Control, Error> {
         let doing = "opening the control schema";
-        let mut session = Session::connect(target, "control").await.on(Side::Target, doing)?;
+        let mut session = Session::connect(target, "control")
+            .await
+            .on(Side::Target, doing)?;
         if begin {
             create_schema(&mut session).await?;
         } else if !schema_exists(&mut session).await? {
@@ -148,9 +156,15 @@ impl Control {
         let doing = "handing the migration over";
         let name = &self.identity.name;
         let release = include_str!("sql/lock_release.sql");
-        self.session.query(release, &[name]).await.on(Side::Target, doing)?;
+        self.session
+            .query(release, &[name])
+            .await
+            .on(Side::Target, doing)?;
         let take = include_str!("sql/lock_take.sql");
-        self.session.query(take, &[name]).await.on(Side::Target, doing)?;
+        self.session
+            .query(take, &[name])
+            .await
+            .on(Side::Target, doing)?;
         if !schema_exists(&mut self.session).await? {
             return Err(Error::Ended);
         }
@@ -171,7 +185,10 @@ impl Control {
 }
 
 /// Reads a migration's journal without holding it. `None` when there is no such migration.
-pub(crate) async fn peek(session: &mut Session, name: &str) -> Result<Option<(Identity, State)>, Error> {
+pub(crate) async fn peek(
+    session: &mut Session,
+    name: &str,
+) -> Result<Option<(Identity, State)>, Error> {
     if !schema_exists(session).await? {
         return Ok(None);
     }
@@ -184,10 +201,14 @@ pub(crate) async fn peek(session: &mut Session, name: &str) -> Result<Option<(Id
 
 async fn schema_exists(session: &mut Session) -> Result<bool, Fault> {
     let row = session
-        .query_one("SELECT pg_catalog.to_regclass('trunkline.journal') IS NOT NULL", &[])
+        .query_one(
+            "SELECT pg_catalog.to_regclass('trunkline.journal') IS NOT NULL",
+            &[],
+        )
         .await
         .on(Side::Target, "looking for the control schema")?;
-    row.get(0).on(Side::Target, "looking for the control schema")
+    row.get(0)
+        .on(Side::Target, "looking for the control schema")
 }
 
 async fn create_schema(session: &mut Session) -> Result<(), Fault> {
@@ -205,7 +226,9 @@ async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<()
         name: name.to_owned(),
         hint: wait.to_owned(),
     };
-    let tried = session.query_one(include_str!("sql/lock_try.sql"), &[&name]).await;
+    let tried = session
+        .query_one(include_str!("sql/lock_try.sql"), &[&name])
+        .await;
     if tried.and_then(|row| row.get(0)).on(Side::Target, doing)? {
         return Ok(());
     }
@@ -214,7 +237,10 @@ async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<()
     };
     let wait = format!("SET lock_timeout = {}", patience.as_millis());
     session.batch(&wait).await.on(Side::Target, doing)?;
-    match session.query(include_str!("sql/lock_take.sql"), &[&name]).await {
+    match session
+        .query(include_str!("sql/lock_take.sql"), &[&name])
+        .await
+    {
         Ok(_) => {}
         Err(error) if error.sqlstate().is_some_and(|s| s.as_str() == "55P03") => {
             return Err(held(
@@ -223,14 +249,20 @@ async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<()
         }
         Err(error) => return Err(error).on(Side::Target, doing).map_err(Error::from),
     }
-    session.batch("SET lock_timeout = 0").await.on(Side::Target, doing)?;
+    session
+        .batch("SET lock_timeout = 0")
+        .await
+        .on(Side::Target, doing)?;
     Ok(())
 }
 
 async fn find(session: &mut Session, name: &str) -> Result<Option<Identity>, Error> {
     let doing = "reading the migration's record";
     let row = session
-        .query_opt("SELECT id, format FROM trunkline.migration WHERE name = $1", &[&name])
+        .query_opt(
+            "SELECT id, format FROM trunkline.migration WHERE name = $1",
+            &[&name],
+        )
         .await
         .on(Side::Target, doing)?;
     let Some(row) = row else { return Ok(None) };
@@ -272,8 +304,12 @@ async fn find_or_begin(session: &mut Session, name: &str, begin: bool) -> Result
 /// have one meaning.
 async fn refuse_another(session: &mut Session, name: &str) -> Result<(), Error> {
     let doing = "looking for other migrations";
-    let other = session.query_opt("SELECT name FROM trunkline.migration", &[]).await;
-    let Some(row) = other.on(Side::Target, doing)? else { return Ok(()) };
+    let other = session
+        .query_opt("SELECT name FROM trunkline.migration", &[])
+        .await;
+    let Some(row) = other.on(Side::Target, doing)? else {
+        return Ok(());
+    };
     let other: String = row.get(0).on(Side::Target, doing)?;
     Err(Error::Refused {
         why: format!("the target belongs to the migration `{other}`, and this one is `{name}`"),

@@ -106,12 +106,23 @@ pub enum Error {
 }
 
 fn blockers(findings: &[Finding]) -> String {
-    let count = findings.iter().filter(|f| f.severity == Severity::Blocker).count();
-    if count == 1 { "1 thing".to_owned() } else { format!("{count} things") }
+    let count = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Blocker)
+        .count();
+    if count == 1 {
+        "1 thing".to_owned()
+    } else {
+        format!("{count} things")
+    }
 }
 
 fn tables(count: usize) -> String {
-    if count == 1 { "1 table is".to_owned() } else { format!("{count} tables are") }
+    if count == 1 {
+        "1 table is".to_owned()
+    } else {
+        format!("{count} tables are")
+    }
 }
 
 impl Error {
@@ -130,14 +141,13 @@ impl Error {
                 | LoadError::FilterMatchesNothing { .. },
             ) => 2,
             Error::Preflight(_) => 3,
-            Error::Server(_)
-            | Error::Load(_)
-            | Error::Capture(_)
-            | Error::Apply(_) => match self.side() {
-                Some(Side::Source) => 4,
-                Some(Side::Target) => 5,
-                None => 1,
-            },
+            Error::Server(_) | Error::Load(_) | Error::Capture(_) | Error::Apply(_) => {
+                match self.side() {
+                    Some(Side::Source) => 4,
+                    Some(Side::Target) => 5,
+                    None => 1,
+                }
+            }
             Error::FenceStands { .. } => 4,
             Error::Journal { .. } => 5,
             Error::Differences(_) => 6,
@@ -167,8 +177,8 @@ impl Error {
             | Error::PastNoReturn { hint, .. }
             | Error::Held { hint, .. }
             | Error::Refused { hint, .. } => Some(hint.clone()),
-            Error::Server(fault) => fault_hint(fault),
-            Error::Load(LoadError::Server(fault))
+            Error::Server(fault)
+            | Error::Load(LoadError::Server(fault))
             | Error::Apply(ApplyError::Target(fault))
             | Error::Capture(CaptureError::Server(fault)) => fault_hint(fault),
             Error::Capture(CaptureError::Refused(_)) => Some(
@@ -201,10 +211,11 @@ impl Error {
     /// Whether doing it again may help: decided by the SQLSTATE or the socket alone.
     pub fn may_retry(&self) -> bool {
         match self {
-            Error::Server(fault) => fault.cause.may_retry(),
             Error::Load(error) => error.may_retry(),
             Error::Capture(error) => error.may_reopen(),
-            Error::Apply(ApplyError::Target(fault)) => fault.cause.may_retry(),
+            Error::Server(fault) | Error::Apply(ApplyError::Target(fault)) => {
+                fault.cause.may_retry()
+            }
             Error::Apply(ApplyError::CommitUnknown { .. }) => true,
             _ => false,
         }

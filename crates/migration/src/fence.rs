@@ -103,11 +103,18 @@ impl Fence<'_> {
     ) -> Result<WritesFenced, FenceError> {
         let database = quote_ident(&before.database);
         let close = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false");
-        self.outside.batch(&close).await.on(Side::Source, "closing the database")?;
+        self.outside
+            .batch(&close)
+            .await
+            .on(Side::Source, "closing the database")?;
         let mut quiet_looks = 0;
         loop {
             let intruders = self.end_others().await?;
-            quiet_looks = if intruders.is_empty() { quiet_looks + 1 } else { 0 };
+            quiet_looks = if intruders.is_empty() {
+                quiet_looks + 1
+            } else {
+                0
+            };
             if quiet_looks >= FENCE_QUIET_LOOKS {
                 break;
             }
@@ -142,13 +149,20 @@ impl Fence<'_> {
             .on(Side::Source, doing)?;
         let names: Result<Vec<String>, PgError> = rows.iter().map(|row| row.get(0)).collect();
         let names = names.on(Side::Source, doing)?;
-        if names.is_empty() { Ok(()) } else { Err(FenceError::Prepared(names)) }
+        if names.is_empty() {
+            Ok(())
+        } else {
+            Err(FenceError::Prepared(names))
+        }
     }
 
     async fn others(&mut self) -> Result<Vec<Intruder>, Fault> {
         let doing = "looking for open sessions";
         let ours = self.ours.to_vec();
-        let rows = self.inside.query(include_str!("sql/other_sessions.sql"), &[&ours]).await;
+        let rows = self
+            .inside
+            .query(include_str!("sql/other_sessions.sql"), &[&ours])
+            .await;
         let rows = rows.on(Side::Source, doing)?;
         let read = |row: &trunkline_postgres::DataRow| -> Result<Intruder, PgError> {
             Ok(Intruder {
@@ -157,7 +171,10 @@ impl Fence<'_> {
                 name: row.get(2)?,
             })
         };
-        rows.iter().map(read).collect::<Result<_, _>>().on(Side::Source, doing)
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .on(Side::Source, doing)
     }
 
     /// Asks every other session to end; gives those that were there. A session that may
@@ -167,7 +184,10 @@ impl Fence<'_> {
         for intruder in &others {
             let ended = self
                 .inside
-                .query("SELECT pg_catalog.pg_terminate_backend($1)", &[&intruder.process_id])
+                .query(
+                    "SELECT pg_catalog.pg_terminate_backend($1)",
+                    &[&intruder.process_id],
+                )
                 .await;
             match ended {
                 Ok(_) | Err(PgError::Server(_)) => {}
@@ -182,7 +202,10 @@ impl Fence<'_> {
 pub(crate) async fn lift(outside: &mut Session, before: &FenceBefore) -> Result<(), Fault> {
     let database = quote_ident(&before.database);
     let read_only = match &before.read_only {
-        Some(value) => format!("SET default_transaction_read_only = {}", quote_literal(value)),
+        Some(value) => format!(
+            "SET default_transaction_read_only = {}",
+            quote_literal(value)
+        ),
         None => "RESET default_transaction_read_only".to_owned(),
     };
     let sql = format!(
@@ -190,20 +213,29 @@ pub(crate) async fn lift(outside: &mut Session, before: &FenceBefore) -> Result<
          ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {limit}",
         limit = before.connection_limit,
     );
-    outside.batch(&sql).await.on(Side::Source, "lifting the fence")?;
+    outside
+        .batch(&sql)
+        .await
+        .on(Side::Source, "lifting the fence")?;
     Ok(())
 }
 
 /// After the switch, to clean up: the old database takes connections again, and what comes
 /// in without saying otherwise cannot write.
-pub(crate) async fn let_ourselves_in(outside: &mut Session, before: &FenceBefore) -> Result<(), Fault> {
+pub(crate) async fn let_ourselves_in(
+    outside: &mut Session,
+    before: &FenceBefore,
+) -> Result<(), Fault> {
     let database = quote_ident(&before.database);
     let sql = format!(
         "ALTER DATABASE {database} SET default_transaction_read_only = on; \
          ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {limit}",
         limit = before.connection_limit,
     );
-    outside.batch(&sql).await.on(Side::Source, "opening the old database to clean up")?;
+    outside
+        .batch(&sql)
+        .await
+        .on(Side::Source, "opening the old database to clean up")?;
     Ok(())
 }
 
@@ -226,7 +258,10 @@ pub(crate) async fn relax_after_switch(
 ) -> Result<AfterSwitch, Fault> {
     let doing = "opening the old database for reading";
     let overrides = outside
-        .query(include_str!("sql/superusers_that_write.sql"), &[&before.database])
+        .query(
+            include_str!("sql/superusers_that_write.sql"),
+            &[&before.database],
+        )
         .await
         .on(Side::Source, doing)?;
     if !overrides.is_empty() {

@@ -17,9 +17,7 @@ use trunkline_changes::{Lsn, Side, StreamEvent};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
-use crate::limits::{
-    CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT, TICK,
-};
+use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT, TICK};
 use crate::observer::Notice;
 use crate::run::Run;
 use crate::status::{Arrival, FollowStatus};
@@ -158,7 +156,11 @@ impl Follow {
     }
 
     fn choose(&self, lag: Lag) -> Mode {
-        if self.live_only { Mode::Live } else { decide(self.mode, lag, self.thresholds()) }
+        if self.live_only {
+            Mode::Live
+        } else {
+            decide(self.mode, lag, self.thresholds())
+        }
     }
 
     fn thresholds(&self) -> Thresholds {
@@ -242,20 +244,15 @@ impl Follow {
         }
     }
 
-    async fn read_live(
-        &mut self,
-        run: &mut Run<'_>,
-        goal: Goal,
-    ) -> Result<Option<Reached>, Error> {
+    async fn read_live(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Option<Reached>, Error> {
         if let Some(batch) = self.batch.take() {
             batch.stop().await;
         }
-        let mut reader = match self.live.take() {
-            Some(reader) => reader,
-            None => {
-                let options = LiveOptions::after(self.position, &self.spill_folder);
-                LiveReader::start(self.feed.clone(), options).await?
-            }
+        let mut reader = if let Some(reader) = self.live.take() {
+            reader
+        } else {
+            let options = LiveOptions::after(self.position, &self.spill_folder);
+            LiveReader::start(self.feed.clone(), options).await?
         };
         loop {
             let wait = if self.pending { LINGER } else { QUIET_WAIT };
@@ -283,7 +280,11 @@ impl Follow {
             if self.last_durable.elapsed() >= DURABLE_EVERY {
                 self.make_durable(&mut reader).await?;
             }
-            let reached = if at_goal { Some(Reached::Goal) } else { self.tick(run, goal).await? };
+            let reached = if at_goal {
+                Some(Reached::Goal)
+            } else {
+                self.tick(run, goal).await?
+            };
             if let Some(reached) = reached {
                 // After `Before` the reader holds the transaction that was not applied: the
                 // next one starts again at the position.
@@ -363,9 +364,12 @@ impl Follow {
         run: &mut Run<'_>,
         received: Option<ReadPosition>,
     ) -> Result<(), Error> {
-        let Some(received) = received else { return Ok(()) };
+        let Some(received) = received else {
+            return Ok(());
+        };
         self.position = self.position.max(received.lsn());
-        if self.last_idle_confirm.elapsed() < CONFIRM_IDLE_EVERY || received.lsn() <= self.confirmed {
+        if self.last_idle_confirm.elapsed() < CONFIRM_IDLE_EVERY || received.lsn() <= self.confirmed
+        {
             return Ok(());
         }
         self.make_durable(reader).await?;
@@ -389,7 +393,14 @@ impl Follow {
             .session()
             .execute(
                 include_str!("sql/follower_write.sql"),
-                &[&name, &mode, &position.lsn(), &rows, &self.pace.applied(), &self.pace.written()],
+                &[
+                    &name,
+                    &mode,
+                    &position.lsn(),
+                    &rows,
+                    &self.pace.applied(),
+                    &self.pace.written(),
+                ],
             )
             .await
             .on(Side::Target, "recording what is confirmed")?;
@@ -447,7 +458,14 @@ impl Follow {
             .session()
             .execute(
                 include_str!("sql/follower_write.sql"),
-                &[&name, &mode, &self.confirmed, &rows, &self.pace.applied(), &self.pace.written()],
+                &[
+                    &name,
+                    &mode,
+                    &self.confirmed,
+                    &rows,
+                    &self.pace.applied(),
+                    &self.pace.written(),
+                ],
             )
             .await
             .on(Side::Target, "recording the lag")?;
@@ -486,7 +504,9 @@ async fn recorded_position(
     record: &slot::SlotRecord,
 ) -> Result<Recorded, Error> {
     let doing = "reading how far changes are applied";
-    let progress = trunkline_apply::read_progress(target, name).await.on(Side::Target, doing)?;
+    let progress = trunkline_apply::read_progress(target, name)
+        .await
+        .on(Side::Target, doing)?;
     let row = target
         .query_opt(
             "SELECT confirmed_lsn, rows_applied FROM trunkline.follower WHERE migration = $1",

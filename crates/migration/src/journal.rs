@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::phase::{Event, IllegalEvent, Phase};
 use crate::fence::FenceBefore;
+use crate::phase::{Event, IllegalEvent, Phase};
 use trunkline_capture::slot::SlotRecord;
 
 /// The version of the entries' format. A journal of another version is refused.

@@ -43,7 +43,7 @@ pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a connection may stay lost, without any progress, before the run ends: a
 /// managed server's restart with recovery takes one to two minutes.
-pub(crate) const RECONNECT_FOR: Duration = Duration::from_secs(120);
+pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 
 /// How long the slot's creation may take before we say whom it waits for, and between two
 /// such messages.

@@ -17,9 +17,10 @@ pub enum Phase {
     Structured,
     /// Rows are being copied.
     Copying,
-    /// Every row is copied, every index and constraint built.
+    /// Every row is copied, every index built.
     Loaded,
-    /// Changes flow, and the target was near the source at least once.
+    /// Foreign keys and the rest of the structure are made, changes flow, and the target
+    /// was near the source at least once.
     Following,
     /// A comparison at one position found no difference.
     Verified,
@@ -47,9 +48,9 @@ pub enum Event {
     StructureRestored,
     /// The first rows are about to be copied.
     CopyBegan,
-    /// Rows, indexes and constraints are complete.
+    /// Rows and indexes are complete.
     CopyFinished,
-    /// The lag fell below the plan's bound.
+    /// The structure is complete, and the lag fell below the plan's bound.
     CaughtUp,
     /// Both sides were equal at this position.
     FoundEqual {
@@ -102,7 +103,8 @@ impl Phase {
             (P::Prepared, E::StructureRestored) => Ok(P::Structured),
             (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
             (P::Copying, E::CopyFinished) => Ok(P::Loaded),
-            (P::Loaded | P::Following, E::CaughtUp) => Ok(P::Following),
+            (P::Loaded | P::Following, E::CaughtUp)
+            | (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
             (P::Verified, E::CaughtUp) => Ok(P::Verified),
             (_, E::FoundEqual { .. }) if following => Ok(P::Verified),
             (_, E::FoundDifferent { .. }) if following => Ok(P::Following),
@@ -110,7 +112,6 @@ impl Phase {
             (P::Fenced, E::BarrierApplied { barrier, applied }) if applied >= barrier => {
                 Ok(P::Drained)
             }
-            (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
             (P::Drained, E::ClientsMoved) => Ok(P::Switched),
             (P::Switched, E::CleanedUp) => Ok(P::Completed),
             (phase, E::GivenUp) if phase.may_be_given_up() => Ok(P::Aborted),
@@ -206,7 +207,12 @@ mod tests {
 
     #[test]
     fn nothing_leads_back_from_the_switch_but_its_completion() {
-        for event in [Event::FenceLifted, Event::GivenUp, Event::WritesFenced, Event::CaughtUp] {
+        for event in [
+            Event::FenceLifted,
+            Event::GivenUp,
+            Event::WritesFenced,
+            Event::CaughtUp,
+        ] {
             assert!(Phase::Switched.after(&event).is_err(), "{event:?}");
         }
     }

@@ -91,7 +91,9 @@ impl<'a> Run<'a> {
         &mut self,
     ) -> Result<(Vec<Table>, trunkline_load::TableMap), Error> {
         let doing = "reading the tables";
-        let mut source = Session::connect(&self.plan.source, "catalog").await.on(Side::Source, doing)?;
+        let mut source = Session::connect(&self.plan.source, "catalog")
+            .await
+            .on(Side::Source, doing)?;
         let tables = trunkline_load::tables(&mut source, &self.plan.scope).await?;
         source.close().await;
         let target = trunkline_load::all_tables(self.control.session(), Side::Target).await?;
@@ -101,7 +103,10 @@ impl<'a> Run<'a> {
     }
 
     /// The source's position, and whether the log that it keeps for us is within budget.
-    pub(crate) async fn look_at_source(&mut self, source: &mut Session) -> Result<SourceLook, Error> {
+    pub(crate) async fn look_at_source(
+        &mut self,
+        source: &mut Session,
+    ) -> Result<SourceLook, Error> {
         let doing = "reading the log's position";
         let slot = self.slot()?.name.clone();
         let row = source

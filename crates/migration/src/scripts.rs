@@ -33,7 +33,10 @@ mod tests {
 
     #[test]
     fn a_publication_lists_its_tables_quoted() {
-        let tables = [TableName::new("public", "orders"), TableName::new("a\"b", "C")];
+        let tables = [
+            TableName::new("public", "orders"),
+            TableName::new("a\"b", "C"),
+        ];
         assert_eq!(
             publication("trunkline_app", &tables),
             "CREATE PUBLICATION \"trunkline_app\" FOR TABLE\n    \"public\".\"orders\",\n    \"a\"\"b\".\"C\";\n"

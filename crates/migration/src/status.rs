@@ -141,12 +141,18 @@ fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     let doing = "reading the status";
-    let mut target = Session::connect(&plan.target, "status").await.on(Side::Target, doing)?;
+    let mut target = Session::connect(&plan.target, "status")
+        .await
+        .on(Side::Target, doing)?;
     let Some((identity, state)) = control::peek(&mut target, &plan.name).await? else {
         return ended_or_unknown(plan);
     };
-    let row = target.query_one(include_str!("sql/status_target.sql"), &[&plan.name]).await;
-    let numbers = row.and_then(|row| target_numbers(&row)).on(Side::Target, doing)?;
+    let row = target
+        .query_one(include_str!("sql/status_target.sql"), &[&plan.name])
+        .await;
+    let numbers = row
+        .and_then(|row| target_numbers(&row))
+        .on(Side::Target, doing)?;
     let source = source_numbers(plan, &identity.object_name()).await;
     let position = numbers.applied.max(numbers.confirmed);
     let lag_bytes = match (source, position) {
@@ -222,7 +228,10 @@ fn ended_or_unknown(plan: &Plan) -> Result<StatusReport, Error> {
 /// The source's position and the bytes of log kept for the slot.
 async fn source_numbers(plan: &Plan, slot: &str) -> Option<(Lsn, Option<u64>)> {
     let mut source = Session::connect(&plan.source, "status").await.ok()?;
-    let row = source.query_one(include_str!("sql/status_source.sql"), &[&slot]).await.ok()?;
+    let row = source
+        .query_one(include_str!("sql/status_source.sql"), &[&slot])
+        .await
+        .ok()?;
     Some((row.get(0).ok()?, row.get(1).ok()?))
 }
 

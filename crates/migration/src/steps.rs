@@ -13,15 +13,25 @@ use crate::traffic::TrafficPlan;
 /// The steps, a line each; statements on the source are marked as such.
 pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
     let doing = "reading the tables";
-    let mut source = Session::connect(&plan.source, "plan").await.on(Side::Source, doing)?;
+    let mut source = Session::connect(&plan.source, "plan")
+        .await
+        .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
     source.close().await;
     let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
     let bytes: u64 = tables.iter().map(trunkline_load::Table::bytes).sum();
-    let with_rows = tables.iter().filter(|table| table.kind == TableKind::Ordinary).count();
+    let with_rows = tables
+        .iter()
+        .filter(|table| table.kind == TableKind::Ordinary)
+        .count();
     let streamed = tables.iter().filter(|table| is_streamed(table)).count();
     let mut steps = vec![
-        format!("move `{}` from {} to {}", plan.name, plan.source.label(), plan.target.label()),
+        format!(
+            "move `{}` from {} to {}",
+            plan.name,
+            plan.source.label(),
+            plan.target.label()
+        ),
         "check both servers; stop at a blocker".to_owned(),
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
@@ -42,8 +52,12 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         plan.copy.jobs,
         plan.copy.index_jobs
     ));
-    steps.push("target: foreign keys NOT VALID, then validated; the rest; statistics".to_owned());
     steps.push(format!("follow the changes of {streamed} tables"));
+    steps.push(
+        "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
+         validated; triggers, views, the rest"
+            .to_owned(),
+    );
     steps.push(
         "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
             .to_owned(),

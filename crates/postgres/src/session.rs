@@ -55,7 +55,8 @@ pub(crate) fn pinned_settings(version: ServerVersion) -> String {
          SET quote_all_identifiers = off; SET search_path = ''; SET row_security = off; \
          SET client_min_messages = 'warning'; SET statement_timeout = 0; SET lock_timeout = 0; \
          SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed'; \
-         SET default_transaction_deferrable = off; SET check_function_bodies = off",
+         SET default_transaction_deferrable = off; SET default_transaction_read_only = off; \
+         SET check_function_bodies = off",
     );
     if version.major() >= 14 {
         sql.push_str("; SET idle_session_timeout = 0");
@@ -213,7 +214,7 @@ impl Session {
         params: &[&dyn ToParam],
     ) -> Result<(Vec<DataRow>, u64), PgError> {
         self.begin()?;
-        let values: Vec<_> = params.iter().map(|param| param.to_param()).collect();
+        let values: Vec<_> = params.iter().copied().map(ToParam::to_param).collect();
         let output = &mut self.channel.output;
         frontend::parse("", sql, [], output).map_err(PgError::Io)?;
         queue_bind("", values.iter().map(Option::as_deref), output)?;

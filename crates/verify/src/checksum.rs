@@ -41,7 +41,10 @@ pub enum Reading {
 
 /// The statement that computes a table's checksum over the named columns.
 fn statement(table: &TableName, reading: Reading, columns: &[String]) -> String {
-    let list: Vec<String> = columns.iter().map(|name| format!("t.{}", quote_ident(name))).collect();
+    let list: Vec<String> = columns
+        .iter()
+        .map(|name| format!("t.{}", quote_ident(name)))
+        .collect();
     let only = match reading {
         Reading::Only => "ONLY ",
         Reading::WithPartitions => "",
@@ -62,7 +65,9 @@ pub async fn checksum(
     reading: Reading,
     columns: &[String],
 ) -> Result<Checksum, PgError> {
-    let row = session.query_one(&statement(table, reading, columns), &[]).await?;
+    let row = session
+        .query_one(&statement(table, reading, columns), &[])
+        .await?;
     let sum: String = row.get(1)?;
     Ok(Checksum {
         rows: row.get(0)?,

@@ -58,8 +58,12 @@ impl Comparer {
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs.max(1) {
             workers.push(Worker {
-                source: Session::connect(source, "verify").await.on(Side::Source, doing)?,
-                target: Session::connect(target, "verify").await.on(Side::Target, doing)?,
+                source: Session::connect(source, "verify")
+                    .await
+                    .on(Side::Source, doing)?,
+                target: Session::connect(target, "verify")
+                    .await
+                    .on(Side::Target, doing)?,
             });
         }
         Ok(Comparer { workers })
@@ -67,7 +71,10 @@ impl Comparer {
 
     /// The process ids of the source's sessions: they may stay through a fence.
     pub fn source_process_ids(&self) -> Vec<i32> {
-        self.workers.iter().map(|worker| worker.source.process_id()).collect()
+        self.workers
+            .iter()
+            .map(|worker| worker.source.process_id())
+            .collect()
     }
 
     /// Puts every session into the state that is to be read. Once this returns, exporting
@@ -79,14 +86,25 @@ impl Comparer {
             View::Latest => (String::new(), String::new()),
         };
         for worker in &mut self.workers {
-            worker.source.batch(&begin(&source)).await.on(Side::Source, doing)?;
-            worker.target.batch(&begin(&target)).await.on(Side::Target, doing)?;
+            worker
+                .source
+                .batch(&begin(&source))
+                .await
+                .on(Side::Source, doing)?;
+            worker
+                .target
+                .batch(&begin(&target))
+                .await
+                .on(Side::Target, doing)?;
         }
         Ok(())
     }
 
     /// Compares tables in the order given; `each` hears every verdict as it comes. The
     /// sessions end with it.
+    ///
+    /// # Panics
+    /// When a comparing task panics, which is a fault of this crate.
     pub async fn compare(
         self,
         comparisons: Vec<Comparison>,
@@ -130,7 +148,10 @@ impl Worker {
         verdicts: mpsc::Sender<TableVerdict>,
     ) -> Result<(), Fault> {
         loop {
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let next = queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
             let Some(comparison) = next else {
                 self.source.close().await;
                 self.target.close().await;
@@ -149,15 +170,27 @@ impl Worker {
         let doing = || format!("computing the checksum of {}", comparison.target);
         let (source, target) = tokio::try_join!(
             async {
-                source_checksum(source, comparison).await.on(Side::Source, doing())
+                source_checksum(source, comparison)
+                    .await
+                    .on(Side::Source, doing())
             },
             async {
-                let Comparison { target: table, target_reading, columns, .. } = comparison;
+                let Comparison {
+                    target: table,
+                    target_reading,
+                    columns,
+                    ..
+                } = comparison;
                 let sum = checksum(target, table, *target_reading, columns).await;
                 sum.on(Side::Target, doing())
             },
         )?;
-        Ok(judge(comparison.target.clone(), &source, &target, began.elapsed()))
+        Ok(judge(
+            comparison.target.clone(),
+            &source,
+            &target,
+            began.elapsed(),
+        ))
     }
 }
 

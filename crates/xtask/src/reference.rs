@@ -7,13 +7,16 @@ use std::path::Path;
 
 use crate::step::{Failure, Step, root};
 
+/// Pages of the folder that people write: never compared, never removed.
+const HAND_WRITTEN: &[&str] = &["plan.md"];
+
 /// Writes the pages.
 pub(crate) fn write() -> Result<(), Failure> {
     let pages = generated()?;
     let folder = root().join("docs/reference");
     let failed = |error| Failure::io(folder.display(), &error);
     fs::create_dir_all(&folder).map_err(failed)?;
-    for name in pages_in(&folder)?
+    for name in committed(&folder)?
         .keys()
         .filter(|name| !pages.contains_key(*name))
     {
@@ -29,7 +32,7 @@ pub(crate) fn write() -> Result<(), Failure> {
 /// Fails when the pages are not what the code says.
 pub(crate) fn check() -> Result<(), Failure> {
     let wanted = generated()?;
-    let found = pages_in(&root().join("docs/reference"))?;
+    let found = committed(&root().join("docs/reference"))?;
     if wanted.is_empty() && found.is_empty() {
         eprintln!("skipped: trunkline has no generate-reference yet");
         return Ok(());
@@ -68,6 +71,13 @@ fn generated() -> Result<BTreeMap<String, String>, Failure> {
     if !pages.is_empty() {
         made?;
     }
+    Ok(pages)
+}
+
+/// The generated pages of `docs/reference`, fresh or stale.
+fn committed(folder: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut pages = pages_in(folder)?;
+    pages.retain(|name, _| !HAND_WRITTEN.contains(&name.as_str()));
     Ok(pages)
 }
 

@@ -1,7 +1,6 @@
 //! A source and a target database on one server, the stream between them decoded from the
 //! source's own slot, and hand-made streams for what a source would not send.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![expect(clippy::missing_panics_doc, reason = "a failure here fails the test")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +15,9 @@ use trunkline_changes::{
     Transaction, Value,
 };
 use trunkline_postgres::Conninfo;
-use trunkline_testkit::Cluster;
+use trunkline_testkit::{Cluster, until};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// The two databases.
 pub(crate) struct Bench {
@@ -42,6 +41,21 @@ impl Bench {
         };
         bench.target(&format!("CREATE SCHEMA trunkline; {TABLES_SQL}"));
         bench
+    }
+
+    /// Makes the target anew as a copy of the source, which nobody may be connected to.
+    pub(crate) async fn copy_the_source(&self) {
+        let client = self.cluster.client("postgres").await;
+        until(Duration::from_secs(30), async || {
+            let drop = client.batch_execute("DROP DATABASE IF EXISTS target").await;
+            drop.is_ok()
+                && client
+                    .batch_execute("CREATE DATABASE target TEMPLATE source")
+                    .await
+                    .is_ok()
+        })
+        .await;
+        self.target(&format!("CREATE SCHEMA trunkline; {TABLES_SQL}"));
     }
 
     /// Runs SQL on the source; what it prints.

@@ -140,6 +140,7 @@ impl Receiver {
                 () = self.stop.cancelled() => return Ok(Flow::End),
                 _ = self.timer.tick() => {}
             }
+            self.report().await?;
         }
     }
 

@@ -1,7 +1,7 @@
 //! Connections that are lost, and slots that are still held.
 
 use crate::setup::{
-    PATIENCE, Source, assert_same, drain_batches, drain_live, feed_at, last_commit, live,
+    PATIENCE, Source, assert_same, drain_batches, drain_live, feed_at, is_mark, last_commit, live,
     one_batch, reaches,
 };
 use std::time::Duration;
@@ -187,4 +187,38 @@ async fn a_reader_that_nobody_pulls_keeps_its_connection() {
     let events = drain_live(&mut reader, mark).await;
     assert!(last_commit(&events).is_some());
     reader.stop().await.expect("an orderly end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_durable_is_not_delivered_again_when_the_slot_was_not_advanced() {
+    skip_unless_available!(15);
+    let source = Source::start(15).await;
+    let record = source.slot("slot").await;
+    let first = source.mark().await;
+    let mut reader = BatchReader::open(source.feed("slot"))
+        .await
+        .expect("connected");
+    let events = peeked(&mut reader, record.consistent_point).await;
+    assert!(reaches(&events, first));
+    let durable = last_commit(&events).expect("a commit");
+    let second = source.mark().await;
+    let third = source.mark().await;
+    // A batch begins anew where the slot stands; what is durable is left out.
+    let batched = peeked(&mut reader, durable).await;
+    assert_eq!(batched.len(), 6);
+    assert!(reaches(&batched, third) && batched.iter().any(|event| is_mark(event, second)));
+    reader.stop().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut reader = live(source.feed("slot"), durable, folder.path()).await;
+    assert_same(drain_live(&mut reader, third).await, batched);
+    reader.stop().await.expect("an orderly end");
+}
+
+async fn peeked(reader: &mut BatchReader, after: Lsn) -> Vec<StreamEvent> {
+    reader.peek(after, None, 1_000).await.expect("a peek");
+    let mut events = Vec::new();
+    while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
+        events.extend(more);
+    }
+    events
 }

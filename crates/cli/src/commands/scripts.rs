@@ -12,11 +12,13 @@ use crate::resolve::{Resolved, resolve};
 pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
     let Resolved { plan, .. } = resolve(&args.migration)?;
     let doing = "connecting to read what the script needs";
-    let mut source = Session::connect(&plan.source, "sql").await.on(Side::Source, doing)?;
+    let mut source = Session::connect(&plan.source, "sql")
+        .await
+        .on(Side::Source, doing)?;
     let text = match args.script {
-        Script::Sequences => {
-            scripts::sequences(&mut source).await.on(Side::Source, "reading the sequences")?
-        }
+        Script::Sequences => scripts::sequences(&mut source)
+            .await
+            .on(Side::Source, "reading the sequences")?,
         Script::Publication => {
             let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
             let names: Vec<TableName> = tables
@@ -27,7 +29,9 @@ pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
             scripts::publication("trunkline", &names)
         }
         Script::Triggers => {
-            let mut target = Session::connect(&plan.target, "sql").await.on(Side::Target, doing)?;
+            let mut target = Session::connect(&plan.target, "sql")
+                .await
+                .on(Side::Target, doing)?;
             let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
             let names: Vec<TableName> = tables.into_iter().map(|table| table.name).collect();
             let made = scripts::triggers(&mut target, &names).await;
@@ -38,7 +42,9 @@ pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
             )
         }
         Script::Role => {
-            let mut target = Session::connect(&plan.target, "sql").await.on(Side::Target, doing)?;
+            let mut target = Session::connect(&plan.target, "sql")
+                .await
+                .on(Side::Target, doing)?;
             let scope = |table: &TableName| plan.scope.covers_table(table);
             let facts = scripts::role_facts(&mut source, &scope).await;
             let facts = facts.on(Side::Source, "reading what the role needs")?;

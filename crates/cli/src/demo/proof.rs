@@ -72,7 +72,10 @@ async fn count(target: &Conninfo, entries: &[(i64, i64)]) -> Result<(i64, i64), 
         missing += row.get::<i64>(0)?;
     }
     let row = session
-        .query_one("SELECT count(*) - count(DISTINCT (writer, number)) FROM shop.ledger", &[])
+        .query_one(
+            "SELECT count(*) - count(DISTINCT (writer, number)) FROM shop.ledger",
+            &[],
+        )
         .await?;
     Ok((missing, row.get(0)?))
 }
@@ -91,7 +94,11 @@ impl Report for Proof {
             self.longest_pause_ms,
             self.attempts_failed,
         );
-        let verdict = if self.holds() { "nothing was lost" } else { "SOMETHING WAS LOST" };
+        let verdict = if self.holds() {
+            "nothing was lost"
+        } else {
+            "SOMETHING WAS LOST"
+        };
         let _written = writeln!(text, "{verdict}");
         text
     }

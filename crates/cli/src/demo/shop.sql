@@ -46,10 +46,10 @@ ALTER TABLE shop.clicks REPLICA IDENTITY FULL;
 -- Values that live out of line and mostly do not change.
 CREATE TABLE shop.documents (id integer PRIMARY KEY, seen integer NOT NULL DEFAULT 0, body text NOT NULL);
 ALTER TABLE shop.documents ALTER body SET STORAGE EXTERNAL;
-CREATE TABLE shop.ledger (entry uuid PRIMARY KEY DEFAULT gen_random_uuid(), writer integer NOT NULL, number bigint NOT NULL, UNIQUE (writer, number));
+CREATE TABLE shop.ledger (entry uuid PRIMARY KEY DEFAULT md5(random()::text || clock_timestamp()::text)::uuid, writer integer NOT NULL, number bigint NOT NULL, UNIQUE (writer, number));
 CREATE SEQUENCE shop.invoice_numbers INCREMENT 7 START 1000;
 CREATE MATERIALIZED VIEW shop.revenue AS SELECT state, count(*) AS orders, sum(total) AS total FROM shop.orders GROUP BY state;
-CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.tags := NEW.tags || 'changed'; RETURN NEW; END $$;
+CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.tags := array_append(NEW.tags[1:8], 'changed'); RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE UPDATE OF name ON shop.customers FOR EACH ROW EXECUTE FUNCTION shop.touch();
 
 INSERT INTO shop.customers (email, name, tags, balance)

@@ -32,7 +32,11 @@ impl Route {
     /// The commands that hold, switch and release the clients.
     pub(super) fn hooks(&self) -> [String; 3] {
         let (held, target) = (self.held.display(), self.target.display());
-        [format!("touch '{held}'"), format!("touch '{target}'"), format!("rm -f '{held}'")]
+        [
+            format!("touch '{held}'"),
+            format!("touch '{target}'"),
+            format!("rm -f '{held}'"),
+        ]
     }
 
     fn is_held(&self) -> bool {
@@ -142,7 +146,9 @@ impl Client {
             if done.is_ok() {
                 self.seen.committed.fetch_add(1, Ordering::Relaxed);
                 let gap = u64::try_from(last.elapsed().as_micros()).unwrap_or(u64::MAX);
-                self.seen.longest_gap_micros.fetch_max(gap, Ordering::Relaxed);
+                self.seen
+                    .longest_gap_micros
+                    .fetch_max(gap, Ordering::Relaxed);
                 last = Instant::now();
             } else {
                 self.seen.refused.fetch_add(1, Ordering::Relaxed);
@@ -162,14 +168,27 @@ impl Client {
                 self.number,
                 self.random.u64(..)
             ),
-            1 => format!("UPDATE shop.customers SET name = name || '.', balance = balance + 1 WHERE id = {pick}"),
+            1 => format!(
+                "UPDATE shop.customers SET name = name || '.', balance = balance + 1 WHERE id = {pick}"
+            ),
             2 => format!("UPDATE shop.products SET stock = stock - 1 WHERE sku = 'sku-{pick}'"),
-            3 => format!("INSERT INTO shop.orders (placed_at, customer, total) VALUES (now(), {pick}, 1e-300)"),
+            3 => format!(
+                "INSERT INTO shop.orders (placed_at, customer, total) VALUES (now(), {pick}, 1e-300)"
+            ),
             4 => format!("UPDATE shop.orders SET state = 'shipped' WHERE id = {pick}"),
-            5 => format!("UPDATE shop.documents SET seen = seen + 1 WHERE id = {}", 1 + pick % 300),
+            5 => format!(
+                "UPDATE shop.documents SET seen = seen + 1 WHERE id = {}",
+                1 + pick % 300
+            ),
             6 => "INSERT INTO shop.clicks VALUES (now(), '/cart', 'NaN')".to_owned(),
-            7 => format!("DELETE FROM shop.clicks WHERE ctid = (SELECT ctid FROM shop.clicks WHERE page = '/p/{}' LIMIT 1)", pick % 50),
-            8 => format!("DELETE FROM shop.\"Order Items\" WHERE \"order\" = {}", pick * 7),
+            7 => format!(
+                "DELETE FROM shop.clicks WHERE ctid = (SELECT ctid FROM shop.clicks WHERE page = '/p/{}' LIMIT 1)",
+                pick % 50
+            ),
+            8 => format!(
+                "DELETE FROM shop.\"Order Items\" WHERE \"order\" = {}",
+                pick * 7
+            ),
             _ => "SELECT nextval('shop.invoice_numbers')".to_owned(),
         };
         let next = self.committed + 1;

@@ -56,7 +56,9 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
     }
     let mut jobs = Vec::new();
     for table in by.source.iter().filter(holds_rows) {
-        let missing = || LoadError::MissingTable { table: table.name.clone() };
+        let missing = || LoadError::MissingTable {
+            table: table.name.clone(),
+        };
         let place = map.get(&table.name).ok_or_else(missing)?;
         let target = standing.get(place).ok_or_else(missing)?;
         let alone = shared.get(place) == Some(&1)
@@ -76,8 +78,10 @@ fn job(
     by: &Preparation<'_>,
     recorded: Vec<Recorded>,
 ) -> Result<CopyJob, LoadError> {
-    let by_name: HashMap<&str, &crate::catalog::TableColumn> =
-        target.stored_columns().map(|column| (column.name.as_str(), column)).collect();
+    let by_name: HashMap<&str, &crate::catalog::TableColumn> = target
+        .stored_columns()
+        .map(|column| (column.name.as_str(), column))
+        .collect();
     let mut pairs = Vec::new();
     for column in table.stored_columns() {
         let counterpart = by_name.get(column.name.as_str()).copied();
@@ -89,7 +93,10 @@ fn job(
         }
         pairs.push((column, counterpart));
     }
-    let columns = pairs.iter().map(|(column, _)| quote_ident(&column.name)).collect();
+    let columns = pairs
+        .iter()
+        .map(|(column, _)| quote_ident(&column.name))
+        .collect();
     Ok(CopyJob {
         name: table.name.clone(),
         target: target.name.clone(),
@@ -121,16 +128,19 @@ impl CopyJob {
         let filter = match (cut, &self.condition) {
             (_, Some(condition)) => Some(condition.clone()),
             (Cut::Whole, None) => None,
-            (Cut::Pages, None) => {
-                Some(filter("ctid", bounds, |page| format!("'({page},0)'::pg_catalog.tid")))
-            }
-            (Cut::Key(column), None) => {
-                Some(filter(&quote_ident(column), bounds, |key| format!("'{key}'::pg_catalog.int8")))
-            }
+            (Cut::Pages, None) => Some(filter("ctid", bounds, |page| {
+                format!("'({page},0)'::pg_catalog.tid")
+            })),
+            (Cut::Key(column), None) => Some(filter(&quote_ident(column), bounds, |key| {
+                format!("'{key}'::pg_catalog.int8")
+            })),
         };
         match filter {
             // COPY of a table's name copies that table only, as ONLY would.
-            None => format!("COPY {table}{} TO STDOUT (FORMAT {format})", self.column_list()),
+            None => format!(
+                "COPY {table}{} TO STDOUT (FORMAT {format})",
+                self.column_list()
+            ),
             Some(filter) => format!(
                 "COPY (SELECT {} FROM ONLY {table} {filter}) TO STDOUT (FORMAT {format})",
                 self.columns.join(", ")
@@ -143,7 +153,10 @@ impl CopyJob {
     pub(crate) fn in_sql(&self, frozen: bool) -> String {
         let (table, format) = (self.target.quoted(), self.format.sql());
         let frozen = if frozen { ", FREEZE" } else { "" };
-        format!("COPY {table}{} FROM STDIN (FORMAT {format}{frozen})", self.column_list())
+        format!(
+            "COPY {table}{} FROM STDIN (FORMAT {format}{frozen})",
+            self.column_list()
+        )
     }
 
     fn column_list(&self) -> String {
@@ -156,8 +169,12 @@ impl CopyJob {
 }
 
 fn filter(column: &str, bounds: Bounds, literal: impl Fn(i64) -> String) -> String {
-    let low = bounds.low.map(|low| format!("{column} >= {}", literal(low)));
-    let high = bounds.high.map(|high| format!("{column} < {}", literal(high)));
+    let low = bounds
+        .low
+        .map(|low| format!("{column} >= {}", literal(low)));
+    let high = bounds
+        .high
+        .map(|high| format!("{column} < {}", literal(high)));
     let conditions: Vec<String> = low.into_iter().chain(high).collect();
     if conditions.is_empty() {
         String::new()
@@ -193,7 +210,12 @@ mod tests {
     }
 
     fn prepared(source: &[Table], target: &[Table]) -> Result<Vec<CopyJob>, LoadError> {
-        let by = Preparation { source, target, sizes: SplitSizes::default(), page_ranges: true };
+        let by = Preparation {
+            source,
+            target,
+            sizes: SplitSizes::default(),
+            page_ranges: true,
+        };
         jobs(&by, Ledger::new())
     }
 
@@ -210,7 +232,10 @@ mod tests {
             jobs[0].in_sql(false),
             "COPY \"public\".\"t\" (\"b\", \"a \"\"x\"\"\") FROM STDIN (FORMAT binary)"
         );
-        let pages = Bounds { low: Some(10), high: Some(20) };
+        let pages = Bounds {
+            low: Some(10),
+            high: Some(20),
+        };
         assert_eq!(
             jobs[0].out_sql(&Cut::Pages, pages),
             "COPY (SELECT \"b\", \"a \"\"x\"\"\" FROM ONLY \"public\".\"t\" WHERE ctid >= '(10,0)'::pg_catalog.tid \
@@ -221,15 +246,24 @@ mod tests {
     #[test]
     fn a_missing_table_or_column_is_refused_before_anything_is_copied() {
         let source = [table("t", &["a"])];
-        assert!(matches!(prepared(&source, &[]), Err(LoadError::MissingTable { .. })));
+        assert!(matches!(
+            prepared(&source, &[]),
+            Err(LoadError::MissingTable { .. })
+        ));
         let target = [table("t", &["b"])];
-        assert!(matches!(prepared(&source, &target), Err(LoadError::MissingColumn { .. })));
+        assert!(matches!(
+            prepared(&source, &target),
+            Err(LoadError::MissingColumn { .. })
+        ));
         let generated_there = [{
             let mut t = table("t", &["a"]);
             t.columns[0].generated = true;
             t
         }];
-        assert!(matches!(prepared(&source, &generated_there), Err(LoadError::MissingColumn { .. })));
+        assert!(matches!(
+            prepared(&source, &generated_there),
+            Err(LoadError::MissingColumn { .. })
+        ));
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Copier {
     }
 
     async fn whole(&self, pair: &mut Pair, job: &CopyJob) -> Result<Vec<Unit<Shared>>, LoadError> {
-        self.load_part(pair, job, &Cut::Whole, &Part::WHOLE, None).await?;
+        self.load_part(pair, job, &Cut::Whole, &Part::WHOLE, None)
+            .await?;
         Ok(Vec::new())
     }
 
@@ -59,16 +60,36 @@ impl Copier {
     ) -> Result<Vec<Unit<Shared>>, LoadError> {
         let job = &self.jobs[number];
         let doing = format!("taking the snapshot of {}", job.name);
-        let mut leader = Session::connect(&self.source, "snapshot").await.on(Side::Source, &doing)?;
-        let view = begin_reading(&mut leader, job).await.on(Side::Source, &doing)?;
-        let row = leader.query_one("SELECT pg_export_snapshot()", &[]).await.on(Side::Source, &doing)?;
+        let mut leader = Session::connect(&self.source, "snapshot")
+            .await
+            .on(Side::Source, &doing)?;
+        let view = begin_reading(&mut leader, job)
+            .await
+            .on(Side::Source, &doing)?;
+        let row = leader
+            .query_one("SELECT pg_export_snapshot()", &[])
+            .await
+            .on(Side::Source, &doing)?;
         let id: String = row.get(0).on(Side::Source, &doing)?;
         let sql = ledger::plan_sql(&job.name, &Cut::Pages, parts, Some(&view));
         let (_, target) = pair.both(self).await?;
-        target.batch(&sql).await.on(Side::Target, format!("planning the parts of {}", job.name))?;
-        let snapshot = SharedSnapshot { id, view, leader: tokio::sync::Mutex::new(leader) };
-        let shared = Arc::new(Shared { cut: Cut::Pages, snapshot: Some(snapshot) });
-        Ok(parts.iter().map(|&part| Copier::unit(number, part, &shared)).collect())
+        target
+            .batch(&sql)
+            .await
+            .on(Side::Target, format!("planning the parts of {}", job.name))?;
+        let snapshot = SharedSnapshot {
+            id,
+            view,
+            leader: tokio::sync::Mutex::new(leader),
+        };
+        let shared = Arc::new(Shared {
+            cut: Cut::Pages,
+            snapshot: Some(snapshot),
+        });
+        Ok(parts
+            .iter()
+            .map(|&part| Copier::unit(number, part, &shared))
+            .collect())
     }
 
     /// Cuts by the key; the bounds are kept in the ledger, so that a restart finds them.
@@ -82,16 +103,27 @@ impl Copier {
         let job = &self.jobs[number];
         let (source, target) = pair.both(self).await?;
         let doing = format!("reading how the keys of {} are spread", job.name);
-        let sample = key_sample(source, &job.name, column).await.on(Side::Source, doing)?;
-        let parts = chunks::between(chunks::key_bounds(&sample, ranges));
+        let sample = key_sample(source, &job.name, column)
+            .await
+            .on(Side::Source, doing)?;
+        let parts = chunks::between(&chunks::key_bounds(&sample, ranges));
         if parts.len() < 2 {
             return self.whole(pair, job).await;
         }
         let cut = Cut::Key(column.to_owned());
         let sql = ledger::plan_sql(&job.name, &cut, &parts, None);
-        target.batch(&sql).await.on(Side::Target, format!("planning the ranges of {}", job.name))?;
-        let shared = Arc::new(Shared { cut, snapshot: None });
-        Ok(parts.into_iter().map(|part| Copier::unit(number, part, &shared)).collect())
+        target
+            .batch(&sql)
+            .await
+            .on(Side::Target, format!("planning the ranges of {}", job.name))?;
+        let shared = Arc::new(Shared {
+            cut,
+            snapshot: None,
+        });
+        Ok(parts
+            .into_iter()
+            .map(|part| Copier::unit(number, part, &shared))
+            .collect())
     }
 }
 
@@ -104,9 +136,15 @@ fn resumed(number: usize, job: &CopyJob, recorded: &[Recorded]) -> Option<Vec<Un
         return None;
     }
     count(job, recorded);
-    let shared = Arc::new(Shared { cut: first.cut.clone(), snapshot: None });
+    let shared = Arc::new(Shared {
+        cut: first.cut.clone(),
+        snapshot: None,
+    });
     let left = recorded.iter().filter(|part| !part.copied);
-    Some(left.map(|part| Copier::unit(number, part.part, &shared)).collect())
+    Some(
+        left.map(|part| Copier::unit(number, part.part, &shared))
+            .collect(),
+    )
 }
 
 fn count(job: &CopyJob, recorded: &[Recorded]) {
@@ -124,7 +162,9 @@ async fn refuse_rows(target: &mut Session, job: &CopyJob) -> Result<(), LoadErro
     let doing = format!("looking whether {} is empty", job.target);
     let row = target.query_one(&sql, &[]).await.on(Side::Target, &doing)?;
     if row.get::<bool>(0).on(Side::Target, &doing)? {
-        return Err(LoadError::TargetNotEmpty { table: job.target.clone() });
+        return Err(LoadError::TargetNotEmpty {
+            table: job.target.clone(),
+        });
     }
     Ok(())
 }
@@ -134,11 +174,16 @@ async fn refuse_rows(target: &mut Session, job: &CopyJob) -> Result<(), LoadErro
 async fn start_over(target: &mut Session, job: &CopyJob) -> Result<(), LoadError> {
     let (table, forget) = (job.target.quoted(), ledger::forget_sql(&job.name));
     let doing = format!("emptying {} to copy it again", job.target);
-    let emptied = target.batch(&format!("TRUNCATE TABLE ONLY {table}; {forget}")).await;
+    let emptied = target
+        .batch(&format!("TRUNCATE TABLE ONLY {table}; {forget}"))
+        .await;
     match emptied {
         // A foreign key of a structure that was there before refers to it.
         Err(error) if error.sqlstate() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
-            target.batch(&format!("DELETE FROM ONLY {table}; {forget}")).await.on(Side::Target, doing)?;
+            target
+                .batch(&format!("DELETE FROM ONLY {table}; {forget}"))
+                .await
+                .on(Side::Target, doing)?;
         }
         other => {
             other.on(Side::Target, doing)?;
@@ -155,13 +200,23 @@ async fn key_sample(
 ) -> Result<Vec<i64>, PgError> {
     let sql = "SELECT histogram_bounds::text::bigint[] FROM pg_stats \
                WHERE schemaname = $1::text AND tablename = $2::text AND attname = $3::text AND NOT inherited";
-    let row = source.query_opt(sql, &[&table.schema, &table.name, &column]).await?;
+    let row = source
+        .query_opt(sql, &[&table.schema, &table.name, &column])
+        .await?;
     let histogram: Option<String> = row.map(|row| row.get(0)).transpose()?.flatten();
     let mut sample: Vec<i64> = histogram
-        .map(|text| text.trim_matches(['{', '}']).split(',').filter_map(|key| key.parse().ok()).collect())
+        .map(|text| {
+            text.trim_matches(['{', '}'])
+                .split(',')
+                .filter_map(|key| key.parse().ok())
+                .collect()
+        })
         .unwrap_or_default();
     let quoted = trunkline_changes::quote_ident(column);
-    let ends = format!("SELECT min({quoted}), max({quoted}) FROM ONLY {}", table.quoted());
+    let ends = format!(
+        "SELECT min({quoted}), max({quoted}) FROM ONLY {}",
+        table.quoted()
+    );
     let row = source.query_one(&ends, &[]).await?;
     for end in [row.get::<Option<i64>>(0)?, row.get::<Option<i64>>(1)?] {
         sample.extend(end);

@@ -18,8 +18,15 @@ const FROZEN_FROM_BYTES: u64 = 1 << 20;
 
 /// What the snapshot of the session's transaction saw.
 pub(crate) async fn snapshot_view(source: &mut Session) -> Result<String, PgError> {
-    let function = if source.version().major() >= 13 { "pg_current_snapshot" } else { "txid_current_snapshot" };
-    source.query_one(&format!("SELECT {function}()::text"), &[]).await?.get(0)
+    let function = if source.version().major() >= 13 {
+        "pg_current_snapshot"
+    } else {
+        "txid_current_snapshot"
+    };
+    source
+        .query_one(&format!("SELECT {function}()::text"), &[])
+        .await?
+        .get(0)
 }
 
 /// Begins a transaction that reads a table under one snapshot, which is taken after the
@@ -44,7 +51,11 @@ impl Copier {
         shared: Option<&SharedSnapshot>,
     ) -> Result<(), LoadError> {
         job.progress.set_state(TableState::Copying);
-        let counted = Counted { job, rows: AtomicU64::new(0), bytes: AtomicU64::new(0) };
+        let counted = Counted {
+            job,
+            rows: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+        };
         let (source, target) = pair.both(self).await?;
         let doing = format!("copying {}", job.name);
         let view = match shared {
@@ -97,7 +108,10 @@ impl Counted<'_> {
     fn reached(&self, bytes: u64, rows: u64) {
         let rows_before = self.rows.swap(rows, Ordering::Relaxed);
         let bytes_before = self.bytes.swap(bytes, Ordering::Relaxed);
-        self.job.progress.add(rows.saturating_sub(rows_before), bytes.saturating_sub(bytes_before));
+        self.job.progress.add(
+            rows.saturating_sub(rows_before),
+            bytes.saturating_sub(bytes_before),
+        );
     }
 
     fn keep(&self, bytes: u64, rows: u64) {
@@ -109,7 +123,10 @@ impl Counted<'_> {
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        let (rows, bytes) = (self.rows.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        let (rows, bytes) = (
+            self.rows.load(Ordering::Relaxed),
+            self.bytes.load(Ordering::Relaxed),
+        );
         self.job.progress.take_back(rows, bytes);
     }
 }

@@ -91,13 +91,21 @@ impl<S> Queue<S> {
             self.opening += 1;
             return Next::Open(job);
         }
-        if self.opening > 0 || self.active > 0 { Next::Wait } else { Next::Done }
+        if self.opening > 0 || self.active > 0 {
+            Next::Wait
+        } else {
+            Next::Done
+        }
     }
 
     /// A table was opened; these are its parts. None at all: it was done in one go.
     pub(crate) fn opened(&mut self, job: usize, parts: Vec<Unit<S>>) {
         self.opening -= 1;
-        self.runs[job] = Run { waiting: parts.len(), active: 0, lost: false };
+        self.runs[job] = Run {
+            waiting: parts.len(),
+            active: 0,
+            lost: false,
+        };
         self.parts.extend(parts);
     }
 
@@ -130,7 +138,14 @@ mod tests {
 
     fn units(job: usize, count: i32) -> Vec<Unit<()>> {
         (0..count)
-            .map(|number| Unit { job, part: Part { number, ..Part::WHOLE }, shared: Arc::new(()) })
+            .map(|number| Unit {
+                job,
+                part: Part {
+                    number,
+                    ..Part::WHOLE
+                },
+                shared: Arc::new(()),
+            })
             .collect()
     }
 
@@ -158,7 +173,10 @@ mod tests {
             assert!(matches!(queue.next(), Next::Part(_)));
         }
         assert_eq!(queue.ended(0, Ended::SnapshotLost), Table::GoesOn);
-        assert!(matches!(queue.next(), Next::Wait), "its other parts are gone");
+        assert!(
+            matches!(queue.next(), Next::Wait),
+            "its other parts are gone"
+        );
         assert_eq!(queue.ended(0, Ended::Loaded), Table::BeginsAgain);
         assert!(matches!(queue.next(), Next::Open(0)));
     }

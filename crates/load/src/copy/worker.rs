@@ -43,7 +43,8 @@ const LEADER_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 impl SharedSnapshot {
     async fn is_lost(&self) -> bool {
         let mut leader = self.leader.lock().await;
-        let answer = tokio::time::timeout(LEADER_ANSWERS_WITHIN, leader.query("SELECT 1", &[])).await;
+        let answer =
+            tokio::time::timeout(LEADER_ANSWERS_WITHIN, leader.query("SELECT 1", &[])).await;
         !matches!(answer, Ok(Ok(_)))
     }
 }
@@ -102,7 +103,9 @@ pub(crate) async fn loading_session(
 ) -> Result<(Session, bool), trunkline_postgres::PgError> {
     let mut session = Session::connect(target, "load").await?;
     session.batch("SET synchronous_commit = off").await?;
-    let replica = session.batch("SET session_replication_role = replica").await;
+    let replica = session
+        .batch("SET session_replication_role = replica")
+        .await;
     let replica = match replica {
         Ok(_) => true,
         Err(error) if error.sqlstate().is_some() => false,
@@ -246,7 +249,8 @@ impl Copier {
             }
         }
         let shared = unit.shared.snapshot.as_ref();
-        self.load_part(pair, job, &unit.shared.cut, &unit.part, shared).await
+        self.load_part(pair, job, &unit.shared.cut, &unit.part, shared)
+            .await
     }
 
     /// Waits before the next try, or gives the error back when there is none.
@@ -259,7 +263,9 @@ impl Copier {
         if self.cancel.is_cancelled() {
             return Err(LoadError::Cancelled);
         }
-        let Some(pause) = pauses.next().filter(|_| error.may_retry()) else { return Err(error) };
+        let Some(pause) = pauses.next().filter(|_| error.may_retry()) else {
+            return Err(error);
+        };
         tracing::warn!(table = %self.jobs[job].name, %error, "trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
@@ -269,6 +275,10 @@ impl Copier {
 
     /// A part without companions.
     pub(crate) fn unit(job: usize, part: Part, shared: &Arc<Shared>) -> Unit<Shared> {
-        Unit { job, part, shared: Arc::clone(shared) }
+        Unit {
+            job,
+            part,
+            shared: Arc::clone(shared),
+        }
     }
 }

@@ -12,14 +12,25 @@ pub(crate) fn read(text: &str) -> Result<Scope, LoadError> {
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        let wrong = |what: String| LoadError::FilterSyntax { line: index + 1, what };
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let wrong = |what: String| LoadError::FilterSyntax {
+            line: index + 1,
+            what,
+        };
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             section = Some(name.trim().to_owned());
             continue;
         }
-        let within = section.as_deref().ok_or_else(|| wrong("it stands before any [section]".to_owned()))?;
+        let within = section
+            .as_deref()
+            .ok_or_else(|| wrong("it stands before any [section]".to_owned()))?;
         let list = builder.section(within).ok_or_else(|| {
-            wrong(format!("the section [{within}] is not known (known: {})", ScopeBuilder::SECTIONS.join(", ")))
+            wrong(format!(
+                "the section [{within}] is not known (known: {})",
+                ScopeBuilder::SECTIONS.join(", ")
+            ))
         })?;
         list.push(line.to_owned());
     }

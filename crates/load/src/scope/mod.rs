@@ -69,7 +69,10 @@ impl ScopeBuilder {
             texts
                 .iter()
                 .map(|text| {
-                    of(text).map_err(|why| LoadError::Pattern { pattern: text.clone(), why })
+                    of(text).map_err(|why| LoadError::Pattern {
+                        pattern: text.clone(),
+                        why,
+                    })
                 })
                 .collect::<Result<Vec<_>, _>>()
         };
@@ -114,10 +117,12 @@ impl Scope {
             .exclude_tables
             .iter()
             .any(|pattern| matches!(pattern.name, Part::Any) && pattern.schema.matches(schema));
-        let by_schema =
-            self.include_schemas.is_empty() || any(&self.include_schemas, schema, "");
+        let by_schema = self.include_schemas.is_empty() || any(&self.include_schemas, schema, "");
         let by_table = self.include_tables.is_empty()
-            || self.include_tables.iter().any(|pattern| pattern.schema.matches(schema));
+            || self
+                .include_tables
+                .iter()
+                .any(|pattern| pattern.schema.matches(schema));
         by_schema && by_table && !wholly_excluded
     }
 
@@ -141,7 +146,9 @@ impl Scope {
     pub fn covers_partition(&self, table: &TableName, ancestors: &[&TableName]) -> bool {
         let mut line = std::iter::once(table).chain(ancestors.iter().copied());
         !self.excludes_table(table)
-            && !ancestors.iter().any(|ancestor| self.excludes_table(ancestor))
+            && !ancestors
+                .iter()
+                .any(|ancestor| self.excludes_table(ancestor))
             && line.any(|name| self.covers_table(name))
     }
 
@@ -162,16 +169,20 @@ impl Scope {
         tables: &[Table],
         indexes: &[TableName],
     ) -> Result<(), LoadError> {
-        let by_table = [&self.include_tables, &self.exclude_tables, &self.exclude_data];
+        let by_table = [
+            &self.include_tables,
+            &self.exclude_tables,
+            &self.exclude_data,
+        ];
         let names = || tables.iter().map(|table| &table.name);
         for pattern in by_table.into_iter().flatten() {
-            refuse(pattern, names(), |name| name.to_string())?;
+            refuse(pattern, names(), ToString::to_string)?;
         }
         for pattern in self.include_schemas.iter().chain(&self.exclude_schemas) {
             refuse(pattern, names(), |name| name.schema.clone())?;
         }
         for pattern in &self.exclude_indexes {
-            refuse(pattern, indexes.iter(), |name| name.to_string())?;
+            refuse(pattern, indexes.iter(), ToString::to_string)?;
         }
         Ok(())
     }
@@ -181,11 +192,9 @@ impl Scope {
     }
 
     /// The schemas of `all` that are left out as a whole by a pattern for schemas.
-    pub(crate) fn excluded_schemas<'a>(
-        &self,
-        all: impl Iterator<Item = &'a str>,
-    ) -> Vec<&'a str> {
-        all.filter(|schema| any(&self.exclude_schemas, schema, "")).collect()
+    pub(crate) fn excluded_schemas<'a>(&self, all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        all.filter(|schema| any(&self.exclude_schemas, schema, ""))
+            .collect()
     }
 }
 
@@ -194,12 +203,18 @@ fn refuse<'a>(
     names: impl Iterator<Item = &'a TableName> + Clone,
     show: impl Fn(&TableName) -> String,
 ) -> Result<(), LoadError> {
-    if names.clone().any(|name| pattern.matches(&name.schema, &name.name)) {
+    if names
+        .clone()
+        .any(|name| pattern.matches(&name.schema, &name.name))
+    {
         return Ok(());
     }
     let wanted = pattern.to_string();
     let nearest = names.map(show).min_by_key(|name| distance(&wanted, name));
-    Err(LoadError::FilterMatchesNothing { pattern: wanted, nearest })
+    Err(LoadError::FilterMatchesNothing {
+        pattern: wanted,
+        nearest,
+    })
 }
 
 fn any(patterns: &[Pattern], schema: &str, name: &str) -> bool {
@@ -237,13 +252,23 @@ mod tests {
     }
 
     fn scope(include: &[&str], exclude: &[&str]) -> Scope {
-        let own = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let own = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|&text| text.to_owned())
+                .collect::<Vec<_>>()
+        };
         Scope::from_patterns(&own(include), &own(exclude)).expect("patterns")
     }
 
     #[test]
     fn the_servers_schemas_and_ours_are_never_in_scope() {
-        for table in ["pg_catalog.pg_class", "information_schema.x", "trunkline.journal", "pg_toast.t"] {
+        for table in [
+            "pg_catalog.pg_class",
+            "information_schema.x",
+            "trunkline.journal",
+            "pg_toast.t",
+        ] {
             assert!(!scope(&["*.*"], &[]).covers_table(&name(table)), "{table}");
         }
     }
@@ -260,10 +285,17 @@ mod tests {
     #[test]
     fn a_filter_that_matches_nothing_names_the_nearest_table() {
         let tables = ["public.orders", "public.users"].map(|text| Table::bare(name(text)));
-        let error = scope(&["public.ordrs"], &[]).refuse_unmatched(&tables, &[]).expect_err("none");
+        let error = scope(&["public.ordrs"], &[])
+            .refuse_unmatched(&tables, &[])
+            .expect_err("none");
         let text = error.to_string();
-        assert!(text.contains("public.ordrs") && text.contains("public.orders"), "{text}");
-        scope(&["public.o*"], &["public.users"]).refuse_unmatched(&tables, &[]).expect("both match");
+        assert!(
+            text.contains("public.ordrs") && text.contains("public.orders"),
+            "{text}"
+        );
+        scope(&["public.o*"], &["public.users"])
+            .refuse_unmatched(&tables, &[])
+            .expect("both match");
     }
 
     #[test]

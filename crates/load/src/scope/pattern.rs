@@ -65,7 +65,11 @@ impl Pattern {
 
     fn finish(text: &str, schema: Part, name: Part, rest: &str) -> Result<Self, String> {
         if rest.is_empty() {
-            Ok(Pattern { text: text.trim().to_owned(), schema, name })
+            Ok(Pattern {
+                text: text.trim().to_owned(),
+                schema,
+                name,
+            })
         } else {
             Err(format!("`{rest}` is left over at its end"))
         }
@@ -129,7 +133,9 @@ fn glob_matches(glob: &[char], name: &str) -> bool {
                 at_name += 1;
             }
             _ => {
-                let Some((star_glob, star_name)) = star else { return false };
+                let Some((star_glob, star_name)) = star else {
+                    return false;
+                };
                 star = Some((star_glob, star_name + 1));
                 at_glob = star_glob + 1;
                 at_name = star_name + 1;
@@ -162,7 +168,11 @@ mod tests {
         ];
         for (pattern, schema, name, expected) in cases {
             let read = Pattern::of_table(pattern).expect(pattern);
-            assert_eq!(read.matches(schema, name), expected, "{pattern} {schema}.{name}");
+            assert_eq!(
+                read.matches(schema, name),
+                expected,
+                "{pattern} {schema}.{name}"
+            );
         }
     }
 

@@ -1,6 +1,7 @@
-//! pg_dump and pg_restore as child processes. The connection's settings go through the
-//! environment; only what has no variable, and no secret, is an argument. A child dies with the future that waits for
-//! it. The archive is written beside its place and moved there when it is whole.
+//! `pg_dump` and `pg_restore` as child processes. The connection's settings go through the
+//! environment; only what has no variable, and no secret, is an argument. A child dies with
+//! the future that waits for it. The archive is written beside its place and moved there
+//! when it is whole.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,6 +9,7 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
+use trunkline_changes::{TableName, quote_ident};
 use trunkline_postgres::Conninfo;
 
 use super::entry::{Entry, LeftOut};
@@ -19,40 +21,69 @@ use crate::limits::STDERR_BYTES;
 /// The source's structure, as far as it is in scope.
 #[derive(Clone, Debug, Default)]
 pub struct Structure {
-    /// What is made, in pg_dump's order.
+    /// What is made, in `pg_dump`'s order.
     pub entries: Vec<Entry>,
     /// What is not, and why.
     pub left_out: Vec<LeftOut>,
+    /// Tables out of scope that the role may not read are not even in the dump, so what
+    /// needs them cannot be told beforehand.
+    pub(crate) partial: bool,
+}
+
+impl Structure {
+    /// Lists tables that were kept out of the dump.
+    pub(crate) fn note_unreadable(&mut self, tables: &[TableName]) {
+        self.partial = !tables.is_empty();
+        self.left_out.extend(tables.iter().map(|table| LeftOut {
+            entry: format!("TABLE {}.{}", table.schema, table.name),
+            reason: "not in scope, and the role may not read it".to_owned(),
+        }));
+    }
+}
+
+/// What is dumped, and where to.
+pub(crate) struct Dumped<'a> {
+    pub(crate) source: &'a Conninfo,
+    pub(crate) directory: &'a Path,
+    pub(crate) excluded_schemas: &'a [&'a str],
+    pub(crate) excluded_tables: &'a [TableName],
+    pub(crate) no_owner: bool,
 }
 
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
 
-/// Dumps the source's structure into `directory`, unless a whole dump is there already,
+/// Dumps the source's structure into the directory, unless a whole dump is there already,
 /// and reads it.
 pub(crate) async fn dump(
-    source: &Conninfo,
+    what: &Dumped<'_>,
     programs: &Programs,
-    directory: &Path,
-    excluded_schemas: &[&str],
-    no_owner: bool,
     cancel: &CancellationToken,
 ) -> Result<Vec<Entry>, LoadError> {
-    let archive = directory.join(ARCHIVE);
+    let archive = what.directory.join(ARCHIVE);
     if !archive.exists() {
-        let unfinished = directory.join(format!("{ARCHIVE}.unfinished"));
+        let unfinished = what.directory.join(format!("{ARCHIVE}.unfinished"));
         let mut command = Command::new(&programs.pg_dump);
         for variable in Conninfo::child_environment_cleared() {
             command.env_remove(variable);
         }
         command
-            .args(["--schema-only", "--format=custom", "--no-password", "--file"])
+            .args([
+                "--schema-only",
+                "--format=custom",
+                "--no-password",
+                "--file",
+            ])
             .arg(&unfinished)
             .arg("--dbname")
-            .arg(source.child_dbname())
-            .envs(source.child_environment());
-        for schema in excluded_schemas {
-            command.arg(format!("--exclude-schema={}", schema_pattern(schema)));
+            .arg(what.source.child_dbname())
+            .envs(what.source.child_environment());
+        // A quoted name as a pattern matches only itself (manual, psql, "Patterns").
+        for schema in what.excluded_schemas {
+            command.arg(format!("--exclude-schema={}", quote_ident(schema)));
+        }
+        for table in what.excluded_tables {
+            command.arg(format!("--exclude-table={}", table.quoted()));
         }
         output(command, "pg_dump", cancel).await?;
         std::fs::rename(&unfinished, &archive).map_err(|cause| LoadError::File {
@@ -61,16 +92,16 @@ pub(crate) async fn dump(
             cause,
         })?;
     }
-    let restore = Restore { programs, archive: &archive, no_owner, cancel };
+    let restore = Restore {
+        programs,
+        archive: &archive,
+        no_owner: what.no_owner,
+        cancel,
+    };
     let pre_data = restore.run(&["--list", "--section=pre-data"]).await?;
     let post_data = restore.run(&["--list", "--section=post-data"]).await?;
     let text = restore.run(&["--verbose", "--file=-"]).await?;
     toc::split(&text, &pre_data, &post_data)
-}
-
-/// A schema's name as a pattern that matches only it (manual, psql, "Patterns").
-fn schema_pattern(name: &str) -> String {
-    trunkline_changes::quote_ident(name)
 }
 
 struct Restore<'a> {
@@ -111,7 +142,9 @@ async fn output(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|cause| failed(cause.to_string(), b""))?;
+    let mut child = command
+        .spawn()
+        .map_err(|cause| failed(cause.to_string(), b""))?;
     let mut stdout = child.stdout.take();
     let mut stderr = child.stderr.take();
     let work = async {
@@ -146,7 +179,11 @@ async fn output(
         ended = work => ended,
     };
     let (status, text, said) = ended.map_err(|cause| failed(cause.to_string(), b""))?;
-    if status.success() { Ok(text) } else { Err(failed(status.to_string(), &said)) }
+    if status.success() {
+        Ok(text)
+    } else {
+        Err(failed(status.to_string(), &said))
+    }
 }
 
 /// The end of what a program said, in whole lines.
@@ -165,15 +202,22 @@ pub(crate) async fn drop_script(
 ) -> Result<String, LoadError> {
     let archive = directory.join(ARCHIVE);
     let list = directory.join("undo.list");
-    let lines: String = entries.iter().map(|id| format!("{id};\n")).collect();
-    std::fs::write(&list, lines).map_err(|cause| LoadError::File {
+    let lines: Vec<String> = entries.iter().map(|id| format!("{id};\n")).collect();
+    std::fs::write(&list, lines.concat()).map_err(|cause| LoadError::File {
         doing: "writing",
         path: list.clone(),
         cause,
     })?;
-    let restore = Restore { programs, archive: &archive, no_owner: true, cancel };
+    let restore = Restore {
+        programs,
+        archive: &archive,
+        no_owner: true,
+        cancel,
+    };
     let list = format!("--use-list={}", list.display());
-    let text = restore.run(&["--clean", "--if-exists", "--file=-", &list]).await?;
+    let text = restore
+        .run(&["--clean", "--if-exists", "--file=-", &list])
+        .await?;
     // The drops stand before the first entry's header.
     let end = text.find("\n--\n-- Name: ").unwrap_or(text.len());
     Ok(text[..end].to_owned())

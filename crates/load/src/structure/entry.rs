@@ -1,8 +1,8 @@
-//! One entry of pg_dump's table of contents: an object, or a property of one.
+//! One entry of `pg_dump`'s table of contents: an object, or a property of one.
 
 use std::fmt;
 
-/// When pg_dump would make an entry.
+/// When `pg_dump` would make an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     /// Before the rows.
@@ -14,7 +14,7 @@ pub enum Section {
 /// An entry with the SQL that makes it.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// pg_dump's number for it, of this dump only.
+    /// `pg_dump`'s number for it, of this dump only.
     pub id: u32,
     /// The catalog that its OID is of, 0 for a property (a comment, a grant).
     pub class: u32,
@@ -24,7 +24,7 @@ pub struct Entry {
     pub kind: String,
     /// Its schema; empty when it has none.
     pub schema: String,
-    /// pg_dump's name for it: for what belongs to a table, the table's name comes first.
+    /// `pg_dump`'s name for it: for what belongs to a table, the table's name comes first.
     pub name: String,
     /// Entries that it needs.
     pub needs: Vec<u32>,

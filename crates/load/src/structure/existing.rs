@@ -15,13 +15,19 @@ use crate::limits::NAMES_PER_QUERY;
 /// An object of the target that the structure would make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Existing {
-    /// As pg_dump calls it: `TABLE`, `VIEW`, `SEQUENCE`, `TYPE`, ….
+    /// As `pg_dump` calls it: `TABLE`, `VIEW`, `SEQUENCE`, `TYPE`, ….
     pub kind: String,
     /// Its name.
     pub name: TableName,
 }
 
-const RELATIONS: [&str; 5] = ["TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE"];
+const RELATIONS: [&str; 5] = [
+    "TABLE",
+    "VIEW",
+    "MATERIALIZED VIEW",
+    "FOREIGN TABLE",
+    "SEQUENCE",
+];
 const TYPES: [&str; 2] = ["TYPE", "DOMAIN"];
 
 /// The relations and types of the structure that stand on the target without a record of
@@ -36,7 +42,10 @@ pub async fn existing_objects(
             .entries
             .iter()
             .filter(|entry| kinds.contains(&entry.kind.as_str()) && !record.holds(&key(entry)))
-            .map(|entry| Existing { kind: entry.kind.clone(), name: entry.table_name() })
+            .map(|entry| Existing {
+                kind: entry.kind.clone(),
+                name: entry.table_name(),
+            })
             .collect()
     };
     let mut existing = standing(target, "pg_class", unmade(&RELATIONS)).await?;
@@ -60,12 +69,20 @@ async fn standing(
     for (page, names) in wanted.chunks(NAMES_PER_QUERY).enumerate() {
         let schemas: Vec<&str> = names.iter().map(|n| n.name.schema.as_str()).collect();
         let tables: Vec<&str> = names.iter().map(|n| n.name.name.as_str()).collect();
-        for row in target.query(&sql, &[&schemas, &tables]).await.on(Side::Target, doing)? {
-            let place: usize = usize::try_from(row.get::<u64>(0).on(Side::Target, doing)?).unwrap_or(0);
+        for row in target
+            .query(&sql, &[&schemas, &tables])
+            .await
+            .on(Side::Target, doing)?
+        {
+            let place: usize =
+                usize::try_from(row.get::<u64>(0).on(Side::Target, doing)?).unwrap_or(0);
             found.insert(page * NAMES_PER_QUERY + place - 1);
         }
     }
-    let standing = wanted.into_iter().enumerate().filter(|(place, _)| found.contains(place));
+    let standing = wanted
+        .into_iter()
+        .enumerate()
+        .filter(|(place, _)| found.contains(place));
     Ok(standing.map(|(_, existing)| existing).collect())
 }
 
@@ -83,33 +100,46 @@ pub async fn drop_tables(
     let names: Vec<String> = tables.iter().map(TableName::quoted).collect();
     let mut sql = format!("DROP TABLE IF EXISTS {};\n", names.join(", "));
     for (kind, schema, name, ordinal) in hanging_on(structure, tables) {
-        let (kind, schema, name) = (quote_literal(&kind), quote_literal(&schema), quote_literal(&name));
-        sql.push_str(&format!(
+        let (kind, schema, name) = (
+            quote_literal(&kind),
+            quote_literal(&schema),
+            quote_literal(&name),
+        );
+        let forget = format!(
             "DELETE FROM trunkline.structure WHERE kind = {kind} AND schema = {schema} \
              AND name = {name} AND ordinal = {ordinal};\n"
-        ));
+        );
+        sql.push_str(&forget);
     }
     for table in tables {
         sql.push_str(&crate::ledger::forget_sql(table));
     }
-    target.batch(&sql).await.map(drop).map_err(|cause: PgError| LoadError::Entry {
-        entry: format!("room: dropping {}", names.join(", ")),
-        cause,
-    })
+    target
+        .batch(&sql)
+        .await
+        .map(drop)
+        .map_err(|cause: PgError| LoadError::Entry {
+            entry: format!("room: dropping {}", names.join(", ")),
+            cause,
+        })
 }
 
 /// Keys of the tables' entries and of all that need them.
 fn hanging_on(structure: &Structure, tables: &[TableName]) -> Vec<super::record::Key> {
-    let names: HashSet<&TableName> = tables.iter().collect();
+    let dropped: HashSet<&TableName> = tables.iter().collect();
     let mut ids: HashSet<u32> = HashSet::new();
     let mut keys = Vec::new();
     // pg_dump writes what is needed first, so one pass reaches everything.
     for entry in &structure.entries {
-        let named = entry.kind == "TABLE" && names.contains(&entry.table_name());
-        if named || entry.needs.iter().any(|id| ids.contains(id)) {
+        let is_dropped = entry.kind == "TABLE" && dropped.contains(&entry.table_name());
+        if is_dropped || entry.needs.iter().any(|id| ids.contains(id)) {
             ids.insert(entry.id);
             keys.push(key(entry));
-            for kind in [super::record::VALIDATED, super::record::REFRESHED, super::record::ANALYZED] {
+            for kind in [
+                super::record::VALIDATED,
+                super::record::REFRESHED,
+                super::record::ANALYZED,
+            ] {
                 keys.push(super::record::key_as(entry, kind));
             }
         }

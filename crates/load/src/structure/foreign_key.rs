@@ -11,17 +11,27 @@ pub(crate) struct ForeignKey {
     pub(crate) validate: Option<String>,
 }
 
-/// Splits pg_dump's statement. `at_once` adds it plainly, for what cannot be NOT VALID:
+/// Splits `pg_dump`'s statement. `at_once` adds it plainly, for what cannot be NOT VALID:
 /// foreign keys of partitioned tables before version 18.
 pub(crate) fn split(sql: &str, at_once: bool) -> ForeignKey {
-    let plain = || ForeignKey { add: sql.to_owned(), validate: None };
+    let plain = || ForeignKey {
+        add: sql.to_owned(),
+        validate: None,
+    };
     let statement = sql.trim_end();
-    let Some(body) = statement.strip_suffix(';') else { return plain() };
+    let Some(body) = statement.strip_suffix(';') else {
+        return plain();
+    };
     if at_once || body.ends_with(" NOT VALID") || body.ends_with(" NOT ENFORCED") {
         return plain();
     }
-    let Some(validate) = validation(body) else { return plain() };
-    ForeignKey { add: format!("{body} NOT VALID;\n"), validate: Some(validate) }
+    let Some(validate) = validation(body) else {
+        return plain();
+    };
+    ForeignKey {
+        add: format!("{body} NOT VALID;\n"),
+        validate: Some(validate),
+    }
 }
 
 /// `ALTER TABLE … VALIDATE CONSTRAINT …` for `ALTER TABLE [ONLY] … ADD CONSTRAINT …`.
@@ -64,7 +74,11 @@ mod tests {
     fn a_foreign_key_is_added_first_and_validated_later() {
         let sql = "ALTER TABLE ONLY \"My \"\"S\".i\n    ADD CONSTRAINT \"a FOREIGN KEY\" FOREIGN KEY (t_id) REFERENCES public.t(id) ON DELETE CASCADE DEFERRABLE;\n";
         let split = split(sql, false);
-        assert!(split.add.ends_with("ON DELETE CASCADE DEFERRABLE NOT VALID;\n"));
+        assert!(
+            split
+                .add
+                .ends_with("ON DELETE CASCADE DEFERRABLE NOT VALID;\n")
+        );
         assert_eq!(
             split.validate.as_deref(),
             Some("ALTER TABLE \"My \"\"S\".i VALIDATE CONSTRAINT \"a FOREIGN KEY\";\n")
@@ -74,14 +88,23 @@ mod tests {
     #[test]
     fn what_the_source_did_not_validate_stays_so() {
         for end in [" NOT VALID;\n", " NOT ENFORCED;\n"] {
-            let sql = format!("ALTER TABLE ONLY public.i\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.t(id){end}");
-            assert_eq!(split(&sql, false), ForeignKey { add: sql.clone(), validate: None });
+            let sql = format!(
+                "ALTER TABLE ONLY public.i\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.t(id){end}"
+            );
+            assert_eq!(
+                split(&sql, false),
+                ForeignKey {
+                    add: sql.clone(),
+                    validate: None
+                }
+            );
         }
     }
 
     #[test]
     fn partitioned_tables_get_it_at_once() {
-        let sql = "ALTER TABLE public.p\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.t(id);\n";
+        let sql =
+            "ALTER TABLE public.p\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.t(id);\n";
         assert_eq!(split(sql, true).validate, None);
         assert_eq!(split(sql, true).add, sql);
     }

@@ -1,4 +1,4 @@
-//! The structure: what pg_dump says of the source, cut into entries, chosen by scope, and
+//! The structure: what `pg_dump` says of the source, cut into entries, chosen by scope, and
 //! run on the target one by one, each recorded with its own commit.
 
 mod dump;
@@ -13,8 +13,8 @@ mod run;
 mod select;
 mod toc;
 
+pub(crate) use dump::{Dumped, drop_script, dump};
 pub use dump::{Structure, forget_dump};
-pub(crate) use dump::{drop_script, dump};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
 pub(crate) use foreign_key::split as split_foreign_key;
@@ -23,5 +23,5 @@ pub(crate) use order::BuildStep;
 pub(crate) use order::{Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{ANALYZED, Key, REFRESHED, Record, VALIDATED, given_up, key, key_as};
-pub(crate) use run::Runner;
+pub(crate) use run::{Outcome, Runner};
 pub(crate) use select::{Selection, select};

@@ -1,4 +1,4 @@
-//! What pg_dump may write that a target does not take: options of columns that only the
+//! What `pg_dump` may write that a target does not take: options of columns that only the
 //! source's server knows.
 
 /// Takes the options that begin with `pg_` out of `ALTER TABLE … ALTER COLUMN … SET (…)`
@@ -23,7 +23,10 @@ fn unmarked(line: &str) -> Option<String> {
     }
     let inner = statement.strip_suffix(");")?;
     let (head, options) = inner.rsplit_once(" SET (")?;
-    let kept: Vec<&str> = options.split(", ").filter(|option| !option.starts_with("pg_")).collect();
+    let kept: Vec<&str> = options
+        .split(", ")
+        .filter(|option| !option.starts_with("pg_"))
+        .collect();
     if kept.len() == options.split(", ").count() {
         return None;
     }

@@ -47,30 +47,28 @@ pub(crate) struct TableBuild {
     pub(crate) steps: Vec<BuildStep>,
 }
 
-impl Structure {
-    /// When an entry is made.
-    pub(crate) fn stage(&self, entry: &Entry, owner: Option<&Entry>) -> Stage {
-        if entry.section == Section::PreData {
-            return Stage::PreData;
-        }
-        let on_view = owner.is_some_and(|owner| owner.kind == "MATERIALIZED VIEW");
-        match entry.kind.as_str() {
-            "INDEX" if on_view => Stage::ViewIndex,
-            "INDEX" | "CONSTRAINT" if owner.is_some_and(|owner| owner.kind == "TABLE") => {
-                Stage::Build
-            }
-            "INDEX ATTACH" => Stage::Attach,
-            "FK CONSTRAINT" => Stage::ForeignKey,
-            _ => Stage::Rest,
-        }
+/// When an entry is made; `owner` is what [`relation_of`] says.
+fn stage(entry: &Entry, owner: Option<&Entry>) -> Stage {
+    if entry.section == Section::PreData {
+        return Stage::PreData;
     }
+    let owned_by = |kind: &str| owner.is_some_and(|owner| owner.kind == kind);
+    match entry.kind.as_str() {
+        "INDEX" if owned_by("MATERIALIZED VIEW") => Stage::ViewIndex,
+        "INDEX" | "CONSTRAINT" if owned_by("TABLE") => Stage::Build,
+        "INDEX ATTACH" => Stage::Attach,
+        "FK CONSTRAINT" => Stage::ForeignKey,
+        _ => Stage::Rest,
+    }
+}
 
-    /// Entries with their stages, in pg_dump's order within each.
-    pub(crate) fn staged(&self, stage: Stage) -> Vec<&Entry> {
+impl Structure {
+    /// Entries with their stages, in `pg_dump`'s order within each.
+    pub(crate) fn staged(&self, wanted: Stage) -> Vec<&Entry> {
         let by_id = self.by_id();
         self.entries
             .iter()
-            .filter(|entry| self.stage(entry, relation_of(entry, &by_id)) == stage)
+            .filter(|entry| stage(entry, relation_of(entry, &by_id)) == wanted)
             .collect()
     }
 
@@ -81,35 +79,39 @@ impl Structure {
 
 /// The table or materialized view that an entry belongs to: the one it needs whose name
 /// begins the entry's (the longest such name), else the first that it needs.
-pub(crate) fn relation_of<'a>(
-    entry: &Entry,
-    by_id: &HashMap<u32, &'a Entry>,
-) -> Option<&'a Entry> {
-    let relations = entry.needs.iter().filter_map(|id| by_id.get(id).copied()).filter(|needed| {
-        ["TABLE", "MATERIALIZED VIEW"].contains(&needed.kind.as_str())
-    });
+pub(crate) fn relation_of<'a>(entry: &Entry, by_id: &HashMap<u32, &'a Entry>) -> Option<&'a Entry> {
+    let relations = entry
+        .needs
+        .iter()
+        .filter_map(|id| by_id.get(id).copied())
+        .filter(|needed| ["TABLE", "MATERIALIZED VIEW"].contains(&needed.kind.as_str()));
     let first = relations.clone().next();
     let named = relations.filter(|needed| {
         needed.schema == entry.schema
-            && entry.name.strip_prefix(&needed.name).is_some_and(|rest| rest.starts_with(' '))
+            && entry
+                .name
+                .strip_prefix(&needed.name)
+                .is_some_and(|rest| rest.starts_with(' '))
     });
     named.max_by_key(|needed| needed.name.len()).or(first)
 }
 
-/// What is built on each table, in pg_dump's order of tables.
+/// What is built on each table, in `pg_dump`'s order of tables.
 pub(crate) fn table_builds(
     structure: &Structure,
     tables: &[Table],
     indexes: &[IndexFacts],
 ) -> Vec<TableBuild> {
-    let by_oid: HashMap<u32, &IndexFacts> = indexes
+    let facts_of: HashMap<u32, &IndexFacts> = indexes
         .iter()
         .flat_map(|index| {
             let own = Some((index.oid, index));
-            own.into_iter().chain(index.constraint_oid.map(|oid| (oid, index)))
+            own.into_iter()
+                .chain(index.constraint_oid.map(|oid| (oid, index)))
         })
         .collect();
-    let table_by_oid: HashMap<u32, &Table> = tables.iter().map(|table| (table.oid, table)).collect();
+    let table_by_oid: HashMap<u32, &Table> =
+        tables.iter().map(|table| (table.oid, table)).collect();
     let table_by_name: HashMap<&TableName, &Table> =
         tables.iter().map(|table| (&table.name, table)).collect();
     let by_id = structure.by_id();
@@ -117,13 +119,17 @@ pub(crate) fn table_builds(
     let mut places: HashMap<TableName, usize> = HashMap::new();
     for (place, entry) in structure.entries.iter().enumerate() {
         let owner = relation_of(entry, &by_id);
-        if structure.stage(entry, owner) != Stage::Build {
+        if stage(entry, owner) != Stage::Build {
             continue;
         }
-        let facts = by_oid.get(&entry.oid).filter(|_| [1259, 2606].contains(&entry.class));
+        let facts = facts_of
+            .get(&entry.oid)
+            .filter(|_| [1259, 2606].contains(&entry.class));
         let table = facts.and_then(|facts| table_by_oid.get(&facts.table_oid).copied());
         let by_owner = || table_by_name.get(&owner?.table_name()).copied();
-        let Some(table) = table.or_else(by_owner) else { continue };
+        let Some(table) = table.or_else(by_owner) else {
+            continue;
+        };
         let build = *places.entry(table.name.clone()).or_insert_with(|| {
             builds.push(TableBuild {
                 table: table.name.clone(),
@@ -155,7 +161,11 @@ mod tests {
             schema: "public".into(),
             name: name.into(),
             needs: needs.to_vec(),
-            section: if kind == "TABLE" { Section::PreData } else { Section::PostData },
+            section: if kind == "TABLE" {
+                Section::PreData
+            } else {
+                Section::PostData
+            },
             ordinal: 0,
             sql: String::new(),
         }
@@ -176,9 +186,15 @@ mod tests {
                 entry(9, "FK CONSTRAINT", "a fk", &[1, 2]),
                 entry(10, "TRIGGER", "a t", &[1]),
             ],
-            left_out: Vec::new(),
+            ..Structure::default()
         };
-        let ids = |stage| structure.staged(stage).iter().map(|e| e.id).collect::<Vec<_>>();
+        let ids = |stage| {
+            structure
+                .staged(stage)
+                .iter()
+                .map(|e| e.id)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ids(Stage::PreData), [1, 2]);
         assert_eq!(ids(Stage::Build), [4, 5, 7]);
         assert_eq!(ids(Stage::Attach), [8]);
@@ -199,11 +215,19 @@ mod tests {
         let builds = table_builds(&structure, &tables, &[facts]);
         let shape: Vec<(String, Vec<(usize, bool)>)> = builds
             .iter()
-            .map(|b| (b.table.name.clone(), b.steps.iter().map(|s| (s.entry, s.primary)).collect()))
+            .map(|b| {
+                (
+                    b.table.name.clone(),
+                    b.steps.iter().map(|s| (s.entry, s.primary)).collect(),
+                )
+            })
             .collect();
         assert_eq!(
             shape,
-            [("a".to_owned(), vec![(3, true), (6, false)]), ("a b".to_owned(), vec![(4, false)])]
+            [
+                ("a".to_owned(), vec![(3, true), (6, false)]),
+                ("a b".to_owned(), vec![(4, false)])
+            ]
         );
     }
 }

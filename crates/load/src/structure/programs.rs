@@ -1,5 +1,5 @@
-//! Which pg_dump and pg_restore to run: both from one folder, not older than the source
-//! (pg_dump refuses a newer server), and best of the newer side's version.
+//! Which `pg_dump` and `pg_restore` to run: both from one folder, not older than the source
+//! (`pg_dump` refuses a newer server), and best of the newer side's version.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,14 +10,14 @@ use trunkline_postgres::ServerVersion;
 use crate::error::LoadError;
 use crate::limits::VERSION_WITHIN;
 
-/// A folder's pg_dump and pg_restore.
+/// A folder's `pg_dump` and `pg_restore`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
-    /// Path of pg_dump.
+    /// Path of `pg_dump`.
     pub pg_dump: PathBuf,
-    /// Path of pg_restore.
+    /// Path of `pg_restore`.
     pub pg_restore: PathBuf,
-    /// What pg_dump says of itself.
+    /// What `pg_dump` says of itself.
     pub version: ServerVersion,
 }
 
@@ -39,7 +39,11 @@ impl Programs {
             let versions: Vec<String> = found.iter().map(|p| p.version.to_string()).collect();
             LoadError::NoPrograms {
                 needed: source.major(),
-                found: if versions.is_empty() { "none".to_owned() } else { versions.join(", ") },
+                found: if versions.is_empty() {
+                    "none".to_owned()
+                } else {
+                    versions.join(", ")
+                },
             }
         })
     }
@@ -65,7 +69,9 @@ fn choose(found: &[Programs], source: ServerVersion, target: ServerVersion) -> O
 
 fn folders(further: &[PathBuf]) -> Vec<PathBuf> {
     let mut folders = further.to_vec();
-    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let packaged = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
     folders.extend(packaged.filter_map(|entry| Some(entry.ok()?.path().join("bin"))));
     let path = std::env::var_os("PATH").unwrap_or_default();
     folders.extend(std::env::split_paths(&path));
@@ -80,11 +86,22 @@ async fn probe(folder: &Path) -> Option<Programs> {
         return None;
     }
     let mut command = Command::new(&pg_dump);
-    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(VERSION_WITHIN, command.output()).await.ok()?.ok()?;
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(VERSION_WITHIN, command.output())
+        .await
+        .ok()?
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let (_, version) = text.split_once("(PostgreSQL) ")?;
-    Some(Programs { pg_dump, pg_restore, version: version.parse().ok()? })
+    Some(Programs {
+        pg_dump,
+        pg_restore,
+        version: version.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -113,7 +130,11 @@ mod tests {
         let all = [150_018, 160_014, 180_004, 150_020];
         assert_eq!(chosen(&all, 150_020, 150_020), Some(150_020));
         assert_eq!(chosen(&all, 120_022, 160_001), Some(160_014));
-        assert_eq!(chosen(&all, 130_023, 170_010), Some(180_004), "the next one above");
+        assert_eq!(
+            chosen(&all, 130_023, 170_010),
+            Some(180_004),
+            "the next one above"
+        );
         assert_eq!(chosen(&all, 170_010, 120_022), Some(180_004));
         assert_eq!(chosen(&[150_018, 160_014], 130_000, 180_000), Some(160_014));
     }

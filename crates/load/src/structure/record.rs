@@ -15,7 +15,8 @@ pub(crate) type Key = (String, String, String, i32);
 /// The entries that were made or given up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Record {
-    done: HashSet<Key>,
+    made: HashSet<Key>,
+    given_up: HashSet<Key>,
 }
 
 /// The kind under which a foreign key's validation is recorded.
@@ -29,29 +30,61 @@ pub(crate) const ANALYZED: &str = "ANALYZE";
 
 /// An entry's key.
 pub(crate) fn key(entry: &Entry) -> Key {
-    (entry.kind.clone(), entry.schema.clone(), entry.name.clone(), entry.ordinal)
+    (
+        entry.kind.clone(),
+        entry.schema.clone(),
+        entry.name.clone(),
+        entry.ordinal,
+    )
 }
 
 /// The same under another kind.
 pub(crate) fn key_as(entry: &Entry, kind: &str) -> Key {
-    (kind.to_owned(), entry.schema.clone(), entry.name.clone(), entry.ordinal)
+    (
+        kind.to_owned(),
+        entry.schema.clone(),
+        entry.name.clone(),
+        entry.ordinal,
+    )
 }
 
 impl Record {
     /// Reads what stands.
     pub(crate) async fn read(target: &mut Session) -> Result<Record, LoadError> {
-        let sql = "SELECT kind, schema, name, ordinal FROM trunkline.structure";
+        let sql = "SELECT kind, schema, name, ordinal, outcome = 'made' FROM trunkline.structure";
         let doing = "reading which objects were made";
         let rows = target.query(sql, &[]).await.on(Side::Target, doing)?;
-        let done = rows.iter().map(|row| {
-            Ok::<_, PgError>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        });
-        let done = done.collect::<Result<_, _>>().on(Side::Target, doing)?;
-        Ok(Record { done })
+        let mut record = Record::default();
+        for row in &rows {
+            let read = || -> Result<(Key, bool), PgError> {
+                Ok((
+                    (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?),
+                    row.get(4)?,
+                ))
+            };
+            let (key, made) = read().on(Side::Target, doing)?;
+            if made {
+                record.made.insert(key)
+            } else {
+                record.given_up.insert(key)
+            };
+        }
+        Ok(record)
     }
 
+    /// Whether an entry needs no further try: it was made, or given up.
     pub(crate) fn holds(&self, key: &Key) -> bool {
-        self.done.contains(key)
+        self.made.contains(key) || self.given_up.contains(key)
+    }
+
+    /// Whether we made an entry: the receipt without which nothing is dropped.
+    pub(crate) fn made(&self, key: &Key) -> bool {
+        self.made.contains(key)
+    }
+
+    /// Whether the target refused an entry and we went on without.
+    pub(crate) fn gave_up(&self, key: &Key) -> bool {
+        self.given_up.contains(key)
     }
 }
 
@@ -76,7 +109,9 @@ pub(crate) async fn is_recorded(target: &mut Session, key: &Key) -> Result<bool,
     let (kind, schema, name, ordinal) = key;
     let sql = "SELECT 1 FROM trunkline.structure \
                WHERE kind = $1::text AND schema = $2::text AND name = $3::text AND ordinal = $4::integer";
-    let row = target.query_opt(sql, &[kind, schema, name, ordinal]).await?;
+    let row = target
+        .query_opt(sql, &[kind, schema, name, ordinal])
+        .await?;
     Ok(row.is_some())
 }
 
@@ -88,8 +123,13 @@ pub(crate) async fn given_up(target: &mut Session) -> Result<Vec<LeftOut>, LoadE
     let rows = target.query(sql, &[]).await.on(Side::Target, doing)?;
     let read = rows.iter().map(|row| {
         let reason: Option<String> = row.get(1)?;
-        Ok(LeftOut { entry: row.get(0)?, reason: reason.unwrap_or_default() })
+        Ok(LeftOut {
+            entry: row.get(0)?,
+            reason: reason.unwrap_or_default(),
+        })
     });
-    let read = read.collect::<Result<_, PgError>>().on(Side::Target, doing)?;
+    let read = read
+        .collect::<Result<_, PgError>>()
+        .on(Side::Target, doing)?;
     Ok(read)
 }

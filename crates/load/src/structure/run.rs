@@ -1,6 +1,7 @@
 //! Runs entries on the target. Each goes as one message, hence one transaction, together
 //! with the row that records it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ pub(crate) struct Runner {
     settings: String,
     session: Option<Session>,
     cancel: CancellationToken,
+    partial: bool,
 }
 
 impl Runner {
@@ -48,7 +50,16 @@ impl Runner {
             settings,
             session: None,
             cancel: cancel.clone(),
+            partial: false,
         }
+    }
+
+    /// With a structure that lacks tables which the role may not read, what turns out to
+    /// need them is given up.
+    #[must_use]
+    pub(crate) fn forgiving(mut self, partial: bool) -> Self {
+        self.partial = partial;
+        self
     }
 
     /// The session, made anew if it was lost.
@@ -63,19 +74,44 @@ impl Runner {
         Ok(self.session.as_mut().expect("it was just made"))
     }
 
+    /// Makes entries in one transaction; if that fails, one by one, so that the one at
+    /// fault is named and what may be missing is given up alone.
+    pub(crate) async fn make_together(&mut self, entries: &[&Entry]) -> Result<(), LoadError> {
+        let mut whole = String::new();
+        for entry in entries {
+            let record = record::insert_sql(&record::key(entry), None);
+            whole.extend([sql_of(entry).trim_end(), "\n", &record, "\n"]);
+        }
+        if entries.len() > 1 && self.run_once(&whole).await.is_ok() {
+            return Ok(());
+        }
+        for entry in entries {
+            if self.cancel.is_cancelled() {
+                return Err(LoadError::Cancelled);
+            }
+            self.make(entry).await?;
+        }
+        Ok(())
+    }
+
     /// Makes an entry and records it.
     pub(crate) async fn make(&mut self, entry: &Entry) -> Result<Outcome, LoadError> {
-        let sql = if entry.kind == "SCHEMA" {
-            entry.sql.replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)
-        } else {
-            entry.sql.clone()
-        };
+        self.make_as(entry, &sql_of(entry)).await
+    }
+
+    /// Makes an entry by other SQL than its own.
+    pub(crate) async fn make_as(&mut self, entry: &Entry, sql: &str) -> Result<Outcome, LoadError> {
         let label = entry.to_string();
-        match self.run(&record::key(entry), &label, &sql).await {
-            Err(LoadError::Entry { cause, .. }) if may_be_missing(entry, &cause) => {
+        match self.run(&record::key(entry), &label, sql).await {
+            Err(LoadError::Entry { cause, .. })
+                if may_be_missing(entry, &cause)
+                    || (self.partial && lacks_another(entry, &cause)) =>
+            {
                 let reason = cause.to_string();
                 let sql = record::insert_sql(&record::key(entry), Some(&reason));
-                self.run_once(&sql).await.on(Side::Target, format!("recording {label}"))?;
+                self.run_once(&sql)
+                    .await
+                    .on(Side::Target, format!("recording {label}"))?;
                 tracing::warn!(entry = label, reason, "an object was left out");
                 Ok(Outcome::GivenUp(reason))
             }
@@ -105,7 +141,10 @@ impl Runner {
                 return Ok(());
             }
             if pause.is_none() {
-                return Err(LoadError::Entry { entry: label.to_owned(), cause });
+                return Err(LoadError::Entry {
+                    entry: label.to_owned(),
+                    cause,
+                });
             }
         }
     }
@@ -122,13 +161,16 @@ impl Runner {
                 Ok(answer) => return Ok(answer),
                 Err(cause) => cause,
             };
-            match pauses.next().filter(|_| cause.may_retry()) {
-                Some(pause) => self.wait(pause).await?,
-                None => {
-                    let doing = format!("looking whether {label} was made");
-                    return Err(Fault { side: Side::Target, doing, cause }.into());
+            let Some(pause) = pauses.next().filter(|_| cause.may_retry()) else {
+                let doing = format!("looking whether {label} was made");
+                return Err(Fault {
+                    side: Side::Target,
+                    doing,
+                    cause,
                 }
-            }
+                .into());
+            };
+            self.wait(pause).await?;
         }
     }
 
@@ -154,8 +196,55 @@ impl Runner {
             tracing::debug!(%error, "the server could not be told to stop");
         }
         let ended = tokio::time::timeout(STOPS_WITHIN, work).await;
-        ended.unwrap_or_else(|_| Err(PgError::TimedOut { doing: "stopping".to_owned() })).map(drop)
+        ended
+            .unwrap_or_else(|_| {
+                Err(PgError::TimedOut {
+                    doing: "stopping".to_owned(),
+                })
+            })
+            .map(drop)
     }
+}
+
+/// An entry's SQL. A schema may stand already: every database has `public`.
+fn sql_of(entry: &Entry) -> Cow<'_, str> {
+    if entry.kind == "SCHEMA" {
+        entry
+            .sql
+            .replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)
+            .into()
+    } else {
+        entry.sql.as_str().into()
+    }
+}
+
+/// Whether an entry failed because something it needs is not there. Tables and what holds
+/// their rows together are never given up.
+fn lacks_another(entry: &Entry, cause: &PgError) -> bool {
+    let lacking = [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::INVALID_SCHEMA_NAME,
+    ];
+    let dispensable = [
+        "VIEW",
+        "MATERIALIZED VIEW",
+        "RULE",
+        "FUNCTION",
+        "PROCEDURE",
+        "FK CONSTRAINT",
+        "TRIGGER",
+        "POLICY",
+        "COMMENT",
+        "ACL",
+        "STATISTICS",
+        "INDEX",
+    ];
+    cause
+        .sqlstate()
+        .is_some_and(|state| lacking.contains(state))
+        && dispensable.contains(&entry.kind.as_str())
 }
 
 /// What a role without superuser may lack without harm to the data: an extension's own
@@ -163,5 +252,6 @@ impl Runner {
 fn may_be_missing(entry: &Entry, cause: &PgError) -> bool {
     let refused = cause.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
     let extension_comment = entry.kind == "COMMENT" && entry.name.starts_with("EXTENSION ");
-    refused && (extension_comment || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind.as_str()))
+    refused
+        && (extension_comment || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind.as_str()))
 }

@@ -61,7 +61,10 @@ pub(crate) fn select(entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
         match reasons.remove(&entry.id) {
             None => structure.entries.push(entry),
             Some(reason) => {
-                structure.left_out.push(LeftOut { entry: entry.to_string(), reason });
+                structure.left_out.push(LeftOut {
+                    entry: entry.to_string(),
+                    reason,
+                });
             }
         }
     }
@@ -119,8 +122,7 @@ fn own_reason(
     if excluded_indexes.contains(&entry.oid) && [1259, 2606].contains(&entry.class) {
         return Some(EXCLUDED.to_owned());
     }
-    let is_relation =
-        ["VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE"].contains(&kind);
+    let is_relation = ["VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE"].contains(&kind);
     if is_relation && by.scope.excludes_table(&entry.table_name()) {
         return Some(EXCLUDED.to_owned());
     }
@@ -142,8 +144,19 @@ fn is_index(kind: &str) -> bool {
 /// Kinds that share the fate of the table they need.
 fn is_of_table(kind: &str) -> bool {
     [
-        "INDEX", "INDEX ATTACH", "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "DEFAULT",
-        "TRIGGER", "RULE", "POLICY", "ROW SECURITY", "STATISTICS", "TABLE ATTACH", "SEQUENCE",
+        "INDEX",
+        "INDEX ATTACH",
+        "CONSTRAINT",
+        "CHECK CONSTRAINT",
+        "FK CONSTRAINT",
+        "DEFAULT",
+        "TRIGGER",
+        "RULE",
+        "POLICY",
+        "ROW SECURITY",
+        "STATISTICS",
+        "TABLE ATTACH",
+        "SEQUENCE",
         "SEQUENCE OWNED BY",
     ]
     .contains(&kind)
@@ -166,12 +179,14 @@ fn spread(
                 continue;
             }
             let partition = entry.kind == "TABLE"
-                && tables.get(&entry.table_name()).is_some_and(|t| t.partition_of.is_some());
+                && tables
+                    .get(&entry.table_name())
+                    .is_some_and(|t| t.partition_of.is_some());
             let missing = entry.needs.iter().find_map(|id| {
                 let (needed, reason) = (by_id.get(id)?, reasons.get(id)?);
                 let is_parent_table = partition && needed.kind == "TABLE";
-                let is_parent_index = [entry, needed].iter().all(|e| is_index(&e.kind))
-                    && reason != EXCLUDED;
+                let is_parent_index =
+                    [entry, needed].iter().all(|e| is_index(&e.kind)) && reason != EXCLUDED;
                 (!is_parent_table && !is_parent_index).then_some(needed)
             });
             if let Some(missing) = missing {
@@ -186,12 +201,16 @@ fn spread(
 fn leave_out_schemas(entries: &[Entry], scope: &Scope, reasons: &mut HashMap<u32, String>) {
     let used: HashSet<&str> = entries
         .iter()
-        .filter(|entry| entry.kind != "SCHEMA" && entry.class != 0 && !reasons.contains_key(&entry.id))
+        .filter(|entry| {
+            entry.kind != "SCHEMA" && entry.class != 0 && !reasons.contains_key(&entry.id)
+        })
         .map(|entry| entry.schema.as_str())
         .collect();
     for entry in entries.iter().filter(|entry| entry.kind == "SCHEMA") {
         if !scope.covers_schema(&entry.name) && !used.contains(entry.name.as_str()) {
-            reasons.entry(entry.id).or_insert_with(|| "not in scope".to_owned());
+            reasons
+                .entry(entry.id)
+                .or_insert_with(|| "not in scope".to_owned());
         }
     }
 }
@@ -211,7 +230,11 @@ mod tests {
     fn entry(id: u32, kind: &str, schema: &str, name: &str, needs: &[u32]) -> Entry {
         Entry {
             id,
-            class: if ["COMMENT", "ACL", "TABLE ATTACH"].contains(&kind) { 0 } else { 1259 },
+            class: if ["COMMENT", "ACL", "TABLE ATTACH"].contains(&kind) {
+                0
+            } else {
+                1259
+            },
             oid: id + 1000,
             kind: kind.into(),
             schema: schema.into(),
@@ -253,14 +276,26 @@ mod tests {
                 table
             })
             .collect();
-        let by = Selection { scope, tables: &tables, indexes: &[], no_privileges };
-        select(world(), &by).entries.iter().map(|entry| entry.id).collect()
+        let by = Selection {
+            scope,
+            tables: &tables,
+            indexes: &[],
+            no_privileges,
+        };
+        select(world(), &by)
+            .entries
+            .iter()
+            .map(|entry| entry.id)
+            .collect()
     }
 
     #[test]
     fn what_hangs_on_a_table_out_of_scope_is_left_out_with_it() {
         let scope = Scope::from_patterns(&[], &["app.tmp".to_owned()]).expect("patterns");
-        assert_eq!(made(&scope, &["orders", "leaf"], false), [1, 2, 3, 4, 5, 6, 11, 14, 16]);
+        assert_eq!(
+            made(&scope, &["orders", "leaf"], false),
+            [1, 2, 3, 4, 5, 6, 11, 14, 16]
+        );
     }
 
     #[test]

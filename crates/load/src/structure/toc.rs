@@ -1,4 +1,4 @@
-//! pg_restore's text cut into entries. With `--verbose` each entry is announced by its
+//! `pg_restore`'s text cut into entries. With `--verbose` each entry is announced by its
 //! number, catalog and OID, and what it needs; the list says which numbers there are, in
 //! which order and section. A line counts as an announcement only if it is the next of the
 //! list, so a function's body that looks like one stays a body.
@@ -18,19 +18,14 @@ struct Listed<'a> {
 }
 
 /// Cuts the text into entries, in its order. `pre_data` and `post_data` are the two lists.
-pub(crate) fn split(
-    text: &str,
-    pre_data: &str,
-    post_data: &str,
-) -> Result<Vec<Entry>, LoadError> {
+pub(crate) fn split(text: &str, pre_data: &str, post_data: &str) -> Result<Vec<Entry>, LoadError> {
     let mut expected = listed(pre_data, Section::PreData)?;
     expected.extend(listed(post_data, Section::PostData)?);
     let by_id: HashMap<u32, Listed<'_>> = expected.iter().map(|l| (l.id, l.clone())).collect();
     let mut cutter = Cutter::new(&by_id);
     let mut lines = text.split_inclusive('\n').peekable();
     while let Some(line) = lines.next() {
-        let announced = line == "--\n"
-            && lines.peek().is_some_and(|next| cutter.announces(next));
+        let announced = line == "--\n" && lines.peek().is_some_and(|next| cutter.announces(next));
         if announced {
             cutter.open(&mut lines)?;
         } else {
@@ -40,7 +35,10 @@ pub(crate) fn split(
     let entries = cutter.finish()?;
     let cut: HashSet<u32> = entries.iter().map(|entry| entry.id).collect();
     if let Some(missing) = expected.iter().find(|listed| !cut.contains(&listed.id)) {
-        return Err(LoadError::Toc(format!("no text for the entry `{}`", missing.line)));
+        return Err(LoadError::Toc(format!(
+            "no text for the entry `{}`",
+            missing.line
+        )));
     }
     Ok(entries)
 }
@@ -78,7 +76,7 @@ struct Cutter<'a> {
     defaults: Vec<(String, String)>,
 }
 
-/// Settings that pg_restore changes between entries, and that decide what the next make.
+/// Settings that `pg_restore` changes between entries, and that decide what the next make.
 const DEFAULTS: [&str; 2] = ["default_tablespace", "default_table_access_method"];
 
 impl<'a> Cutter<'a> {
@@ -97,9 +95,10 @@ impl<'a> Cutter<'a> {
     fn announces(&self, line: &str) -> bool {
         toc_line(line).is_some_and(|(id, class, oid)| {
             !self.seen.contains(&id)
-                && self.by_id.get(&id).is_some_and(|listed| {
-                    listed.line.starts_with(&format!("{id}; {class} {oid} "))
-                })
+                && self
+                    .by_id
+                    .get(&id)
+                    .is_some_and(|listed| listed.line.starts_with(&format!("{id}; {class} {oid} ")))
         })
     }
 
@@ -116,13 +115,23 @@ impl<'a> Cutter<'a> {
             announcement.read(line);
         }
         let listed = self.by_id.get(&announcement.id);
-        let schema = if announcement.schema.is_empty() { "-" } else { &announcement.schema };
+        let schema = if announcement.schema.is_empty() {
+            "-"
+        } else {
+            &announcement.schema
+        };
         let start = format!(
             "{}; {} {} {} {schema} {} ",
-            announcement.id, announcement.class, announcement.oid, announcement.kind, announcement.name
+            announcement.id,
+            announcement.class,
+            announcement.oid,
+            announcement.kind,
+            announcement.name
         );
         if !listed.is_some_and(|listed| listed.line.starts_with(&start)) {
-            return Err(LoadError::Toc(format!("`{start}` is not what the list says")));
+            return Err(LoadError::Toc(format!(
+                "`{start}` is not what the list says"
+            )));
         }
         self.seen.insert(announcement.id);
         self.current = Some((announcement, String::new()));
@@ -141,10 +150,10 @@ impl<'a> Cutter<'a> {
 
     fn note_default(&mut self, line: &str) -> bool {
         let line = line.trim_end();
-        let Some(setting) = DEFAULTS
-            .into_iter()
-            .find(|name| line.strip_prefix("SET ").is_some_and(|rest| rest.starts_with(&format!("{name} ="))))
-        else {
+        let Some(setting) = DEFAULTS.into_iter().find(|name| {
+            line.strip_prefix("SET ")
+                .is_some_and(|rest| rest.starts_with(&format!("{name} =")))
+        }) else {
             return false;
         };
         self.defaults.retain(|(name, _)| name != setting);
@@ -154,7 +163,9 @@ impl<'a> Cutter<'a> {
 
     /// Ends the current entry. The settings for the next one stand at its end.
     fn close(&mut self) -> Result<(), LoadError> {
-        let Some((announcement, text)) = self.current.take() else { return Ok(()) };
+        let Some((announcement, text)) = self.current.take() else {
+            return Ok(());
+        };
         let mut lines: Vec<&str> = text.lines().collect();
         let mut settings = Vec::new();
         while let Some(last) = lines.last() {
@@ -162,7 +173,9 @@ impl<'a> Cutter<'a> {
                 || last.starts_with("\\restrict")
                 || last.starts_with("\\unrestrict")
                 || last.starts_with("--")
-                || DEFAULTS.iter().any(|name| last.starts_with(&format!("SET {name} =")));
+                || DEFAULTS
+                    .iter()
+                    .any(|name| last.starts_with(&format!("SET {name} =")));
             if !between {
                 break;
             }
@@ -178,8 +191,12 @@ impl<'a> Cutter<'a> {
     }
 
     fn entry(&mut self, announcement: Announcement, body: &str) -> Result<Entry, LoadError> {
-        let section = self.by_id.get(&announcement.id).map(|listed| listed.section);
-        let section = section.ok_or_else(|| LoadError::Toc("an entry not in the list".to_owned()))?;
+        let section = self
+            .by_id
+            .get(&announcement.id)
+            .map(|listed| listed.section);
+        let section =
+            section.ok_or_else(|| LoadError::Toc("an entry not in the list".to_owned()))?;
         let key = (
             announcement.kind.clone(),
             announcement.schema.clone(),
@@ -187,8 +204,8 @@ impl<'a> Cutter<'a> {
         );
         let ordinal = self.ordinals.entry(key).or_insert(-1);
         *ordinal += 1;
-        let places_storage =
-            ["TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW"].contains(&announcement.kind.as_str());
+        let places_storage = ["TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW"]
+            .contains(&announcement.kind.as_str());
         let mut sql = String::new();
         if places_storage {
             for (_, line) in &self.defaults {
@@ -222,12 +239,21 @@ impl Announcement {
         if let Some((id, class, oid)) = toc_line(line) {
             (self.id, self.class, self.oid) = (id, class, oid);
         } else if let Some(ids) = line.strip_prefix("-- Dependencies: ") {
-            self.needs = ids.split_whitespace().filter_map(|id| id.parse().ok()).collect();
+            self.needs = ids
+                .split_whitespace()
+                .filter_map(|id| id.parse().ok())
+                .collect();
         } else if let Some(rest) = line.strip_prefix("-- Name: ") {
             // A name may hold `; Type: `; the words after it may not, so read from the end.
-            let Some((rest, _owner)) = rest.rsplit_once("; Owner: ") else { return };
-            let Some((rest, schema)) = rest.rsplit_once("; Schema: ") else { return };
-            let Some((name, kind)) = rest.rsplit_once("; Type: ") else { return };
+            let Some((rest, _owner)) = rest.rsplit_once("; Owner: ") else {
+                return;
+            };
+            let Some((rest, schema)) = rest.rsplit_once("; Schema: ") else {
+                return;
+            };
+            let Some((name, kind)) = rest.rsplit_once("; Type: ") else {
+                return;
+            };
             name.clone_into(&mut self.name);
             kind.clone_into(&mut self.kind);
             if schema != "-" {
@@ -239,7 +265,10 @@ impl Announcement {
 
 /// Reads `-- TOC entry 215 (class 1259 OID 16385)`.
 fn toc_line(line: &str) -> Option<(u32, u32, u32)> {
-    let rest = line.trim_end().strip_prefix("-- TOC entry ")?.strip_suffix(')')?;
+    let rest = line
+        .trim_end()
+        .strip_prefix("-- TOC entry ")?
+        .strip_suffix(')')?;
     let (id, rest) = rest.split_once(" (class ")?;
     let (class, oid) = rest.split_once(" OID ")?;
     Some((id.parse().ok()?, class.parse().ok()?, oid.parse().ok()?))

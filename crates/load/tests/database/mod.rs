@@ -51,7 +51,11 @@ impl Databases {
         self.cancellable_loader(options, CancellationToken::new())
     }
 
-    pub(crate) fn cancellable_loader(&self, mut options: LoadOptions, cancel: CancellationToken) -> Loader {
+    pub(crate) fn cancellable_loader(
+        &self,
+        mut options: LoadOptions,
+        cancel: CancellationToken,
+    ) -> Loader {
         options.program_folders = program_folders();
         Loader::new(
             conninfo(&self.source),
@@ -65,7 +69,7 @@ impl Databases {
     /// Loads from the beginning to the end.
     pub(crate) async fn load(&self, options: LoadOptions) -> Result<Inventory, LoadError> {
         let loader = self.loader(options);
-        load_with(&loader, self).await
+        Box::pin(load_with(&loader, self)).await
     }
 
     pub(crate) async fn assert_same_contents(&self) {
@@ -79,17 +83,22 @@ impl Databases {
     }
 
     pub(crate) async fn target_session(&self) -> Session {
-        Session::connect(&conninfo(&self.target), "test").await.expect("a session")
+        Session::connect(&conninfo(&self.target), "test")
+            .await
+            .expect("a session")
     }
 }
 
 /// Every step of a loader, in order.
-pub(crate) async fn load_with(loader: &Loader, databases: &Databases) -> Result<Inventory, LoadError> {
+pub(crate) async fn load_with(
+    loader: &Loader,
+    databases: &Databases,
+) -> Result<Inventory, LoadError> {
     loader.prepare_ledger().await?;
-    let inventory = loader.inventory(databases.directory.path()).await?;
-    loader.restore_pre_data(&inventory).await?;
-    loader.copy_and_build(&inventory).await?;
-    loader.finish_structure(&inventory).await?;
+    let inventory = Box::pin(loader.inventory(databases.directory.path())).await?;
+    Box::pin(loader.restore_pre_data(&inventory)).await?;
+    Box::pin(loader.copy_and_build(&inventory)).await?;
+    Box::pin(loader.finish_structure(&inventory)).await?;
     Ok(inventory)
 }
 
@@ -110,5 +119,8 @@ async fn run(conninfo: &str, sql: &str) {
 }
 
 fn program_folders() -> Vec<PathBuf> {
-    sandbox::client_programs().into_iter().map(|found| found.bin).collect()
+    sandbox::client_programs()
+        .into_iter()
+        .map(|found| found.bin)
+        .collect()
 }

@@ -8,6 +8,7 @@ use trunkline_postgres::{PgError, Session};
 use super::finding::Finding;
 use super::limits::LONG_TRANSACTION;
 use super::listing::{each, joined};
+use super::report::counted;
 use super::role;
 
 #[derive(Clone, Debug)]
@@ -38,7 +39,10 @@ pub(super) struct Facts {
 
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
     let mut facts = Facts::default();
-    for row in session.query(include_str!("sql/transactions.sql"), &[]).await? {
+    for row in session
+        .query(include_str!("sql/transactions.sql"), &[])
+        .await?
+    {
         facts.transactions.push(Transaction {
             pid: row.get(0)?,
             user: row.get(1)?,
@@ -55,7 +59,9 @@ pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
             age: seconds(row.get(3)?),
         });
     }
-    let row = session.query_one(include_str!("sql/superuser_sessions.sql"), &[]).await?;
+    let row = session
+        .query_one(include_str!("sql/superuser_sessions.sql"), &[])
+        .await?;
     facts.superuser_sessions = row.get(0)?;
     facts.superusers = row.get(1)?;
     Ok(facts)
@@ -67,12 +73,20 @@ fn seconds(count: i64) -> Duration {
 }
 
 pub(super) fn judge(facts: &Facts, role: &role::Facts) -> Vec<Finding> {
-    let long = facts
-        .transactions
-        .iter()
-        .filter_map(|transaction| Some((transaction, transaction.age.filter(|age| *age >= LONG_TRANSACTION)?)));
+    let long = facts.transactions.iter().filter_map(|transaction| {
+        Some((
+            transaction,
+            transaction.age.filter(|age| *age >= LONG_TRANSACTION)?,
+        ))
+    });
     let mut findings = each(long, |(transaction, age)| {
-        let Transaction { pid, user, database, state, .. } = transaction;
+        let Transaction {
+            pid,
+            user,
+            database,
+            state,
+            ..
+        } = transaction;
         let message = format!(
             "a transaction of {user} in {database} is open since {} ({state}): the making of the slot waits for its \
              end",
@@ -80,7 +94,9 @@ pub(super) fn judge(facts: &Facts, role: &role::Facts) -> Vec<Finding> {
         );
         Finding::warning("long-transaction", message)
             .about(format!("pid {pid}"))
-            .mend(format!("SELECT pg_terminate_backend({pid}); -- if it may be lost"))
+            .mend(format!(
+                "SELECT pg_terminate_backend({pid}); -- if it may be lost"
+            ))
     });
     findings.extend(each(&facts.prepared, |prepared| {
         let Prepared { gid, owner, database, age } = prepared;
@@ -96,14 +112,20 @@ pub(super) fn judge(facts: &Facts, role: &role::Facts) -> Vec<Finding> {
     }));
     if facts.superuser_sessions > 0 && !role.superuser {
         let message = format!(
-            "{} sessions of superusers ({}) are in the database: our role cannot end them at the cutover, and the \
+            "{} of superusers ({}) in the database: our role cannot end them at the cutover, and the \
              fence waits for them",
-            facts.superuser_sessions,
+            counted(
+                usize::try_from(facts.superuser_sessions).unwrap_or(usize::MAX),
+                "session"
+            ),
             joined(&facts.superusers)
         );
         findings.push(Finding::warning("superuser-sessions", message));
     }
-    findings.into_iter().map(|finding| finding.on(Side::Source)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Source))
+        .collect()
 }
 
 /// A duration to the two largest units.
@@ -136,12 +158,20 @@ mod tests {
     #[test]
     fn only_what_runs_for_long_is_named() {
         let facts = Facts {
-            transactions: vec![transaction(Some(7_260)), transaction(Some(5)), transaction(None)],
+            transactions: vec![
+                transaction(Some(7_260)),
+                transaction(Some(5)),
+                transaction(None),
+            ],
             ..Facts::default()
         };
         let findings = judge(&facts, &role::example());
         assert_eq!(findings.len(), 1);
-        assert!(findings[0].message.contains("2 h 1 min"), "{}", findings[0].message);
+        assert!(
+            findings[0].message.contains("2 h 1 min"),
+            "{}",
+            findings[0].message
+        );
     }
 
     #[test]
@@ -152,17 +182,29 @@ mod tests {
             database: "app".to_owned(),
             age: Duration::from_secs(1),
         };
-        let mut facts = Facts { prepared: vec![prepared], superuser_sessions: 1, ..Facts::default() };
+        let mut facts = Facts {
+            prepared: vec![prepared],
+            superuser_sessions: 1,
+            ..Facts::default()
+        };
         facts.superusers = vec!["postgres".to_owned()];
         let findings = judge(&facts, &role::example());
         assert_eq!(findings[0].code, "prepared-transaction");
-        assert!(findings[0].remedy.as_deref().is_some_and(|sql| sql.starts_with("COMMIT PREPARED 'it''s';")));
+        assert!(
+            findings[0]
+                .remedy
+                .as_deref()
+                .is_some_and(|sql| sql.starts_with("COMMIT PREPARED 'it''s';"))
+        );
         assert_eq!(findings[1].code, "superuser-sessions");
     }
 
     #[test]
     fn durations_read_well() {
         let of = |seconds| readable(Duration::from_secs(seconds));
-        assert_eq!([of(3), of(61), of(3_660), of(90_000)], ["3 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [of(3), of(61), of(3_660), of(90_000)],
+            ["3 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]
+        );
     }
 }

@@ -26,24 +26,46 @@ pub(super) struct Facts {
 }
 
 pub(super) async fn control_schema(session: &mut Session) -> Result<bool, PgError> {
-    session.query_one(include_str!("sql/control_schema.sql"), &[]).await?.get(0)
+    session
+        .query_one(include_str!("sql/control_schema.sql"), &[])
+        .await?
+        .get(0)
 }
 
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
     let mut relations = BTreeMap::new();
     for row in session.query(include_str!("sql/existing.sql"), &[]).await? {
         let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
-        let relation = Relation { droppable: row.get(3)?, writable: row.get(4)?, owner: row.get(5)? };
+        let relation = Relation {
+            droppable: row.get(3)?,
+            writable: row.get(4)?,
+            owner: row.get(5)?,
+        };
         relations.insert(name, relation);
     }
-    Ok(Facts { relations, control_schema: control_schema(session).await? })
+    Ok(Facts {
+        relations,
+        control_schema: control_schema(session).await?,
+    })
 }
 
 /// The views of these schemas.
-pub(super) async fn read_views(session: &mut Session, schemas: &[&str]) -> Result<BTreeSet<TableName>, PgError> {
+pub(super) async fn read_views(
+    session: &mut Session,
+    schemas: &[&str],
+) -> Result<BTreeSet<TableName>, PgError> {
     let schemas = schemas.to_vec();
-    let rows = session.query(include_str!("sql/views.sql"), &[&schemas]).await?;
-    rows.iter().map(|row| Ok(TableName { schema: row.get(0)?, name: row.get(1)? })).collect()
+    let rows = session
+        .query(include_str!("sql/views.sql"), &[&schemas])
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(TableName {
+                schema: row.get(0)?,
+                name: row.get(1)?,
+            })
+        })
+        .collect()
 }
 
 /// `moving` are all relations that the source would bring, tables and others.
@@ -68,16 +90,28 @@ pub(super) fn judge(
                 .mend("-- end that migration (trunkline complete, or abort), or: DROP SCHEMA trunkline CASCADE;"),
         );
     }
-    findings.into_iter().map(|finding| finding.on(Side::Target)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Target))
+        .collect()
 }
 
 fn judge_in_the_way(facts: &Facts, moving: &BTreeSet<TableName>, intent: Intent) -> Vec<Finding> {
-    let colliding = facts.relations.iter().filter(|(name, _)| moving.contains(*name));
+    let colliding = facts
+        .relations
+        .iter()
+        .filter(|(name, _)| moving.contains(*name));
     let mut findings = if intent.drop_if_exists {
-        each(colliding.filter(|(_, relation)| !relation.droppable), |(name, relation)| {
-            let message = format!("the object is to be dropped first, and belongs to {}: our role may not", relation.owner);
-            Finding::blocker("object-owner", message).about(name)
-        })
+        each(
+            colliding.filter(|(_, relation)| !relation.droppable),
+            |(name, relation)| {
+                let message = format!(
+                    "the object is to be dropped first, and belongs to {}: our role may not",
+                    relation.owner
+                );
+                Finding::blocker("object-owner", message).about(name)
+            },
+        )
     } else {
         each(colliding, |(name, _)| {
             let message = "an object of this name stands on the target already";
@@ -86,16 +120,26 @@ fn judge_in_the_way(facts: &Facts, moving: &BTreeSet<TableName>, intent: Intent)
                 .mend("-- drop it, leave it out of the plan, or run with --drop-if-exists")
         })
     };
-    let others = facts.relations.keys().filter(|name| !moving.contains(*name)).count();
+    let others = facts
+        .relations
+        .keys()
+        .filter(|name| !moving.contains(*name))
+        .count();
     if others > 0 {
-        let message = format!("{} of the target are not the source's: they stay as they are", counted(others, "object"));
+        let message = format!(
+            "{} of the target are not the source's: they stay as they are",
+            counted(others, "object")
+        );
         findings.push(Finding::notice("target-not-empty", message));
     }
     findings
 }
 
 fn judge_needed(facts: &Facts, tables: &Tables, role: &role::Facts) -> Vec<Finding> {
-    let needed = tables.list.iter().filter(|table| matches!(table.kind, Kind::Ordinary | Kind::Unlogged));
+    let needed = tables
+        .list
+        .iter()
+        .filter(|table| matches!(table.kind, Kind::Ordinary | Kind::Unlogged));
     let findings = needed.filter_map(|table| match facts.relations.get(&table.name) {
         None => {
             let message = "the plan says that the target's tables are there, and this one is not";
@@ -103,13 +147,110 @@ fn judge_needed(facts: &Facts, tables: &Tables, role: &role::Facts) -> Vec<Findi
         }
         Some(relation) if !relation.writable => {
             let message = "our role may not read and write this table of the target";
-            Some(Finding::blocker("table-write", message).about(&table.name).mend(format!(
-                "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE {} TO {};",
-                table.name.quoted(),
-                role.quoted()
-            )))
+            Some(
+                Finding::blocker("table-write", message)
+                    .about(&table.name)
+                    .mend(format!(
+                        "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE {} TO {};",
+                        table.name.quoted(),
+                        role.quoted()
+                    )),
+            )
         }
         Some(_) => None,
     });
     each(findings, |finding| finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tables::{example, examples};
+    use super::super::{Intent, intent_of_a_live_move, role};
+    use super::{Facts, Relation, judge};
+    use trunkline_changes::TableName;
+
+    fn facts(droppable: bool, writable: bool) -> Facts {
+        let relation = Relation {
+            droppable,
+            writable,
+            owner: "someone".to_owned(),
+        };
+        Facts {
+            relations: [(TableName::new("public", "orders"), relation)].into(),
+            control_schema: false,
+        }
+    }
+
+    fn codes(facts: &Facts, moving: &[&str], intent: Intent) -> Vec<&'static str> {
+        let moving = moving
+            .iter()
+            .map(|name| TableName::new("public", *name))
+            .collect();
+        let tables = examples(vec![example("orders")]);
+        judge(facts, &tables, &moving, &role::example(), intent)
+            .into_iter()
+            .map(|finding| finding.code)
+            .collect()
+    }
+
+    #[test]
+    fn only_names_that_collide_are_in_the_way() {
+        let live = intent_of_a_live_move();
+        assert_eq!(
+            codes(&facts(true, true), &["orders"], live),
+            ["object-exists"]
+        );
+        assert_eq!(
+            codes(&facts(true, true), &["lines"], live),
+            ["target-not-empty"]
+        );
+        assert!(codes(&Facts::default(), &["orders"], live).is_empty());
+    }
+
+    #[test]
+    fn what_is_to_be_dropped_must_be_ours_to_drop() {
+        let dropping = Intent {
+            drop_if_exists: true,
+            ..intent_of_a_live_move()
+        };
+        assert!(codes(&facts(true, true), &["orders"], dropping).is_empty());
+        assert_eq!(
+            codes(&facts(false, true), &["orders"], dropping),
+            ["object-owner"]
+        );
+    }
+
+    #[test]
+    fn tables_that_are_to_be_there_must_be_there_and_writable() {
+        let present = Intent {
+            structure: false,
+            ..intent_of_a_live_move()
+        };
+        assert!(codes(&facts(false, true), &["orders"], present).is_empty());
+        assert_eq!(
+            codes(&facts(true, false), &["orders"], present),
+            ["table-write"]
+        );
+        assert_eq!(
+            codes(&Facts::default(), &["orders"], present),
+            ["table-missing"]
+        );
+    }
+
+    #[test]
+    fn anothers_control_schema_blocks_and_our_own_does_not() {
+        let facts = Facts {
+            control_schema: true,
+            ..Facts::default()
+        };
+        assert_eq!(
+            codes(&facts, &[], intent_of_a_live_move()),
+            ["control-schema"]
+        );
+        let ours = Intent {
+            own_control_schema: true,
+            ..intent_of_a_live_move()
+        };
+        assert!(codes(&facts, &[], ours).is_empty());
+    }
 }

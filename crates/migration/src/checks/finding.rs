@@ -103,7 +103,12 @@ impl Verdict {
 
 /// What a list of findings means.
 pub fn verdict(findings: &[Finding]) -> Verdict {
-    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
     match (count(Severity::Blocker), count(Severity::Warning)) {
         (0, 0) => Verdict::Ready,
         (0, warnings) => Verdict::ReadyWithWarnings { warnings },
@@ -126,7 +131,13 @@ mod tests {
             Verdict::ReadyWithWarnings { warnings: 1 }
         );
         let all = [warning, blocker];
-        assert_eq!(verdict(&all), Verdict::Blocked { blockers: 1, warnings: 1 });
+        assert_eq!(
+            verdict(&all),
+            Verdict::Blocked {
+                blockers: 1,
+                warnings: 1
+            }
+        );
         assert!(!verdict(&all).may_go_on());
     }
 }

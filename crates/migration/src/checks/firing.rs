@@ -22,7 +22,12 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Vec
     for row in session.query(include_str!("sql/firing.sql"), &[]).await? {
         let table = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
         if (scope.included)(&table) {
-            list.push(Firing { table, kind: row.get(2)?, name: row.get(3)?, always: row.get(4)? });
+            list.push(Firing {
+                table,
+                kind: row.get(2)?,
+                name: row.get(3)?,
+                always: row.get(4)?,
+            });
         }
     }
     Ok(list)
@@ -32,9 +37,18 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Vec
 /// whose structure will be the target's.
 pub(super) fn judge(list: &[Firing], side: Side) -> Vec<Finding> {
     each(list, |firing| {
-        let Firing { table, kind, name, always } = firing;
+        let Firing {
+            table,
+            kind,
+            name,
+            always,
+        } = firing;
         let mode = if *always { "ALWAYS" } else { "REPLICA" };
-        let code = if kind == "rule" { "rule-fires" } else { "trigger-fires" };
+        let code = if kind == "rule" {
+            "rule-fires"
+        } else {
+            "trigger-fires"
+        };
         let message = format!(
             "the {kind} {} is enabled {mode}: on the target it fires for every change that is applied, a second \
              time after the source's; disable it there until the cutover, unless that is meant",
@@ -46,7 +60,10 @@ pub(super) fn judge(list: &[Firing], side: Side) -> Vec<Finding> {
             kind.to_uppercase(),
             quote_ident(name)
         );
-        Finding::warning(code, message).on(side).about(table).mend(remedy)
+        Finding::warning(code, message)
+            .on(side)
+            .about(table)
+            .mend(remedy)
     })
 }
 
@@ -63,8 +80,14 @@ mod tests {
             name: "audit".to_owned(),
             always,
         };
-        let findings = judge(&[firing("trigger", true), firing("rule", false)], Side::Source);
-        assert_eq!((findings[0].code, findings[1].code), ("trigger-fires", "rule-fires"));
+        let findings = judge(
+            &[firing("trigger", true), firing("rule", false)],
+            Side::Source,
+        );
+        assert_eq!(
+            (findings[0].code, findings[1].code),
+            ("trigger-fires", "rule-fires")
+        );
         assert!(findings[0].message.contains("ALWAYS") && findings[1].message.contains("REPLICA"));
         assert_eq!(
             findings[1].remedy.as_deref(),

@@ -41,7 +41,10 @@ fn remedy(table: &Table) -> String {
         Some(index) => format!("USING INDEX {}", quote_ident(index)),
         None => "FULL".to_owned(),
     };
-    format!("ALTER TABLE {} REPLICA IDENTITY {identity};", table.name.quoted())
+    format!(
+        "ALTER TABLE {} REPLICA IDENTITY {identity};",
+        table.name.quoted()
+    )
 }
 
 pub(super) fn judge(table: &Table) -> Option<Finding> {
@@ -61,7 +64,12 @@ pub(super) fn judge(table: &Table) -> Option<Finding> {
          or list it as insert-only"
     );
     let finding = Finding::blocker("replica-identity", message);
-    Some(finding.on(Side::Source).about(&table.name).mend(remedy(table)))
+    Some(
+        finding
+            .on(Side::Source)
+            .about(&table.name)
+            .mend(remedy(table)),
+    )
 }
 
 /// Tables whose whole row is the identity, with the columns of a type without equality.
@@ -80,7 +88,10 @@ pub(super) async fn read_incomparable(
 }
 
 /// What the whole row as identity costs.
-pub(super) fn judge_full(tables: &Tables, incomparable: &[(TableName, Vec<String>)]) -> Vec<Finding> {
+pub(super) fn judge_full(
+    tables: &Tables,
+    incomparable: &[(TableName, Vec<String>)],
+) -> Vec<Finding> {
     let full: Vec<_> = tables
         .streamed()
         .filter(|table| table.identity == ReplicaIdentity::Full && !table.insert_only)
@@ -105,4 +116,113 @@ pub(super) fn judge_full(tables: &Tables, incomparable: &[(TableName, Vec<String
         Finding::notice("no-equality", message).on(Side::Source).about(table)
     }));
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tables::{Table, example, examples};
+    use super::{Keys, judge, judge_full};
+    use trunkline_changes::{ReplicaIdentity, TableName};
+
+    /// What follows REPLICA IDENTITY in the remedy; `None` without a finding.
+    fn remedy(identity: ReplicaIdentity, keys: Keys) -> Option<String> {
+        let finding = judge(&Table {
+            identity,
+            keys,
+            ..example("t")
+        })?;
+        let sql = finding.remedy.expect("it says what mends it");
+        let clause = sql.strip_prefix("ALTER TABLE \"public\".\"t\" REPLICA IDENTITY ");
+        Some(
+            clause
+                .and_then(|clause| clause.strip_suffix(';'))
+                .expect("it alters the table")
+                .to_owned(),
+        )
+    }
+
+    #[test]
+    fn a_usable_identity_is_no_finding() {
+        let primary = || Keys {
+            primary: true,
+            ..Keys::default()
+        };
+        assert_eq!(remedy(ReplicaIdentity::Default, primary()), None);
+        assert_eq!(remedy(ReplicaIdentity::Full, Keys::default()), None);
+        assert_eq!(
+            remedy(
+                ReplicaIdentity::Index,
+                Keys {
+                    chosen: true,
+                    ..Keys::default()
+                }
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn the_remedy_is_the_cheapest_identity_that_there_is() {
+        let candidate = || Keys {
+            candidate: Some("by \"a\"".to_owned()),
+            ..Keys::default()
+        };
+        assert_eq!(
+            remedy(ReplicaIdentity::Default, Keys::default()),
+            Some("FULL".to_owned())
+        );
+        assert_eq!(
+            remedy(ReplicaIdentity::Default, candidate()),
+            Some("USING INDEX \"by \"\"a\"\"\"".to_owned())
+        );
+        let primary = Keys {
+            primary: true,
+            ..candidate()
+        };
+        assert_eq!(
+            remedy(ReplicaIdentity::Nothing, primary),
+            Some("DEFAULT".to_owned())
+        );
+        assert_eq!(
+            remedy(ReplicaIdentity::Index, Keys::default()),
+            Some("FULL".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_deferrable_primary_key_is_not_usable() {
+        let keys = Keys {
+            deferrable_primary: true,
+            ..Keys::default()
+        };
+        let finding = judge(&Table {
+            keys,
+            ..example("t")
+        })
+        .expect("found");
+        assert!(finding.message.contains("deferrable"));
+    }
+
+    #[test]
+    fn a_table_that_is_only_inserted_into_needs_none() {
+        let table = Table {
+            keys: Keys::default(),
+            insert_only: true,
+            ..example("log")
+        };
+        assert_eq!(judge(&table), None);
+    }
+
+    #[test]
+    fn the_whole_row_as_identity_is_noted_with_columns_that_cannot_be_compared() {
+        let full = Table {
+            identity: ReplicaIdentity::Full,
+            ..example("t")
+        };
+        let incomparable = [(TableName::new("public", "t"), vec!["what".to_owned()])];
+        let findings = judge_full(&examples(vec![full, example("u")]), &incomparable);
+        let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, ["full-identity", "no-equality"]);
+        assert!(findings[0].message.contains("1 table: public.t"));
+    }
 }

@@ -9,7 +9,10 @@ use super::limits::{NAMES_IN_ONE_LINE, OBJECTS_NAMED};
 use super::report::counted;
 
 /// A finding for each item, and one more for every code that counts those beyond the limit.
-pub(super) fn each<T>(items: impl IntoIterator<Item = T>, finding: impl Fn(T) -> Finding) -> Vec<Finding> {
+pub(super) fn each<T>(
+    items: impl IntoIterator<Item = T>,
+    finding: impl Fn(T) -> Finding,
+) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     // By code: how many were named, and how many more there are, with one of them.
     let mut counts: BTreeMap<&'static str, (usize, usize, Option<Finding>)> = BTreeMap::new();
@@ -28,7 +31,10 @@ pub(super) fn each<T>(items: impl IntoIterator<Item = T>, finding: impl Fn(T) ->
         Some(Finding {
             object: None,
             remedy: None,
-            message: format!("the same holds for {} not named here", counted(more, "further object")),
+            message: format!(
+                "the same holds for {} not named here",
+                counted(more, "further object")
+            ),
             ..example?
         })
     }));
@@ -37,7 +43,12 @@ pub(super) fn each<T>(items: impl IntoIterator<Item = T>, finding: impl Fn(T) ->
 
 /// Names in one line: the first few, and how many there are beside.
 pub(super) fn joined<T: ToString>(items: &[T]) -> String {
-    let mut text = items.iter().take(NAMES_IN_ONE_LINE).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut text = items
+        .iter()
+        .take(NAMES_IN_ONE_LINE)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     if items.len() > NAMES_IN_ONE_LINE {
         // Writing to a String cannot fail.
         let _ = write!(text, " and {} more", items.len() - NAMES_IN_ONE_LINE);

@@ -25,13 +25,25 @@ impl Publication {
     }
 }
 
-pub(super) async fn publication(session: &mut Session, name: &str) -> Result<Option<Publication>, PgError> {
-    let Some(row) = session.query_opt(include_str!("sql/publication.sql"), &[&name]).await? else {
+pub(super) async fn publication(
+    session: &mut Session,
+    name: &str,
+) -> Result<Option<Publication>, PgError> {
+    let Some(row) = session
+        .query_opt(include_str!("sql/publication.sql"), &[&name])
+        .await?
+    else {
         return Ok(None);
     };
     let (schemas, names): (Vec<String>, Vec<String>) = (row.get(1)?, row.get(2)?);
-    let tables = schemas.into_iter().zip(names).map(|(schema, name)| TableName { schema, name });
-    Ok(Some(Publication { all_tables: row.get(0)?, tables: tables.collect() }))
+    let tables = schemas
+        .into_iter()
+        .zip(names)
+        .map(|(schema, name)| TableName { schema, name });
+    Ok(Some(Publication {
+        all_tables: row.get(0)?,
+        tables: tables.collect(),
+    }))
 }
 
 pub(super) fn judge_source(
@@ -47,7 +59,10 @@ pub(super) fn judge_source(
         findings.extend(judge_publishing(role, server, tables, publication));
         findings.extend(judge_fencing(role, server));
     }
-    findings.into_iter().map(|finding| finding.on(Side::Source)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Source))
+        .collect()
 }
 
 fn judge_reading(role: &role::Facts, tables: &Tables) -> Vec<Finding> {
@@ -60,13 +75,21 @@ fn judge_reading(role: &role::Facts, tables: &Tables) -> Vec<Finding> {
     let mut findings = each(closed, |schema| {
         Finding::blocker("schema-usage", "our role may not use the schema")
             .about(schema)
-            .mend(format!("GRANT USAGE ON SCHEMA {} TO {};", quote_ident(schema), role.quoted()))
+            .mend(format!(
+                "GRANT USAGE ON SCHEMA {} TO {};",
+                quote_ident(schema),
+                role.quoted()
+            ))
     });
     let unreadable = |table: &&Table| !table.selectable && table.kind != Kind::Foreign;
     findings.extend(each(tables.list.iter().filter(unreadable), |table| {
         Finding::blocker("table-select", "our role may not read the table")
             .about(&table.name)
-            .mend(format!("GRANT SELECT ON TABLE {} TO {};", table.name.quoted(), role.quoted()))
+            .mend(format!(
+                "GRANT SELECT ON TABLE {} TO {};",
+                table.name.quoted(),
+                role.quoted()
+            ))
     }));
     findings
 }
@@ -81,7 +104,11 @@ fn judge_streaming(role: &role::Facts, server: &server::Facts) -> Option<Finding
         format!("ALTER ROLE {} REPLICATION;", role.quoted())
     };
     let message = "our role may not make a replication slot or read the stream";
-    Some(Finding::blocker("replication-right", message).about(&role.name).mend(remedy))
+    Some(
+        Finding::blocker("replication-right", message)
+            .about(&role.name)
+            .mend(remedy),
+    )
 }
 
 fn judge_publishing(
@@ -131,11 +158,13 @@ fn membership_or_publication(owner: &str, superuser: bool, role: &role::Facts) -
 
 fn create_on_database(message: &str, role: &role::Facts, server: &server::Facts) -> Finding {
     let database = &server.database;
-    Finding::blocker("create-on-database", message).about(database).mend(format!(
-        "GRANT CREATE ON DATABASE {} TO {};",
-        quote_ident(database),
-        role.quoted()
-    ))
+    Finding::blocker("create-on-database", message)
+        .about(database)
+        .mend(format!(
+            "GRANT CREATE ON DATABASE {} TO {};",
+            quote_ident(database),
+            role.quoted()
+        ))
 }
 
 /// What the cutover's fence needs: not needed before, so warnings.
@@ -148,54 +177,100 @@ fn judge_fencing(role: &role::Facts, server: &server::Facts) -> Vec<Finding> {
              owner may do, and our role has not the rights of {owner}"
         );
         let remedy = if role.database_owner_is_superuser {
-            format!("ALTER DATABASE {} OWNER TO {};", quote_ident(&server.database), role.quoted())
+            format!(
+                "ALTER DATABASE {} OWNER TO {}; -- back to {owner} when the migration is complete",
+                quote_ident(&server.database),
+                role.quoted()
+            )
         } else {
             format!("GRANT {} TO {};", quote_ident(owner), role.quoted())
         };
-        findings.push(Finding::warning("database-owner", message).about(&server.database).mend(remedy));
+        findings.push(
+            Finding::warning("database-owner", message)
+                .about(&server.database)
+                .mend(remedy),
+        );
     }
     if !role.signals_backends {
-        let message = "at the cutover the fence ends the sessions of other roles, which our role may not";
+        let message =
+            "at the cutover the fence ends the sessions of other roles, which our role may not";
         let remedy = format!("GRANT pg_signal_backend TO {};", role.quoted());
-        findings.push(Finding::warning("signal-backend", message).about(&role.name).mend(remedy));
+        findings.push(
+            Finding::warning("signal-backend", message)
+                .about(&role.name)
+                .mend(remedy),
+        );
     }
     if !role.reads_all_stats {
         let message = "our role cannot see what other roles' sessions do, nor how old their transactions are: the \
                        slot may have to wait for one, and the fence has less to show";
         let remedy = format!("GRANT pg_read_all_stats TO {};", role.quoted());
-        findings.push(Finding::warning("read-stats", message).about(&role.name).mend(remedy));
-    }
-    if !role.connects_to_maintenance {
-        let database = &role.maintenance_database;
-        let message = "once the fence is up, the source's database takes no connection: it is lifted from this other \
-                       one, which is not there, or our role may not connect to it";
-        let remedy = format!("GRANT CONNECT ON DATABASE {} TO {};", quote_ident(database), role.quoted());
-        findings.push(Finding::warning("maintenance-database", message).about(database).mend(remedy));
-    }
-    if !role.sets_replica_role {
-        let message = "after a cutover the way back writes here, with triggers and foreign keys at rest, and our \
-                       role may not set session_replication_role: no way back";
         findings.push(
-            Finding::warning("way-back-replica-role", message)
-                .about("session_replication_role")
-                .mend(replica_role_remedy(role, server)),
+            Finding::warning("read-stats", message)
+                .about(&role.name)
+                .mend(remedy),
         );
     }
+    findings.extend(judge_maintenance(role));
+    findings.extend(judge_source_way_back(role, server));
     findings
+}
+
+fn judge_maintenance(role: &role::Facts) -> Option<Finding> {
+    if role.connects_to_maintenance {
+        return None;
+    }
+    let database = &role.maintenance_database;
+    let message = "once the fence is up, the source's database takes no connection: it is lifted from this other \
+                   one, which is not there, or our role may not connect to it";
+    let remedy = format!(
+        "GRANT CONNECT ON DATABASE {} TO {};",
+        quote_ident(database),
+        role.quoted()
+    );
+    Some(
+        Finding::warning("maintenance-database", message)
+            .about(database)
+            .mend(remedy),
+    )
+}
+
+fn judge_source_way_back(role: &role::Facts, server: &server::Facts) -> Option<Finding> {
+    if role.sets_replica_role {
+        return None;
+    }
+    let message = "after a cutover the way back writes here, with triggers and foreign keys at rest, and our role \
+                   may not set session_replication_role: no way back";
+    let finding = Finding::warning("way-back-replica-role", message);
+    Some(
+        finding
+            .about("session_replication_role")
+            .mend(replica_role_remedy(role, server)),
+    )
 }
 
 /// What an administrator says so that our role may keep triggers and foreign keys at rest.
 fn replica_role_remedy(role: &role::Facts, server: &server::Facts) -> String {
     if server.version.major() >= 15 {
-        format!("GRANT SET ON PARAMETER session_replication_role TO {};", role.quoted())
+        format!(
+            "GRANT SET ON PARAMETER session_replication_role TO {};",
+            role.quoted()
+        )
     } else if server.platform.is_aws() {
         format!("GRANT rds_superuser TO {};", role.quoted())
     } else {
-        format!("ALTER ROLE {} SET session_replication_role = replica;", role.quoted())
+        format!(
+            "ALTER ROLE {} SET session_replication_role = replica;",
+            role.quoted()
+        )
     }
 }
 
-pub(super) fn judge_target(role: &role::Facts, server: &server::Facts, intent: Intent) -> Vec<Finding> {
+pub(super) fn judge_target(
+    role: &role::Facts,
+    server: &server::Facts,
+    intent: Intent,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !role.creates_in_database {
         let message = "our role may not make schemas in this database: its own, trunkline, and those that move";
@@ -213,7 +288,10 @@ pub(super) fn judge_target(role: &role::Facts, server: &server::Facts, intent: I
     if intent.live {
         findings.extend(judge_way_back(role, server));
     }
-    findings.into_iter().map(|finding| finding.on(Side::Target)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Target))
+        .collect()
 }
 
 /// What the target needs to be read from after the switch: without it no way back, so warnings.
@@ -221,15 +299,31 @@ fn judge_way_back(role: &role::Facts, server: &server::Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let wal_level = server.settings.text("wal_level").unwrap_or("unknown");
     if wal_level != "logical" {
-        let message = format!("wal_level is {wal_level} on the target: no way back to the source after the switch");
+        let message = format!(
+            "wal_level is {wal_level} on the target: no way back to the source after the switch"
+        );
         let remedy = super::replication::wal_level_remedy(server);
-        findings.push(Finding::warning("way-back-wal-level", message).about("wal_level").mend(remedy));
+        findings.push(
+            Finding::warning("way-back-wal-level", message)
+                .about("wal_level")
+                .mend(remedy),
+        );
     }
     if let Some(finding) = judge_streaming(role, server) {
-        let message = "our role may not read the target's stream after the switch: no way back to the source";
-        findings.push(Finding { code: "way-back-replication", message: message.to_owned(), ..Finding::warning("", "") }
+        let message =
+            "our role may not read the target's stream after the switch: no way back to the source";
+        findings.push(
+            Finding {
+                code: "way-back-replication",
+                message: message.to_owned(),
+                ..Finding::warning("", "")
+            }
             .about(&role.name)
-            .mend(finding.remedy.unwrap_or_default()));
+            .mend(finding.remedy.unwrap_or_default()),
+        );
     }
     findings
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,20 @@
 //! Whether the source can stream: its settings, its slots, its walsenders, and the slots that
 //! others hold.
 
-use std::time::Duration;
-
 use trunkline_changes::{Side, quote_literal};
 use trunkline_postgres::{PgError, Session};
 
+use super::activity::readable;
 use super::finding::Finding;
 use super::limits::SHORTEST_SENDER_TIMEOUT;
 use super::listing::each;
 use super::server;
 
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts of a catalog, independent of each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of a catalog, independent of each other"
+)]
 pub(super) struct Slot {
     pub name: String,
     pub plugin: String,
@@ -57,7 +59,12 @@ pub(super) fn wal_level_remedy(server: &server::Facts) -> String {
 }
 
 /// How a setting is changed, in the platform's words.
-pub(super) fn setting_remedy(server: &server::Facts, name: &str, value: &str, restart: bool) -> String {
+pub(super) fn setting_remedy(
+    server: &server::Facts,
+    name: &str,
+    value: &str,
+    restart: bool,
+) -> String {
     match (server.platform.is_aws(), restart) {
         (true, true) => format!("-- in the parameter group: {name} = {value}, then reboot"),
         (true, false) => format!("-- in the parameter group: {name} = {value}"),
@@ -67,7 +74,10 @@ pub(super) fn setting_remedy(server: &server::Facts, name: &str, value: &str, re
 }
 
 pub(super) fn judge(facts: &Facts, server: &server::Facts, own_slot: Option<&str>) -> Vec<Finding> {
-    let own = facts.slots.iter().find(|slot| Some(slot.name.as_str()) == own_slot);
+    let own = facts
+        .slots
+        .iter()
+        .find(|slot| Some(slot.name.as_str()) == own_slot);
     let mut findings = judge_settings(server);
     findings.extend(match own {
         Some(slot) => judge_own(slot, server),
@@ -80,10 +90,19 @@ pub(super) fn judge(facts: &Facts, server: &server::Facts, own_slot: Option<&str
         ),
     });
     if own.is_none_or(|slot| !slot.active) {
-        findings.extend(judge_room(server, "wal-senders", "max_wal_senders", "walsender", facts.senders));
+        findings.extend(judge_room(
+            server,
+            "wal-senders",
+            "max_wal_senders",
+            "walsender",
+            facts.senders,
+        ));
     }
     findings.extend(judge_others(facts, server, own_slot));
-    findings.into_iter().map(|finding| finding.on(Side::Source)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Source))
+        .collect()
 }
 
 fn judge_settings(server: &server::Facts) -> Vec<Finding> {
@@ -91,45 +110,78 @@ fn judge_settings(server: &server::Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let wal_level = settings.text("wal_level").unwrap_or("unknown");
     if wal_level != "logical" {
-        let message = format!("wal_level is {wal_level}: changes cannot be decoded from the write-ahead log");
-        findings.push(Finding::blocker("wal-level", message).about("wal_level").mend(wal_level_remedy(server)));
+        let message =
+            format!("wal_level is {wal_level}: changes cannot be decoded from the write-ahead log");
+        findings.push(
+            Finding::blocker("wal-level", message)
+                .about("wal_level")
+                .mend(wal_level_remedy(server)),
+        );
     }
     if let Some(allowed) = settings.text("output_plugin_libraries")
-        && !allowed.split(',').any(|plugin| matches!(plugin.trim().trim_matches('"'), "pgoutput" | "$libdir/pgoutput"))
+        && !allowed.split(',').any(|plugin| {
+            matches!(
+                plugin.trim().trim_matches('"'),
+                "pgoutput" | "$libdir/pgoutput"
+            )
+        })
     {
         let name = "output_plugin_libraries";
-        let listed: Vec<_> = allowed.split(',').map(str::trim).filter(|plugin| !plugin.is_empty()).collect();
+        let listed: Vec<_> = allowed
+            .split(',')
+            .map(str::trim)
+            .filter(|plugin| !plugin.is_empty())
+            .collect();
         let value = [listed.as_slice(), &["pgoutput"]].concat().join(", ");
-        let message = "pgoutput, the decoder of the stream, is not among the plugins that the server allows";
-        findings.push(Finding::blocker("output-plugin", message).about(name).mend(setting_remedy(
-            server,
-            name,
-            &value,
-            false,
-        )));
-    }
-    match settings.duration("wal_sender_timeout") {
-        Some(timeout) if !timeout.is_zero() && timeout < SHORTEST_SENDER_TIMEOUT => {
-            let message = format!(
-                "the server ends a stream that it hears nothing from for {timeout:?}: short interruptions of the \
-                 network will show as reconnects"
-            );
-            let remedy = setting_remedy(server, "wal_sender_timeout", "'60s'", false);
-            findings.push(
-                Finding::warning("wal-sender-timeout", message).about("wal_sender_timeout").mend(remedy),
-            );
-        }
-        _ => {}
-    }
-    if let Some(idle) = settings.duration("idle_replication_slot_timeout").filter(|idle| *idle > Duration::ZERO) {
-        let name = "idle_replication_slot_timeout";
-        let message = format!(
-            "a slot that nobody reads for {idle:?} is invalidated at the next checkpoint: a migration that is \
-             stopped for longer has to start again"
+        let message =
+            "pgoutput, the decoder of the stream, is not among the plugins that the server allows";
+        findings.push(
+            Finding::blocker("output-plugin", message)
+                .about(name)
+                .mend(setting_remedy(server, name, &value, false)),
         );
-        findings.push(Finding::warning("slot-idle-timeout", message).about(name).mend(setting_remedy(
-            server, name, "0", false,
-        )));
+    }
+    findings.extend(judge_patience(server));
+    findings
+}
+
+/// How long the server bears a stream, and a slot, that nobody answers for.
+fn judge_patience(server: &server::Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let name = "wal_sender_timeout";
+    let timeout = server
+        .settings
+        .duration(name)
+        .filter(|timeout| !timeout.is_zero());
+    if let Some(timeout) = timeout.filter(|timeout| *timeout < SHORTEST_SENDER_TIMEOUT) {
+        let message = format!(
+            "the server ends a stream that it hears nothing from for {timeout:?}: short interruptions of the \
+             network will show as reconnects"
+        );
+        let remedy = setting_remedy(server, name, "'60s'", false);
+        findings.push(
+            Finding::warning("wal-sender-timeout", message)
+                .about(name)
+                .mend(remedy),
+        );
+    }
+    let name = "idle_replication_slot_timeout";
+    if let Some(idle) = server
+        .settings
+        .duration(name)
+        .filter(|idle| !idle.is_zero())
+    {
+        let message = format!(
+            "a slot that nobody reads for {} is invalidated at the next checkpoint: a migration that is stopped for \
+             longer has to start again",
+            readable(idle)
+        );
+        let remedy = setting_remedy(server, name, "0", false);
+        findings.push(
+            Finding::warning("slot-idle-timeout", message)
+                .about(name)
+                .mend(remedy),
+        );
     }
     findings
 }
@@ -149,7 +201,9 @@ fn judge_room(
             let remedy = setting_remedy(server, setting, &(limit + 5).to_string(), true);
             vec![Finding::blocker(code, message).about(setting).mend(remedy)]
         }
-        None => vec![Finding::warning(code, format!("cannot tell whether a {noun} is free")).about(setting)],
+        None => vec![
+            Finding::warning(code, format!("cannot tell whether a {noun} is free")).about(setting),
+        ],
     }
 }
 
@@ -164,8 +218,15 @@ fn judge_own(slot: &Slot, server: &server::Facts) -> Vec<Finding> {
     } else {
         return Vec::new();
     };
-    let remedy = format!("SELECT pg_drop_replication_slot({});", quote_literal(&slot.name));
-    vec![Finding::blocker("own-slot", format!("the slot {wrong}")).about(&slot.name).mend(remedy)]
+    let remedy = format!(
+        "SELECT pg_drop_replication_slot({});",
+        quote_literal(&slot.name)
+    );
+    vec![
+        Finding::blocker("own-slot", format!("the slot {wrong}"))
+            .about(&slot.name)
+            .mend(remedy),
+    ]
 }
 
 /// Consumers of the source (change data capture, other subscribers) that will hear nothing more
@@ -178,7 +239,11 @@ fn judge_others(facts: &Facts, server: &server::Facts, own_slot: Option<&str>) -
             && Some(slot.name.as_str()) != own_slot
     });
     each(others, |slot| {
-        let reader = if slot.active { "is being read" } else { "is not being read at the moment" };
+        let reader = if slot.active {
+            "is being read"
+        } else {
+            "is not being read at the moment"
+        };
         let message = format!(
             "a consumer of changes ({}) holds this slot, which {reader}; it does not move along, and its consumer \
              must be handed over to the target at the switch",
@@ -193,14 +258,17 @@ mod tests {
     use super::super::settings::Settings;
     use super::*;
 
-    fn server(settings: &[(&str, &str, &str, &str)]) -> server::Facts {
+    fn server(settings: &[(&str, &str, &str)]) -> server::Facts {
         let mut all = vec![
-            ("wal_level", "logical", "", "default"),
-            ("max_replication_slots", "2", "", "default"),
-            ("max_wal_senders", "2", "", "default"),
+            ("wal_level", "logical", ""),
+            ("max_replication_slots", "2", ""),
+            ("max_wal_senders", "2", ""),
         ];
         all.extend_from_slice(settings);
-        server::Facts { settings: Settings::of(&all), ..server::example(150_018) }
+        server::Facts {
+            settings: Settings::of(&all),
+            ..server::example(150_018)
+        }
     }
 
     fn slot(name: &str) -> Slot {
@@ -216,7 +284,10 @@ mod tests {
     }
 
     fn codes(facts: &Facts, server: &server::Facts, own: Option<&str>) -> Vec<&'static str> {
-        judge(facts, server, own).into_iter().map(|finding| finding.code).collect()
+        judge(facts, server, own)
+            .into_iter()
+            .map(|finding| finding.code)
+            .collect()
     }
 
     #[test]
@@ -227,53 +298,87 @@ mod tests {
     #[test]
     fn each_setting_that_hinders_the_stream_is_named() {
         let hostile = server(&[
-            ("wal_level", "replica", "", "default"),
-            ("output_plugin_libraries", "test_decoding, wal2json", "", "default"),
-            ("wal_sender_timeout", "1000", "ms", "default"),
-            ("idle_replication_slot_timeout", "3600", "s", "default"),
+            ("wal_level", "replica", ""),
+            ("output_plugin_libraries", "test_decoding, wal2json", ""),
+            ("wal_sender_timeout", "1000", "ms"),
+            ("idle_replication_slot_timeout", "3600", "s"),
         ]);
         assert_eq!(
             codes(&Facts::default(), &hostile, None),
-            ["wal-level", "output-plugin", "wal-sender-timeout", "slot-idle-timeout"]
+            [
+                "wal-level",
+                "output-plugin",
+                "wal-sender-timeout",
+                "slot-idle-timeout"
+            ]
         );
-        let listed = server(&[("output_plugin_libraries", "pgoutput, test_decoding", "", "default")]);
+        let listed = server(&[("output_plugin_libraries", "pgoutput, test_decoding", "")]);
         assert!(codes(&Facts::default(), &listed, None).is_empty());
     }
 
     #[test]
     fn no_free_slot_blocks_unless_ours_is_there() {
-        let mut facts = Facts { slots: vec![slot("trunkline_app"), slot("debezium")], senders: 2 };
+        let mut facts = Facts {
+            slots: vec![slot("trunkline_app"), slot("debezium")],
+            senders: 2,
+        };
         assert_eq!(
             codes(&facts, &server(&[]), None),
-            ["replication-slots", "wal-senders", "other-slot", "other-slot"]
+            [
+                "replication-slots",
+                "wal-senders",
+                "other-slot",
+                "other-slot"
+            ]
         );
         facts.slots[0].active = true;
-        assert_eq!(codes(&facts, &server(&[]), Some("trunkline_app")), ["other-slot"]);
+        assert_eq!(
+            codes(&facts, &server(&[]), Some("trunkline_app")),
+            ["other-slot"]
+        );
     }
 
     #[test]
     fn a_slot_of_our_name_that_cannot_be_ours_blocks() {
-        let mut facts = Facts { slots: vec![slot("ours")], senders: 0 };
+        let mut facts = Facts {
+            slots: vec![slot("ours")],
+            senders: 0,
+        };
         assert!(codes(&facts, &server(&[]), Some("ours")).is_empty());
         facts.slots[0].lost = true;
         assert_eq!(codes(&facts, &server(&[]), Some("ours")), ["own-slot"]);
-        facts.slots[0] = Slot { plugin: "wal2json".to_owned(), ..slot("ours") };
+        facts.slots[0] = Slot {
+            plugin: "wal2json".to_owned(),
+            ..slot("ours")
+        };
         assert_eq!(codes(&facts, &server(&[]), Some("ours")), ["own-slot"]);
-        facts.slots[0] = Slot { database: "other".to_owned(), ..slot("ours") };
+        facts.slots[0] = Slot {
+            database: "other".to_owned(),
+            ..slot("ours")
+        };
         assert_eq!(codes(&facts, &server(&[]), Some("ours")), ["own-slot"]);
     }
 
     #[test]
     fn a_maximum_that_is_hidden_is_not_taken_for_room() {
         let mut facts = server(&[]);
-        facts.settings = Settings::of(&[("wal_level", "logical", "", "default")]);
-        assert_eq!(codes(&Facts::default(), &facts, None), ["replication-slots", "wal-senders"]);
+        facts.settings = Settings::of(&[("wal_level", "logical", "")]);
+        assert_eq!(
+            codes(&Facts::default(), &facts, None),
+            ["replication-slots", "wal-senders"]
+        );
     }
 
     #[test]
     fn slots_of_other_databases_are_no_consumers_of_this_one() {
-        let foreign = Slot { database: "other".to_owned(), ..slot("cdc") };
-        let facts = Facts { slots: vec![foreign], senders: 0 };
+        let foreign = Slot {
+            database: "other".to_owned(),
+            ..slot("cdc")
+        };
+        let facts = Facts {
+            slots: vec![foreign],
+            senders: 0,
+        };
         assert!(codes(&facts, &server(&[]), None).is_empty());
     }
 }

@@ -13,7 +13,10 @@ pub fn render(findings: &[Finding]) -> String {
         (Severity::Warning, "Warnings"),
         (Severity::Notice, "Notices"),
     ] {
-        let group: Vec<_> = findings.iter().filter(|finding| finding.severity == severity).collect();
+        let group: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .collect();
         if group.is_empty() {
             continue;
         }
@@ -26,10 +29,16 @@ pub fn render(findings: &[Finding]) -> String {
     let end = match verdict(findings) {
         Verdict::Ready => "Nothing stands in the way.".to_owned(),
         Verdict::ReadyWithWarnings { warnings } => {
-            format!("Nothing stands in the way; {} to read.", counted(warnings, "warning"))
+            format!(
+                "Nothing stands in the way; {} to read.",
+                counted(warnings, "warning")
+            )
         }
         Verdict::Blocked { blockers, .. } => {
-            format!("{} to mend before the migration can start.", counted(blockers, "blocker"))
+            format!(
+                "{} to mend before the migration can start.",
+                counted(blockers, "blocker")
+            )
         }
     };
     push_line(&mut text, format_args!("{end}"));
@@ -47,7 +56,12 @@ fn render_one(text: &mut String, finding: &Finding) {
     }
     push_line(text, format_args!("{head}"));
     push_line(text, format_args!("    {}", finding.message));
-    for (index, line) in finding.remedy.iter().flat_map(|remedy| remedy.lines()).enumerate() {
+    for (index, line) in finding
+        .remedy
+        .iter()
+        .flat_map(|remedy| remedy.lines())
+        .enumerate()
+    {
         let lead = if index == 0 { "mend:" } else { "     " };
         push_line(text, format_args!("    {lead} {line}"));
     }

@@ -7,7 +7,10 @@ use super::finding::Finding;
 use super::limits::SESSIONS_PER_SIDE;
 
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts of a catalog, independent of each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of a catalog, independent of each other"
+)]
 pub(super) struct Facts {
     pub name: String,
     pub superuser: bool,
@@ -43,8 +46,13 @@ impl Facts {
     }
 }
 
-pub(super) async fn read(session: &mut Session, maintenance_database: &str) -> Result<Facts, PgError> {
-    let row = session.query_one(include_str!("sql/role.sql"), &[&maintenance_database]).await?;
+pub(super) async fn read(
+    session: &mut Session,
+    maintenance_database: &str,
+) -> Result<Facts, PgError> {
+    let row = session
+        .query_one(include_str!("sql/role.sql"), &[&maintenance_database])
+        .await?;
     let superuser = row.get(1)?;
     let (attribute, rds_replication): (bool, bool) = (row.get(2)?, row.get(6)?);
     Ok(Facts {
@@ -93,7 +101,11 @@ pub(super) fn judge_connections(facts: &Facts) -> Vec<Finding> {
             facts.role_connections
         );
         let remedy = format!("ALTER ROLE {} CONNECTION LIMIT -1;", facts.quoted());
-        findings.push(Finding::warning("connection-limit", message).about(&facts.name).mend(remedy));
+        findings.push(
+            Finding::warning("connection-limit", message)
+                .about(&facts.name)
+                .mend(remedy),
+        );
     }
     if too_few(facts.database_connections) {
         let message = format!(

@@ -41,7 +41,10 @@ pub(super) struct Facts {
     pub schemas: BTreeMap<String, (bool, BTreeSet<String>)>,
 }
 
-pub(super) async fn read_source(session: &mut Session, tables: &Tables) -> Result<BTreeMap<String, Part>, PgError> {
+pub(super) async fn read_source(
+    session: &mut Session,
+    tables: &Tables,
+) -> Result<BTreeMap<String, Part>, PgError> {
     let mut parts: BTreeMap<String, Part> = BTreeMap::new();
     for table in &tables.list {
         let owner = parts.entry(table.owner.clone()).or_default();
@@ -49,11 +52,17 @@ pub(super) async fn read_source(session: &mut Session, tables: &Tables) -> Resul
         owner.superuser = table.owner_is_superuser;
         owner.count_table(&table.name.to_string());
         for grantee in &table.grantees {
-            parts.entry(grantee.clone()).or_default().count_table(&table.name.to_string());
+            parts
+                .entry(grantee.clone())
+                .or_default()
+                .count_table(&table.name.to_string());
         }
     }
     let schemas = tables.schemas();
-    for row in session.query(include_str!("sql/roles.sql"), &[&schemas]).await? {
+    for row in session
+        .query(include_str!("sql/roles.sql"), &[&schemas])
+        .await?
+    {
         let part = parts.entry(row.get(0)?).or_default();
         part.owns |= row.get::<bool>(1)?;
         part.superuser = row.get(2)?;
@@ -82,20 +91,39 @@ pub(super) async fn read_target(
 ) -> Result<Facts, PgError> {
     let names: Vec<&str> = parts.keys().map(String::as_str).collect();
     let mut known = BTreeMap::new();
-    for row in session.query(include_str!("sql/target_roles.sql"), &[&names]).await? {
-        let role = Known { superuser: row.get(1)?, has_its_rights: row.get(2)?, may_give: row.get(3)? };
+    for row in session
+        .query(include_str!("sql/target_roles.sql"), &[&names])
+        .await?
+    {
+        let role = Known {
+            superuser: row.get(1)?,
+            has_its_rights: row.get(2)?,
+            may_give: row.get(3)?,
+        };
         known.insert(row.get(0)?, role);
     }
     let mut schemas = BTreeMap::new();
     let wanted = tables.schemas();
-    for row in session.query(include_str!("sql/target_schemas.sql"), &[&wanted, &names]).await? {
+    for row in session
+        .query(include_str!("sql/target_schemas.sql"), &[&wanted, &names])
+        .await?
+    {
         let creators: Vec<String> = row.get(2)?;
         schemas.insert(row.get(0)?, (row.get(1)?, creators.into_iter().collect()));
     }
-    Ok(Facts { parts, known, schemas })
+    Ok(Facts {
+        parts,
+        known,
+        schemas,
+    })
 }
 
-pub(super) fn judge(facts: &Facts, tables: &Tables, role: &role::Facts, intent: Intent) -> Vec<Finding> {
+pub(super) fn judge(
+    facts: &Facts,
+    tables: &Tables,
+    role: &role::Facts,
+    intent: Intent,
+) -> Vec<Finding> {
     if !intent.structure {
         return Vec::new();
     }
@@ -104,24 +132,42 @@ pub(super) fn judge(facts: &Facts, tables: &Tables, role: &role::Facts, intent: 
         findings.extend(judge_membership(facts, tables, role));
     }
     findings.extend(judge_schemas(facts, tables, role, intent));
-    findings.into_iter().map(|finding| finding.on(Side::Target)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Target))
+        .collect()
 }
 
 /// An object beside the tables only counts for sure when the whole database moves.
 fn severity(part: &Part, tables: &Tables) -> Severity {
-    if part.by_table || tables.complete { Severity::Blocker } else { Severity::Warning }
+    if part.by_table || tables.complete {
+        Severity::Blocker
+    } else {
+        Severity::Warning
+    }
 }
 
 fn judge_missing(facts: &Facts, tables: &Tables, intent: Intent) -> Vec<Finding> {
     let missing = facts.parts.iter().filter(|(name, part)| {
-        let moves = if part.owns { !intent.no_owner } else { !intent.no_privileges };
+        let moves = if part.owns {
+            !intent.no_owner
+        } else {
+            !intent.no_privileges
+        };
         moves && !facts.known.contains_key(*name)
     });
     each(missing, |(name, part)| {
-        let does = if part.owns { "owns" } else { "was granted rights on" };
+        let does = if part.owns {
+            "owns"
+        } else {
+            "was granted rights on"
+        };
         let message = format!(
             "the role does not exist on the target, and {does} {} of the source, {} among them",
-            counted(usize::try_from(part.objects).unwrap_or(usize::MAX), "object"),
+            counted(
+                usize::try_from(part.objects).unwrap_or(usize::MAX),
+                "object"
+            ),
             part.example
         );
         let mut finding = Finding::blocker("role-missing", message).about(name);
@@ -163,28 +209,57 @@ fn judge_membership(facts: &Facts, tables: &Tables, role: &role::Facts) -> Vec<F
 
 /// Objects are made in a schema by our role and given to their owners, who must both be allowed
 /// to make objects there.
-fn judge_schemas(facts: &Facts, tables: &Tables, role: &role::Facts, intent: Intent) -> Vec<Finding> {
+fn judge_schemas(
+    facts: &Facts,
+    tables: &Tables,
+    role: &role::Facts,
+    intent: Intent,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (schema, (ours, creators)) in &facts.schemas {
         if !ours {
-            let remedy = format!("GRANT USAGE, CREATE ON SCHEMA {} TO {};", quote_ident(schema), role.quoted());
+            let remedy = format!(
+                "GRANT USAGE, CREATE ON SCHEMA {} TO {};",
+                quote_ident(schema),
+                role.quoted()
+            );
             let message = "our role may not make objects in this schema of the target";
-            findings.push(Finding::blocker("schema-create", message).about(schema).mend(remedy));
+            findings.push(
+                Finding::blocker("schema-create", message)
+                    .about(schema)
+                    .mend(remedy),
+            );
         }
         let owners: BTreeSet<&str> = tables
             .list
             .iter()
             .filter(|table| table.name.schema == *schema)
             .map(|table| table.owner.as_str())
-            .filter(|owner| !intent.no_owner && facts.known.contains_key(*owner) && !creators.contains(*owner))
+            .filter(|owner| {
+                !intent.no_owner && facts.known.contains_key(*owner) && !creators.contains(*owner)
+            })
             .collect();
         let owners: Vec<_> = owners.into_iter().collect();
         if !owners.is_empty() {
             let quoted: Vec<_> = owners.iter().map(|owner| quote_ident(owner)).collect();
-            let message = format!("tables of this schema are to belong to {}, who may not hold any there", joined(&owners));
-            let remedy = format!("GRANT CREATE ON SCHEMA {} TO {};", quote_ident(schema), quoted.join(", "));
-            findings.push(Finding::blocker("owner-schema-create", message).about(schema).mend(remedy));
+            let message = format!(
+                "tables of this schema are to belong to {}, who may not hold any there",
+                joined(&owners)
+            );
+            let remedy = format!(
+                "GRANT CREATE ON SCHEMA {} TO {};",
+                quote_ident(schema),
+                quoted.join(", ")
+            );
+            findings.push(
+                Finding::blocker("owner-schema-create", message)
+                    .about(schema)
+                    .mend(remedy),
+            );
         }
     }
     findings
 }
+
+#[cfg(test)]
+mod tests;

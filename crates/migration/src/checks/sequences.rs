@@ -14,9 +14,15 @@ pub(super) struct Sequence {
     pub selectable: bool,
 }
 
-pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Vec<Sequence>, PgError> {
+pub(super) async fn read(
+    session: &mut Session,
+    scope: &Scope<'_>,
+) -> Result<Vec<Sequence>, PgError> {
     let mut sequences = Vec::new();
-    for row in session.query(include_str!("sql/sequences.sql"), &[]).await? {
+    for row in session
+        .query(include_str!("sql/sequences.sql"), &[])
+        .await?
+    {
         let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
         let (schema, table): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
         let holder = match (schema, table) {
@@ -24,7 +30,10 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Vec
             _ => name.clone(),
         };
         if (scope.included)(&holder) {
-            sequences.push(Sequence { name, selectable: row.get(4)? });
+            sequences.push(Sequence {
+                name,
+                selectable: row.get(4)?,
+            });
         }
     }
     Ok(sequences)
@@ -35,7 +44,11 @@ pub(super) fn judge(sequences: &[Sequence], role: &role::Facts, intent: Intent) 
     let mut findings = each(unreadable, |sequence| {
         Finding::blocker("sequence-select", "our role may not read the sequence")
             .about(&sequence.name)
-            .mend(format!("GRANT SELECT ON SEQUENCE {} TO {};", sequence.name.quoted(), role.quoted()))
+            .mend(format!(
+                "GRANT SELECT ON SEQUENCE {} TO {};",
+                sequence.name.quoted(),
+                role.quoted()
+            ))
     });
     if !sequences.is_empty() {
         let count = counted(sequences.len(), "sequence");
@@ -46,7 +59,10 @@ pub(super) fn judge(sequences: &[Sequence], role: &role::Facts, intent: Intent) 
         };
         findings.push(Finding::notice("sequences", message));
     }
-    findings.into_iter().map(|finding| finding.on(Side::Source)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Source))
+        .collect()
 }
 
 #[cfg(test)]
@@ -57,12 +73,22 @@ mod tests {
 
     #[test]
     fn an_unreadable_sequence_blocks_and_the_count_is_a_notice() {
-        let sequence = |selectable| Sequence { name: TableName::new("public", "s"), selectable };
-        let findings = judge(&[sequence(true), sequence(false)], &role::example(), intent_of_a_live_move());
+        let sequence = |selectable| Sequence {
+            name: TableName::new("public", "s"),
+            selectable,
+        };
+        let findings = judge(
+            &[sequence(true), sequence(false)],
+            &role::example(),
+            intent_of_a_live_move(),
+        );
         let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
         assert_eq!(codes, ["sequence-select", "sequences"]);
         let remedy = findings[0].remedy.as_deref();
-        assert_eq!(remedy, Some("GRANT SELECT ON SEQUENCE \"public\".\"s\" TO \"trunkline\";"));
+        assert_eq!(
+            remedy,
+            Some("GRANT SELECT ON SEQUENCE \"public\".\"s\" TO \"trunkline\";")
+        );
         assert!(judge(&[], &role::example(), intent_of_a_live_move()).is_empty());
     }
 }

@@ -26,6 +26,10 @@ impl Platform {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of a server, independent of each other"
+)]
 pub(super) struct Facts {
     pub version: ServerVersion,
     pub platform: Platform,
@@ -39,14 +43,21 @@ pub(super) struct Facts {
     pub started_at: String,
     /// Whether the backend that answers is the one that greeted us.
     pub direct: bool,
+    /// Whether `default_transaction_read_only` is set for this database.
+    pub database_read_only: bool,
     pub settings: Settings,
 }
 
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
-    let row = session.query_one(include_str!("sql/server.sql"), &[]).await?;
-    let (citus, rds, aurora): (bool, bool, bool) = (row.get(4)?, row.get(5)?, row.get(6)?);
+    let row = session
+        .query_one(include_str!("sql/server.sql"), &[])
+        .await?;
+    let (citus, rds, aurora): (bool, bool, bool) = (row.get(5)?, row.get(6)?, row.get(7)?);
     let system_id = match session
-        .query_one("SELECT system_identifier FROM pg_catalog.pg_control_system()", &[])
+        .query_one(
+            "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+            &[],
+        )
         .await
     {
         Ok(row) => Some(row.get(0)?),
@@ -73,6 +84,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
         system_id,
         started_at: row.get(2)?,
         direct: row.get::<i32>(3)? == session.process_id(),
+        database_read_only: row.get(4)?,
         settings: Settings::read(session).await?,
     })
 }
@@ -129,12 +141,13 @@ fn judge_one(side: Side, facts: &Facts, intent: Intent) -> Vec<Finding> {
             Side::Target => "the target is a standby: nothing can be written there",
         };
         let remedy = format!("point the {side}'s conninfo at the primary");
-        findings.push(Finding::blocker("in-recovery", message).on(side).mend(remedy));
-    } else if facts.settings.is_on("default_transaction_read_only")
-        && (side == Side::Target || intent.live)
-    {
-        findings.push(read_only_finding(facts).on(side));
+        findings.push(
+            Finding::blocker("in-recovery", message)
+                .on(side)
+                .mend(remedy),
+        );
     }
+    findings.extend(read_only_finding(side, facts).map(|finding| finding.on(side)));
     if side == Side::Source && facts.distributed_tables > 0 {
         let message = format!(
             "{} tables are distributed by Citus: their changes are made on the workers and are not in the \
@@ -161,7 +174,10 @@ fn version_finding(facts: &Facts) -> Finding {
     if facts.version.major() < *MAJORS.start() {
         Finding::blocker(
             "version-unsupported",
-            format!("{what}: versions before {} are not supported", MAJORS.start()),
+            format!(
+                "{what}: versions before {} are not supported",
+                MAJORS.start()
+            ),
         )
     } else if facts.version.major() > *MAJORS.end() {
         Finding::warning(
@@ -173,22 +189,34 @@ fn version_finding(facts: &Facts) -> Finding {
     }
 }
 
-fn read_only_finding(facts: &Facts) -> Finding {
+/// Our own sessions say otherwise, but those of clients will not.
+fn read_only_finding(side: Side, facts: &Facts) -> Option<Finding> {
     let name = "default_transaction_read_only";
-    let remedy = match facts.settings.origin(name) {
-        Some("database") => {
-            format!("ALTER DATABASE {} RESET {name};", quote_ident(&facts.database))
-        }
-        Some("user") => format!("ALTER ROLE CURRENT_USER RESET {name};"),
-        Some("database user") => {
-            let database = quote_ident(&facts.database);
-            format!("ALTER ROLE CURRENT_USER IN DATABASE {database} RESET {name};")
-        }
-        _ => format!("ALTER SYSTEM RESET {name}; SELECT pg_reload_conf();"),
+    let remedy = if facts.database_read_only {
+        format!(
+            "ALTER DATABASE {} RESET {name};",
+            quote_ident(&facts.database)
+        )
+    } else if facts.settings.is_on_for_others(name) {
+        format!(
+            "ALTER SYSTEM RESET {name}; SELECT pg_reload_conf(); -- unless it is set for our role only"
+        )
+    } else {
+        return None;
     };
-    Finding::blocker("read-only", "new transactions are read-only: an earlier fence, or a setting of the platform")
-        .about(name)
-        .mend(remedy)
+    let message = match side {
+        Side::Source => {
+            "transactions are read-only unless they say otherwise: an earlier fence that was not lifted?"
+        }
+        Side::Target => {
+            "transactions are read-only unless they say otherwise: clients could not write after the switch"
+        }
+    };
+    Some(
+        Finding::warning("read-only", message)
+            .about(name)
+            .mend(remedy),
+    )
 }
 
 /// The same postmaster and the same database. A physical copy has the system identifier of its
@@ -226,6 +254,7 @@ pub(super) fn example(version: u32) -> Facts {
         system_id: Some(version.to_string()),
         started_at: version.to_string(),
         direct: true,
+        database_read_only: false,
         settings: Settings::default(),
     }
 }
@@ -247,9 +276,18 @@ mod tests {
     #[test]
     fn every_supported_pair_is_fine_and_an_older_target_is_a_warning() {
         assert!(grave(&example(120_022), &example(180_004)).is_empty());
-        assert_eq!(grave(&example(170_010), &example(120_022)), ["target-older"]);
-        assert_eq!(grave(&example(110_022), &example(180_004)), ["version-unsupported"]);
-        assert_eq!(grave(&example(150_018), &example(190_000)), ["version-untested"]);
+        assert_eq!(
+            grave(&example(170_010), &example(120_022)),
+            ["target-older"]
+        );
+        assert_eq!(
+            grave(&example(110_022), &example(180_004)),
+            ["version-unsupported"]
+        );
+        assert_eq!(
+            grave(&example(150_018), &example(190_000)),
+            ["version-untested"]
+        );
     }
 
     #[test]
@@ -274,18 +312,26 @@ mod tests {
     }
 
     #[test]
-    fn a_standby_or_a_read_only_database_blocks() {
+    fn a_standby_blocks_and_a_read_only_database_is_a_warning() {
         let (source, mut target) = (example(150_018), example(160_014));
         target.in_recovery = true;
         assert_eq!(grave(&source, &target), ["in-recovery"]);
         target.in_recovery = false;
-        target.settings =
-            Settings::of(&[("default_transaction_read_only", "on", "", "database")]);
-        let findings = judge(&source, &target, intent_of_a_live_move());
-        let finding = findings.iter().find(|finding| finding.code == "read-only").expect("found");
+        target.settings = Settings::of(&[("default_transaction_read_only", "on", "")]);
+        let remedy = |target: &Facts| {
+            let findings = judge(&source, target, intent_of_a_live_move());
+            let finding = findings
+                .into_iter()
+                .find(|finding| finding.code == "read-only")
+                .expect("found");
+            assert_eq!(finding.severity, Severity::Warning);
+            finding.remedy.expect("it says what mends it")
+        };
+        assert!(remedy(&target).starts_with("ALTER SYSTEM RESET"));
+        target.database_read_only = true;
         assert_eq!(
-            finding.remedy.as_deref(),
-            Some("ALTER DATABASE \"app\" RESET default_transaction_read_only;")
+            remedy(&target),
+            "ALTER DATABASE \"app\" RESET default_transaction_read_only;"
         );
     }
 
@@ -294,8 +340,15 @@ mod tests {
         let (mut source, target) = (example(150_018), example(160_014));
         source.in_recovery = true;
         assert_eq!(grave(&source, &target), ["in-recovery"]);
-        let at_rest = Intent { live: false, ..intent_of_a_live_move() };
-        assert!(!judge(&source, &target, at_rest).iter().any(|f| f.code == "in-recovery"));
+        let at_rest = Intent {
+            live: false,
+            ..intent_of_a_live_move()
+        };
+        assert!(
+            !judge(&source, &target, at_rest)
+                .iter()
+                .any(|f| f.code == "in-recovery")
+        );
     }
 
     #[test]

@@ -25,7 +25,9 @@ pub(super) fn judge_timeouts(side: Side, server: &server::Facts) -> Vec<Finding>
             "our sessions switch this time-out off, and it is still {value:?}: the platform or a pooler forces it, \
              and long copies would be cut"
         );
-        Finding::blocker("timeout-forced", message).on(side).about(name)
+        Finding::blocker("timeout-forced", message)
+            .on(side)
+            .about(name)
     })
 }
 
@@ -33,7 +35,8 @@ pub(super) fn judge_timeouts(side: Side, server: &server::Facts) -> Vec<Finding>
 pub(super) fn judge_locks(server: &server::Facts, tables: usize) -> Option<Finding> {
     let settings = &server.settings;
     let per_transaction = settings.number("max_locks_per_transaction")?;
-    let holders = settings.number("max_connections")? + settings.number("max_prepared_transactions")?;
+    let holders =
+        settings.number("max_connections")? + settings.number("max_prepared_transactions")?;
     let room = per_transaction.saturating_mul(holders);
     let wanted = i64::try_from(tables).unwrap_or(i64::MAX);
     if wanted <= room {
@@ -46,7 +49,12 @@ pub(super) fn judge_locks(server: &server::Facts, tables: usize) -> Option<Findi
     // Half as much again, so that other sessions find room as well.
     let value = wanted.saturating_mul(3) / 2 / holders.max(1) + 1;
     let remedy = super::replication::setting_remedy(server, name, &value.to_string(), true);
-    Some(Finding::warning("lock-table", message).on(Side::Source).about(name).mend(remedy))
+    Some(
+        Finding::warning("lock-table", message)
+            .on(Side::Source)
+            .about(name)
+            .mend(remedy),
+    )
 }
 
 #[cfg(test)]
@@ -56,27 +64,33 @@ mod tests {
     use super::{judge_locks, judge_timeouts};
     use trunkline_changes::Side;
 
-    fn with(settings: &[(&str, &str, &str, &str)]) -> server::Facts {
-        server::Facts { settings: Settings::of(settings), ..server::example(150_018) }
+    fn with(settings: &[(&str, &str, &str)]) -> server::Facts {
+        server::Facts {
+            settings: Settings::of(settings),
+            ..server::example(150_018)
+        }
     }
 
     #[test]
     fn a_time_out_that_stays_is_a_blocker() {
         let server = with(&[
-            ("statement_timeout", "0", "ms", "session"),
-            ("idle_in_transaction_session_timeout", "60000", "ms", "session"),
+            ("statement_timeout", "0", "ms"),
+            ("idle_in_transaction_session_timeout", "60000", "ms"),
         ]);
         let findings = judge_timeouts(Side::Target, &server);
         assert_eq!(findings.len(), 1);
-        assert_eq!(findings[0].object.as_deref(), Some("idle_in_transaction_session_timeout"));
+        assert_eq!(
+            findings[0].object.as_deref(),
+            Some("idle_in_transaction_session_timeout")
+        );
     }
 
     #[test]
     fn more_tables_than_locks_is_a_warning_with_a_value_that_suffices() {
         let server = with(&[
-            ("max_locks_per_transaction", "64", "", "default"),
-            ("max_connections", "100", "", "default"),
-            ("max_prepared_transactions", "0", "", "default"),
+            ("max_locks_per_transaction", "64", ""),
+            ("max_connections", "100", ""),
+            ("max_prepared_transactions", "0", ""),
         ]);
         assert_eq!(judge_locks(&server, 6_400), None);
         let finding = judge_locks(&server, 200_000).expect("found");

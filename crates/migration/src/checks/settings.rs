@@ -36,16 +36,23 @@ pub(super) struct Settings {
 struct Setting {
     value: String,
     unit: String,
-    origin: String,
+    /// What it was before our session changed it.
+    before: String,
 }
 
 impl Settings {
     pub(super) async fn read(session: &mut Session) -> Result<Self, PgError> {
         let asked: Vec<&str> = ASKED.to_vec();
-        let rows = session.query(include_str!("sql/settings.sql"), &[&asked]).await?;
+        let rows = session
+            .query(include_str!("sql/settings.sql"), &[&asked])
+            .await?;
         let mut values = HashMap::new();
         for row in rows {
-            let setting = Setting { value: row.get(1)?, unit: row.get(2)?, origin: row.get(3)? };
+            let setting = Setting {
+                value: row.get(1)?,
+                unit: row.get(2)?,
+                before: row.get(3)?,
+            };
             values.insert(row.get(0)?, setting);
         }
         Ok(Settings { values })
@@ -59,13 +66,11 @@ impl Settings {
         self.text(name)?.parse().ok()
     }
 
-    pub(super) fn is_on(&self, name: &str) -> bool {
-        self.text(name) == Some("on")
-    }
-
-    /// Where the value comes from, as `pg_settings.source` says it: `database`, `user`, …
-    pub(super) fn origin(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|setting| setting.origin.as_str())
+    /// Whether a setting is on for sessions that do not say otherwise, as ours may have.
+    pub(super) fn is_on_for_others(&self, name: &str) -> bool {
+        self.values
+            .get(name)
+            .is_some_and(|setting| setting.before == "on")
     }
 
     /// A size in bytes; negative values, which mean no limit, are `None` as an absent one is.
@@ -97,13 +102,19 @@ impl Settings {
 
 #[cfg(test)]
 impl Settings {
-    /// Settings as a server would show them: name, value, unit, source.
-    pub(super) fn of(values: &[(&str, &str, &str, &str)]) -> Self {
-        let setting = |&(name, value, unit, origin): &(&str, &str, &str, &str)| {
-            let setting = Setting { value: value.into(), unit: unit.into(), origin: origin.into() };
+    /// Settings as a server would show them: name, value, unit.
+    pub(super) fn of(values: &[(&str, &str, &str)]) -> Self {
+        let setting = |&(name, value, unit): &(&str, &str, &str)| {
+            let setting = Setting {
+                value: value.into(),
+                unit: unit.into(),
+                before: value.into(),
+            };
             (name.to_owned(), setting)
         };
-        Settings { values: values.iter().map(setting).collect() }
+        Settings {
+            values: values.iter().map(setting).collect(),
+        }
     }
 }
 
@@ -115,15 +126,18 @@ mod tests {
     #[test]
     fn units_are_heeded_and_no_limit_is_none() {
         let settings = Settings::of(&[
-            ("max_slot_wal_keep_size", "1024", "MB", "configuration file"),
-            ("block_size", "8192", "", "default"),
-            ("wal_sender_timeout", "60000", "ms", "default"),
-            ("unlimited", "-1", "MB", "default"),
+            ("max_slot_wal_keep_size", "1024", "MB"),
+            ("block_size", "8192", ""),
+            ("wal_sender_timeout", "60000", "ms"),
+            ("unlimited", "-1", "MB"),
         ]);
         assert_eq!(settings.bytes("max_slot_wal_keep_size"), Some(1 << 30));
         assert_eq!(settings.bytes("block_size"), Some(8192));
         assert_eq!(settings.bytes("unlimited"), None);
         assert_eq!(settings.bytes("absent"), None);
-        assert_eq!(settings.duration("wal_sender_timeout"), Some(Duration::from_mins(1)));
+        assert_eq!(
+            settings.duration("wal_sender_timeout"),
+            Some(Duration::from_mins(1))
+        );
     }
 }

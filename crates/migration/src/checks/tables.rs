@@ -22,7 +22,10 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts of a catalog, independent of each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts of a catalog, independent of each other"
+)]
 pub(super) struct Table {
     pub name: TableName,
     pub kind: Kind,
@@ -60,13 +63,19 @@ pub(super) struct Tables {
 impl Tables {
     /// The schemas that have a table in scope.
     pub(super) fn schemas(&self) -> Vec<&str> {
-        let schemas: BTreeSet<_> = self.list.iter().map(|table| table.name.schema.as_str()).collect();
+        let schemas: BTreeSet<_> = self
+            .list
+            .iter()
+            .map(|table| table.name.schema.as_str())
+            .collect();
         schemas.into_iter().collect()
     }
 
     /// The tables whose changes are streamed.
     pub(super) fn streamed(&self) -> impl Iterator<Item = &Table> {
-        self.list.iter().filter(|table| table.kind == Kind::Ordinary)
+        self.list
+            .iter()
+            .filter(|table| table.kind == Kind::Ordinary)
     }
 
     /// Heap and TOAST of all.
@@ -76,7 +85,10 @@ impl Tables {
 }
 
 pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tables, PgError> {
-    let mut tables = Tables { complete: true, ..Tables::default() };
+    let mut tables = Tables {
+        complete: true,
+        ..Tables::default()
+    };
     for row in session.query(include_str!("sql/tables.sql"), &[]).await? {
         let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
         if !(scope.included)(&name) {
@@ -102,7 +114,11 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
             hides_rows: row.get(9)?,
             forces_row_security: row.get(10)?,
             // An identity that we do not know is no identity.
-            identity: identity.bytes().next().and_then(ReplicaIdentity::from_letter).unwrap_or(ReplicaIdentity::Nothing),
+            identity: identity
+                .bytes()
+                .next()
+                .and_then(ReplicaIdentity::from_letter)
+                .unwrap_or(ReplicaIdentity::Nothing),
             keys: identity::Keys {
                 primary: row.get(12)?,
                 deferrable_primary: row.get(13)?,
@@ -121,10 +137,21 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
 }
 
 /// The findings on the tables themselves; rights are [`super::privileges`]' matter.
-pub(super) fn judge(tables: &Tables, source: &role::Facts, target: &role::Facts, intent: Intent) -> Vec<Finding> {
+pub(super) fn judge(
+    tables: &Tables,
+    source: &role::Facts,
+    target: &role::Facts,
+    intent: Intent,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     if tables.list.is_empty() {
-        findings.push(Finding::warning("no-tables", "no table is in scope: there is nothing to move").on(Side::Source));
+        findings.push(
+            Finding::warning(
+                "no-tables",
+                "no table is in scope: there is nothing to move",
+            )
+            .on(Side::Source),
+        );
     }
     findings.extend(judge_row_security(tables, source, target));
     if intent.live {
@@ -139,7 +166,10 @@ pub(super) fn judge(tables: &Tables, source: &role::Facts, target: &role::Facts,
                     .mend(format!("ALTER TABLE {} SET LOGGED;", table.name.quoted()))
             },
         ));
-        findings.extend(each(tables.streamed().filter_map(identity::judge), |finding| finding));
+        findings.extend(each(
+            tables.streamed().filter_map(identity::judge),
+            |finding| finding,
+        ));
     }
     findings.extend(each(
         tables.list.iter().filter(|table| table.kind == Kind::Foreign),
@@ -154,13 +184,16 @@ pub(super) fn judge(tables: &Tables, source: &role::Facts, target: &role::Facts,
 }
 
 fn judge_row_security(tables: &Tables, source: &role::Facts, target: &role::Facts) -> Vec<Finding> {
-    let mut findings = each(tables.list.iter().filter(|table| table.hides_rows), |table| {
-        let message = "row security applies to our role: rows would be hidden from the copy and the validation";
-        Finding::blocker("row-security", message)
-            .on(Side::Source)
-            .about(&table.name)
-            .mend(format!("ALTER ROLE {} BYPASSRLS;", source.quoted()))
-    });
+    let mut findings = each(
+        tables.list.iter().filter(|table| table.hides_rows),
+        |table| {
+            let message = "row security applies to our role: rows would be hidden from the copy and the validation";
+            Finding::blocker("row-security", message)
+                .on(Side::Source)
+                .about(&table.name)
+                .mend(format!("ALTER ROLE {} BYPASSRLS;", source.quoted()))
+        },
+    );
     if !target.bypasses_row_security {
         let forced = tables.list.iter().filter(|table| table.forces_row_security);
         findings.extend(each(forced, |table| {
@@ -181,7 +214,11 @@ fn column_notices(tables: &Tables) -> Vec<Finding> {
         let having: Vec<_> = tables.list.iter().filter(|table| of(table) > 0).collect();
         let names: Vec<_> = having.iter().map(|table| &table.name).collect();
         if !names.is_empty() {
-            let message = format!("{} with {what}: {}", counted(names.len(), "table"), joined(&names));
+            let message = format!(
+                "{} with {what}: {}",
+                counted(names.len(), "table"),
+                joined(&names)
+            );
             findings.push(Finding::notice(code, message).on(Side::Source));
         }
     };
@@ -196,4 +233,127 @@ fn column_notices(tables: &Tables) -> Vec<Finding> {
         "identity columns, whose values are taken as they are",
     );
     findings
+}
+
+#[cfg(test)]
+pub(super) fn example(name: &str) -> Table {
+    Table {
+        name: TableName::new("public", name),
+        kind: Kind::Ordinary,
+        owner: "app_owner".to_owned(),
+        owner_is_superuser: false,
+        owned: true,
+        schema_usable: true,
+        selectable: true,
+        hides_rows: false,
+        forces_row_security: false,
+        identity: ReplicaIdentity::Default,
+        keys: identity::Keys {
+            primary: true,
+            ..identity::Keys::default()
+        },
+        insert_only: false,
+        stored_columns: 0,
+        virtual_columns: 0,
+        identity_columns: 0,
+        bytes: 8_192,
+        grantees: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn examples(list: Vec<Table>) -> Tables {
+    Tables {
+        list,
+        complete: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Intent, intent_of_a_live_move, role};
+    use super::{Kind, Table, example, examples, judge};
+
+    fn codes(list: Vec<Table>, intent: Intent) -> Vec<&'static str> {
+        let (source, target) = (role::example(), role::example());
+        judge(&examples(list), &source, &target, intent)
+            .into_iter()
+            .map(|finding| finding.code)
+            .collect()
+    }
+
+    #[test]
+    fn an_ordinary_table_is_no_finding_and_no_table_is_one() {
+        assert!(codes(vec![example("orders")], intent_of_a_live_move()).is_empty());
+        assert_eq!(codes(Vec::new(), intent_of_a_live_move()), ["no-tables"]);
+    }
+
+    #[test]
+    fn what_the_stream_does_not_carry_matters_only_in_a_live_move() {
+        let list = || {
+            vec![
+                Table {
+                    kind: Kind::Unlogged,
+                    ..example("scratch")
+                },
+                Table {
+                    keys: super::identity::Keys::default(),
+                    ..example("no_key")
+                },
+                Table {
+                    kind: Kind::Foreign,
+                    ..example("elsewhere")
+                },
+                Table {
+                    identity_columns: 1,
+                    virtual_columns: 1,
+                    ..example("special")
+                },
+            ]
+        };
+        assert_eq!(
+            codes(list(), intent_of_a_live_move()),
+            [
+                "unlogged-table",
+                "replica-identity",
+                "foreign-table",
+                "generated-columns",
+                "identity-columns"
+            ]
+        );
+        let at_rest = Intent {
+            live: false,
+            ..intent_of_a_live_move()
+        };
+        assert_eq!(
+            codes(list(), at_rest),
+            ["foreign-table", "generated-columns", "identity-columns"]
+        );
+    }
+
+    #[test]
+    fn row_security_blocks_where_it_binds_us() {
+        let hiding = Table {
+            hides_rows: true,
+            forces_row_security: true,
+            ..example("secret")
+        };
+        let at_rest = Intent {
+            live: false,
+            ..intent_of_a_live_move()
+        };
+        assert_eq!(
+            codes(vec![hiding.clone()], at_rest),
+            ["row-security", "row-security"]
+        );
+        let mut bypassing = role::example();
+        bypassing.bypasses_row_security = true;
+        let findings = judge(
+            &examples(vec![hiding]),
+            &role::example(),
+            &bypassing,
+            at_rest,
+        );
+        assert_eq!(findings.len(), 1);
+    }
 }

@@ -9,7 +9,10 @@ use super::{Intent, PgDump, server};
 /// Whether the source stamps its columns.
 pub(super) async fn read_stamps(session: &mut Session, schemas: &[&str]) -> Result<bool, PgError> {
     let schemas = schemas.to_vec();
-    session.query_one(include_str!("sql/server_stamps.sql"), &[&schemas]).await?.get(0)
+    session
+        .query_one(include_str!("sql/server_stamps.sql"), &[&schemas])
+        .await?
+        .get(0)
 }
 
 pub(super) fn judge(
@@ -23,15 +26,24 @@ pub(super) fn judge(
         return Vec::new();
     }
     let (source, target) = (source.version, target.version);
-    let package = format!("-- install PostgreSQL's client programs, version {} or later", source.major());
+    let package = format!(
+        "-- install PostgreSQL's client programs, version {} or later",
+        source.major()
+    );
     let Some(pg_dump) = pg_dump else {
         let message = "no pg_dump was found on this machine: the structure cannot be read";
         return vec![Finding::blocker("pg-dump-missing", message).mend(package)];
     };
     let (path, version) = (pg_dump.path.display(), pg_dump.version);
     if version.major() < source.major() {
-        let message = format!("pg_dump {version} refuses a server that is newer than itself, and the source is {source}");
-        return vec![Finding::blocker("pg-dump-older", message).about(path).mend(package)];
+        let message = format!(
+            "pg_dump {version} refuses a server that is newer than itself, and the source is {source}"
+        );
+        return vec![
+            Finding::blocker("pg-dump-older", message)
+                .about(path)
+                .mend(package),
+        ];
     }
     let mut findings = Vec::new();
     if version.major() > target.major() {
@@ -46,7 +58,11 @@ pub(super) fn judge(
             "the source stamps columns with options of its own, and pg_dump {version} is not of its release \
              ({source}): it may write them into the structure, from where they are filtered"
         );
-        findings.push(Finding::notice("pg-dump-stamps", message).on(Side::Source).about(pg_dump.path.display()));
+        findings.push(
+            Finding::notice("pg-dump-stamps", message)
+                .on(Side::Source)
+                .about(pg_dump.path.display()),
+        );
     }
     findings
 }
@@ -77,20 +93,32 @@ mod tests {
     #[test]
     fn pg_dump_must_be_there_and_not_older_than_the_source() {
         assert_eq!(codes(150_018, 160_014, None, false), ["pg-dump-missing"]);
-        assert_eq!(codes(160_014, 170_010, Some(150_020), false), ["pg-dump-older"]);
+        assert_eq!(
+            codes(160_014, 170_010, Some(150_020), false),
+            ["pg-dump-older"]
+        );
         assert!(codes(150_018, 180_004, Some(180_004), false).is_empty());
-        assert_eq!(codes(120_022, 150_018, Some(180_004), false), ["pg-dump-newer"]);
+        assert_eq!(
+            codes(120_022, 150_018, Some(180_004), false),
+            ["pg-dump-newer"]
+        );
     }
 
     #[test]
     fn stamps_of_the_server_are_noted_unless_pg_dump_is_of_its_release() {
-        assert_eq!(codes(150_020, 160_014, Some(160_014), true), ["pg-dump-stamps"]);
+        assert_eq!(
+            codes(150_020, 160_014, Some(160_014), true),
+            ["pg-dump-stamps"]
+        );
         assert!(codes(150_020, 160_014, Some(150_020), true).is_empty());
     }
 
     #[test]
     fn no_pg_dump_is_needed_where_the_tables_are_there() {
-        let intent = Intent { structure: false, ..intent_of_a_live_move() };
+        let intent = Intent {
+            structure: false,
+            ..intent_of_a_live_move()
+        };
         let server = server::example(150_018);
         assert!(judge(&server, &server, None, true, intent).is_empty());
     }

@@ -6,6 +6,7 @@ use trunkline_postgres::{PgError, Session};
 
 use super::finding::Finding;
 use super::listing::each;
+use super::report::counted;
 use super::{Intent, role};
 
 #[derive(Clone, Debug)]
@@ -25,10 +26,20 @@ pub(super) struct Facts {
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
     let mut objects = Vec::new();
     for row in session.query(include_str!("sql/unmoved.sql"), &[]).await? {
-        objects.push(Object { kind: row.get(0)?, name: row.get(1)?, detail: row.get(2)? });
+        objects.push(Object {
+            kind: row.get(0)?,
+            name: row.get(1)?,
+            detail: row.get(2)?,
+        });
     }
-    let row = session.query_one(include_str!("sql/large_objects.sql"), &[]).await?;
-    Ok(Facts { objects, large_objects: row.get(0)?, hidden_large_objects: row.get(1)? })
+    let row = session
+        .query_one(include_str!("sql/large_objects.sql"), &[])
+        .await?;
+    Ok(Facts {
+        objects,
+        large_objects: row.get(0)?,
+        hidden_large_objects: row.get(1)?,
+    })
 }
 
 /// What stays behind on the source.
@@ -38,10 +49,9 @@ pub(super) fn judge_source(
     own_publication: Option<&str>,
     intent: Intent,
 ) -> Vec<Finding> {
-    let others = facts
-        .objects
-        .iter()
-        .filter(|object| object.kind != "publication" || Some(object.name.as_str()) != own_publication);
+    let others = facts.objects.iter().filter(|object| {
+        object.kind != "publication" || Some(object.name.as_str()) != own_publication
+    });
     let mut findings = each(others, |object| {
         let (code, message) = match object.kind.as_str() {
             "event trigger" => (
@@ -54,7 +64,8 @@ pub(super) fn judge_source(
             ),
             "publication" => (
                 "publication",
-                "the publication does not move; its subscribers must be handed over to the target".to_owned(),
+                "the publication does not move; its subscribers must be handed over to the target"
+                    .to_owned(),
             ),
             _ => (
                 "subscription",
@@ -67,20 +78,34 @@ pub(super) fn judge_source(
         };
         Finding::warning(code, message).about(&object.name)
     });
+    findings.extend(judge_large_objects(facts, role, intent));
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Source))
+        .collect()
+}
+
+fn judge_large_objects(facts: &Facts, role: &role::Facts, intent: Intent) -> Vec<Finding> {
+    let mut findings = Vec::new();
     if facts.large_objects > 0 {
-        let count = facts.large_objects;
+        let count = counted(
+            usize::try_from(facts.large_objects).unwrap_or(usize::MAX),
+            "large object",
+        );
         findings.push(if intent.live {
             let message = format!(
-                "{count} large objects: they are copied once; changes to them are not in the stream, and they are \
-                 looked at again at the cutover"
+                "{count}: copied once; changes are not in the stream, and they are looked at again at the cutover"
             );
             Finding::warning("large-objects", message)
         } else {
-            Finding::notice("large-objects", format!("{count} large objects are copied"))
+            Finding::notice("large-objects", format!("{count} to be copied"))
         });
     }
     if facts.hidden_large_objects > 0 {
-        let message = format!("our role may not read {} of the large objects", facts.hidden_large_objects);
+        let message = format!(
+            "our role may not read {} of the large objects",
+            facts.hidden_large_objects
+        );
         let remedy = format!(
             "DO $$ DECLARE o oid; BEGIN FOR o IN SELECT oid FROM pg_catalog.pg_largeobject_metadata\n\
              LOOP EXECUTE format('GRANT SELECT ON LARGE OBJECT %s TO {}', o); END LOOP; END $$;",
@@ -88,12 +113,15 @@ pub(super) fn judge_source(
         );
         findings.push(Finding::blocker("large-object-select", message).mend(remedy));
     }
-    findings.into_iter().map(|finding| finding.on(Side::Source)).collect()
+    findings
 }
 
 /// What stands on the target and would meddle.
 pub(super) fn judge_target(facts: &Facts) -> Vec<Finding> {
-    let triggers = facts.objects.iter().filter(|object| object.kind == "event trigger");
+    let triggers = facts
+        .objects
+        .iter()
+        .filter(|object| object.kind == "event trigger");
     let mut findings = each(triggers, |object| {
         let message = format!(
             "the event trigger ({}) is enabled on the target and fires while the structure is made",
@@ -101,13 +129,19 @@ pub(super) fn judge_target(facts: &Facts) -> Vec<Finding> {
         );
         Finding::warning("event-trigger", message).about(&object.name)
     });
-    let subscriptions = facts.objects.iter().filter(|object| object.kind == "subscription" && object.detail == "enabled");
+    let subscriptions = facts
+        .objects
+        .iter()
+        .filter(|object| object.kind == "subscription" && object.detail == "enabled");
     findings.extend(each(subscriptions, |object| {
         let message = "a subscription of the target writes there as well: rows that it brings would differ from the \
                        source's";
         Finding::warning("subscription", message).about(&object.name)
     }));
-    findings.into_iter().map(|finding| finding.on(Side::Target)).collect()
+    findings
+        .into_iter()
+        .map(|finding| finding.on(Side::Target))
+        .collect()
 }
 
 #[cfg(test)]
@@ -136,26 +170,46 @@ mod tests {
 
     #[test]
     fn what_stays_behind_is_named_and_our_own_publication_is_not() {
-        let findings = judge_source(&facts(), &role::example(), Some("ours"), intent_of_a_live_move());
+        let findings = judge_source(
+            &facts(),
+            &role::example(),
+            Some("ours"),
+            intent_of_a_live_move(),
+        );
         let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
         assert_eq!(
             codes,
-            ["event-trigger", "publication", "subscription", "large-objects", "large-object-select"]
+            [
+                "event-trigger",
+                "publication",
+                "subscription",
+                "large-objects",
+                "large-object-select"
+            ]
         );
         assert_eq!(findings[1].object.as_deref(), Some("cdc"));
     }
 
     #[test]
     fn large_objects_copied_at_rest_are_only_a_notice() {
-        let at_rest = Intent { live: false, ..intent_of_a_live_move() };
+        let at_rest = Intent {
+            live: false,
+            ..intent_of_a_live_move()
+        };
         let findings = judge_source(&facts(), &role::example(), None, at_rest);
-        let finding = findings.iter().find(|finding| finding.code == "large-objects").expect("found");
+        let finding = findings
+            .iter()
+            .find(|finding| finding.code == "large-objects")
+            .expect("found");
         assert_eq!(finding.severity, Severity::Notice);
     }
 
     #[test]
     fn a_target_that_acts_by_itself_is_a_warning() {
-        let codes: Vec<_> = judge_target(&facts()).iter().map(|finding| finding.code).collect();
+        let codes: Vec<_> = judge_target(&facts())
+            .iter()
+            .map(|finding| finding.code)
+            .collect();
         assert_eq!(codes, ["event-trigger", "subscription"]);
     }
 }

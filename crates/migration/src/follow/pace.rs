@@ -31,7 +31,9 @@ impl Pace {
 
     /// Bytes of log between the two sides at the last look.
     pub(super) fn lag(&self) -> Option<u64> {
-        self.looks.back().map(|(_, source, applied)| source.bytes_since(*applied))
+        self.looks
+            .back()
+            .map(|(_, source, applied)| source.bytes_since(*applied))
     }
 
     /// Bytes of log that the source writes in a second.

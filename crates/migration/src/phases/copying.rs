@@ -1,4 +1,5 @@
-//! Prepared → Structured → Copying → Loaded: structure, rows, indexes, constraints.
+//! Prepared → Structured → Copying → Loaded: structure, rows, indexes; and what can be made
+//! only once the rows of all tables are of one moment: foreign keys and the rest.
 //!
 //! Needs: the slot, so that every change since is kept. Does: what the loader does, each
 //! step recorded on the target in the transaction that did it. Looks: the ledger and the
@@ -27,9 +28,13 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
 /// The plan in the loader's words.
 pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
     let (structure, no_owner, no_privileges) = match plan.structure {
-        StructurePlan::Restore { owners, privileges, .. } => {
-            (StructureSource::Source, owners == Keep::No, privileges == Keep::No)
-        }
+        StructurePlan::Restore {
+            owners, privileges, ..
+        } => (
+            StructureSource::Source,
+            owners == Keep::No,
+            privileges == Keep::No,
+        ),
         StructurePlan::Present => (StructureSource::Target, false, false),
     };
     LoadOptions {
@@ -95,22 +100,41 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     make_folder(run.plan)?;
     let inventory = loader.inventory(&run.plan.dir).await?;
     if run.control.state().phase == Phase::Structured {
-        let total: u64 = inventory.tables.iter().map(|table| table.estimated_rows).sum();
+        let total: u64 = inventory
+            .tables
+            .iter()
+            .map(|table| table.estimated_rows)
+            .sum();
         run.control
             .session()
-            .execute("UPDATE trunkline.migration SET rows_total = $1::bigint", &[&total])
+            .execute(
+                "UPDATE trunkline.migration SET rows_total = $1::bigint",
+                &[&total],
+            )
             .await
             .on(Side::Target, "recording the size of the copy")?;
     }
     run.control.moved(Event::CopyBegan).await?;
     run.step("copying rows");
     shown(run, loader.progress(), loader.copy_and_build(&inventory)).await?;
-    run.step("foreign keys, views, statistics");
+    run.step("statistics");
+    shown(run, loader.progress(), loader.finish_tables(&inventory)).await?;
+    run.control.moved(Event::CopyFinished).await
+}
+
+/// Makes foreign keys, triggers, views and all that is left of the structure. The tables
+/// were copied at different moments: a row that refers to another may have come without it.
+/// So everything that was committed on the source during the copy must be applied before.
+pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
+    let loader = loader(run);
+    make_folder(run.plan)?;
+    let inventory = loader.inventory(&run.plan.dir).await?;
+    run.step("foreign keys, triggers, views");
     shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
     for left_out in loader.given_up().await? {
         run.observer.notice(Notice::Warning(&left_out.to_string()));
     }
-    run.control.moved(Event::CopyFinished).await
+    Ok(())
 }
 
 /// Shows the counters while the loader works.

@@ -59,12 +59,17 @@ pub(crate) async fn cutover(run: &mut Run<'_>, mut follow: Follow) -> Result<Cut
     gates::nothing_parked(run).await?;
     let verified = verifying::verify(run, &mut follow, &Selection::All).await?;
     if !verified.equal {
-        let names = verified.differences.iter().map(|verdict| verdict.table.to_string());
+        let names = verified
+            .differences
+            .iter()
+            .map(|verdict| verdict.table.to_string());
         return Err(Error::Differences(names.collect()));
     }
     gates::target_is_complete(run).await?;
     let mut ready = make_ready(run, &mut follow, verified).await?;
-    follow.until(run, Goal::Near(run.plan.cutover.max_lag_bytes)).await?;
+    follow
+        .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
+        .await?;
     follow.stay_live();
     let mut watch = Stopwatch::start();
     let deadline = Instant::now() + run.plan.cutover.max_pause;
@@ -111,12 +116,17 @@ fn traffic(run: &Run<'_>) -> Traffic {
 
 /// A session on the source's server that the closed database does not lock out.
 async fn outside(run: &Run<'_>) -> Result<Session, Error> {
-    let conninfo = run.plan.source.with_database(&run.plan.cutover.maintenance_database);
+    let conninfo = run
+        .plan
+        .source
+        .with_database(&run.plan.cutover.maintenance_database);
     let doing = format!(
         "connecting to the maintenance database {}",
         run.plan.cutover.maintenance_database
     );
-    Ok(Session::connect(&conninfo, "fence").await.on(Side::Source, doing)?)
+    Ok(Session::connect(&conninfo, "fence")
+        .await
+        .on(Side::Source, doing)?)
 }
 
 /// Why the pause was given up.
@@ -159,12 +169,20 @@ async fn pause(
 ) -> Result<Proved, Missed> {
     run.step("holding clients");
     let hold = ready.traffic.hold(deadline - Instant::now());
-    within(deadline, "hold", watch, async { hold.await.map_err(because) }).await?;
+    within(deadline, "hold", watch, async {
+        hold.await.map_err(because)
+    })
+    .await?;
 
     run.step("fencing the source");
-    run.control.record(Entry::Fencing(ready.before.clone())).await?;
+    run.control
+        .record(Entry::Fencing(ready.before.clone()))
+        .await?;
     let raise = raise(follow.source(), ready, deadline);
-    let fenced = within(deadline, "fence", watch, async { raise.await.map_err(because) }).await?;
+    let fenced = within(deadline, "fence", watch, async {
+        raise.await.map_err(because)
+    })
+    .await?;
     run.control.moved(Event::WritesFenced).await?;
 
     run.step("draining to the barrier");
@@ -209,9 +227,11 @@ async fn drain(run: &mut Run<'_>, follow: &mut Follow, name: &str) -> Result<Cau
     let barrier = emit(follow.source(), name).await?;
     follow.until(run, Goal::Commit(barrier)).await?;
     let applied = read_applied(run).await?;
-    CaughtUp::new(barrier, applied).ok_or_else(|| Error::Internal(format!(
-        "the barrier {barrier} was passed, but the target holds {applied}"
-    )))
+    CaughtUp::new(barrier, applied).ok_or_else(|| {
+        Error::Internal(format!(
+            "the barrier {barrier} was passed, but the target holds {applied}"
+        ))
+    })
 }
 
 /// The position as the target itself holds it: not what we think we wrote.
@@ -258,14 +278,20 @@ async fn recheck(
     run.step("comparing after the last write");
     let chosen = gates::cheapest(&ready.verified.tables, run.plan.cutover.recheck);
     let list = gates::chosen(&ready.comparisons, &chosen);
-    let Some(mut comparer) = ready.comparer.take() else { return Ok(Vec::new()) };
+    let Some(mut comparer) = ready.comparer.take() else {
+        return Ok(Vec::new());
+    };
     let compared = within(deadline, "recheck", watch, async {
         comparer.enter(View::Latest).await.map_err(because)?;
         comparer.compare(list, |_| {}).await.map_err(because)
     });
     let verdicts = compared.await?;
     let different: Vec<_> = verdicts.iter().filter(|v| !v.matched()).cloned().collect();
-    if different.is_empty() { Ok(verdicts) } else { Err(Missed::Different(different)) }
+    if different.is_empty() {
+        Ok(verdicts)
+    } else {
+        Err(Missed::Different(different))
+    }
 }
 
 /// The point of no return, and what follows it. It takes every proof.
@@ -276,7 +302,12 @@ async fn switch(
     proved: Proved,
     mut watch: Stopwatch,
 ) -> Result<CutoverReport, Error> {
-    let Proved { caught_up, sequences, rechecked, fenced } = proved;
+    let Proved {
+        caught_up,
+        sequences,
+        rechecked,
+        fenced,
+    } = proved;
     let drained = Event::BarrierApplied {
         barrier: caught_up.barrier(),
         applied: caught_up.applied(),
@@ -294,8 +325,16 @@ async fn switch(
         tracing::warn!(%error, "the stream did not end in order");
     }
     let source_after = source_after.unwrap_or(AfterSwitch::Closed);
-    Ok(report(run, &ready.verified, Some(&caught_up), &rechecked, sequences.counts(), &watch, pause)
-        .switched(source_after))
+    Ok(report(
+        run,
+        &ready.verified,
+        Some(&caught_up),
+        &rechecked,
+        sequences.counts(),
+        &watch,
+        pause,
+    )
+    .switched(source_after))
 }
 
 /// Nothing can call this without having seen the source fenced, the barrier applied and the
@@ -312,7 +351,7 @@ async fn point_of_no_return(
 /// Points clients to the target and lets them go on. May be called again after a crash.
 async fn move_clients(run: &Run<'_>, traffic: &Traffic) -> Result<(), Error> {
     /// After the point of no return clients wait for this: it gets the time that it needs.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const PATIENCE: Duration = Duration::from_mins(1);
     run.step("moving clients");
     let moved = async {
         traffic.switch(PATIENCE).await?;
@@ -365,7 +404,11 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
         };
         match backoff.next() {
             Some(wait) if error.may_retry() => tokio::time::sleep(wait).await,
-            _ => return Err(Error::FenceStands { why: error.to_string() }),
+            _ => {
+                return Err(Error::FenceStands {
+                    why: error.to_string(),
+                });
+            }
         }
     }
 }
@@ -378,24 +421,46 @@ async fn give_up(
 ) -> Result<CutoverReport, Error> {
     let (why, differences) = match missed {
         Missed::Deadline(step) => (
-            format!("the pause of {:?} was over during: {step}", run.plan.cutover.max_pause),
+            format!(
+                "the pause of {:?} was over during: {step}",
+                run.plan.cutover.max_pause
+            ),
             Vec::new(),
         ),
         Missed::Because(why) => (why, Vec::new()),
-        Missed::Different(different) => ("tables differ after the last write".to_owned(), different),
+        Missed::Different(different) => {
+            ("tables differ after the last write".to_owned(), different)
+        }
     };
     tracing::warn!(why, "the cutover is given up");
-    let Ready { verified, outside, comparer, .. } = ready;
+    let Ready {
+        verified,
+        outside,
+        comparer,
+        ..
+    } = ready;
     drop(comparer);
     outside.close().await;
     // Held clients are let go also where the fence was never begun.
     give_back(run).await?;
     watch.lap("give back");
     let pause = watch.total();
-    let mut report =
-        report(run, &verified, None, &[], SequenceCounts::default(), &watch, pause).aborted(&why);
+    let mut report = report(
+        run,
+        &verified,
+        None,
+        &[],
+        SequenceCounts::default(),
+        &watch,
+        pause,
+    )
+    .aborted(&why);
     if !differences.is_empty() {
-        run.control.moved(Event::FoundDifferent { at: verified.barrier_lsn }).await?;
+        run.control
+            .moved(Event::FoundDifferent {
+                at: verified.barrier_lsn,
+            })
+            .await?;
     }
     report.differences = differences;
     Err(Error::CutoverAborted {

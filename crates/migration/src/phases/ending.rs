@@ -64,24 +64,37 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
         let keep = run.control.state().standing.clone().unwrap_or_default();
         let dropped = loader.undo_structure(&run.plan.dir, &keep).await?;
         done.push(format!("dropped {dropped} objects on the target"));
-        run.control.record(Entry::Removed(Object::Structure)).await?;
+        run.control
+            .record(Entry::Removed(Object::Structure))
+            .await?;
     }
     run.control.moved(Event::GivenUp).await?;
     end(run, Phase::Aborted, done).await
 }
 
 /// Ends the migration after the switch.
-pub(crate) async fn complete(mut run: Run<'_>, source_fence: SourceFence) -> Result<EndReport, Error> {
+pub(crate) async fn complete(
+    mut run: Run<'_>,
+    source_fence: SourceFence,
+) -> Result<EndReport, Error> {
     if run.control.state().phase != Phase::Switched {
         return Err(Error::Refused {
-            why: format!("the migration is {}, not switched", run.control.state().phase.name()),
+            why: format!(
+                "the migration is {}, not switched",
+                run.control.state().phase.name()
+            ),
             hint: "`trunkline cutover` first, or `trunkline abort` to give it up".to_owned(),
         });
     }
     let before = run.control.state().fence.clone();
-    let conninfo = run.plan.source.with_database(&run.plan.cutover.maintenance_database);
+    let conninfo = run
+        .plan
+        .source
+        .with_database(&run.plan.cutover.maintenance_database);
     let doing = "connecting to the maintenance database";
-    let mut outside = Session::connect(&conninfo, "complete").await.on(Side::Source, doing)?;
+    let mut outside = Session::connect(&conninfo, "complete")
+        .await
+        .on(Side::Source, doing)?;
     if let Some(before) = &before {
         fence::let_ourselves_in(&mut outside, before).await?;
     }

@@ -31,7 +31,10 @@ impl Publication {
             [] => String::new(),
             tables => format!(" FOR TABLE ONLY {}", tables.join(", ONLY ")),
         };
-        format!("CREATE PUBLICATION {name}{tables} WITH (publish = '{}')", self.operations)
+        format!(
+            "CREATE PUBLICATION {name}{tables} WITH (publish = '{}')",
+            self.operations
+        )
     }
 }
 
@@ -67,22 +70,33 @@ fn publications(plan: &Plan, base: &str, tables: &[Table]) -> Vec<Publication> {
 pub(crate) fn statements(plan: &Plan, name: &str, tables: &[Table]) -> Vec<String> {
     let made = publications(plan, name, tables);
     let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
-    sql.push(format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput", quote_ident(name)));
+    sql.push(format!(
+        "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput",
+        quote_ident(name)
+    ));
     sql
 }
 
 /// Makes what is missing.
 pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     let doing = "making the publication";
-    let mut source = Session::connect(&run.plan.source, "prepare").await.on(Side::Source, doing)?;
+    let mut source = Session::connect(&run.plan.source, "prepare")
+        .await
+        .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &run.plan.scope).await?;
     run.step("publication");
     let name = run.control.identity().object_name();
     for publication in publications(run.plan, &name, &tables) {
         let object = Object::Publication(publication.name.clone());
         run.control.record(Entry::Making(object)).await?;
-        if !publication_exists(&mut source, &publication.name).await.on(Side::Source, doing)? {
-            source.batch(&publication.sql()).await.on(Side::Source, doing)?;
+        if !publication_exists(&mut source, &publication.name)
+            .await
+            .on(Side::Source, doing)?
+        {
+            source
+                .batch(&publication.sql())
+                .await
+                .on(Side::Source, doing)?;
         }
     }
     make_slot(run, &mut source).await?;
@@ -97,7 +111,9 @@ async fn publication_exists(source: &mut Session, name: &str) -> Result<bool, Pg
 
 async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error> {
     let name = run.control.identity().object_name();
-    run.control.record(Entry::Making(Object::Slot(name.clone()))).await?;
+    run.control
+        .record(Entry::Making(Object::Slot(name.clone())))
+        .await?;
     // A slot without its record was made by a run that died in between: nothing was copied
     // yet, so a new one loses nothing.
     let database = run.plan.source.database().to_owned();
@@ -128,7 +144,10 @@ async fn say_who_is_waited_for(run: &Run<'_>, source: &mut Session) -> Result<()
             (None, Some(gid)) => format!("prepared transaction {gid}"),
             (None, None) => "a transaction".to_owned(),
         };
-        let (user, since) = (open.user.unwrap_or_default(), open.since.unwrap_or_default());
+        let (user, since) = (
+            open.user.unwrap_or_default(),
+            open.since.unwrap_or_default(),
+        );
         let warning = format!("the slot waits for {who} of {user}, open since {since}");
         run.observer.notice(Notice::Warning(&warning));
     }
@@ -159,7 +178,10 @@ pub(crate) async fn undo(run: &mut Run<'_>, source: &mut Session) -> Result<Vec<
             }
             Object::Publication(name) => {
                 let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
-                source.batch(&sql).await.on(Side::Source, "dropping the publication")?;
+                source
+                    .batch(&sql)
+                    .await
+                    .on(Side::Source, "dropping the publication")?;
                 removed.push(format!("dropped the publication {name} on the source"));
             }
             Object::Structure => continue,

@@ -38,18 +38,26 @@ pub(crate) fn comparisons(
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
     let mut sizes: BTreeMap<TableName, u64> = BTreeMap::new();
     for table in tables.iter().filter(|table| is_streamed(table)) {
-        let Some(place) = places.get(&table.name) else { continue };
+        let Some(place) = places.get(&table.name) else {
+            continue;
+        };
         if let Selection::Matching(scope) = selection
             && !scope.covers_table(&table.name)
         {
             continue;
         }
         let ancestor = *place != table.name
-            && tables.iter().any(|t| t.name == *place && t.kind == TableKind::Partitioned);
+            && tables
+                .iter()
+                .any(|t| t.name == *place && t.kind == TableKind::Partitioned);
         *sizes.entry(place.clone()).or_default() += table.bytes();
         let comparison = by_target.entry(place).or_insert_with(|| Comparison {
             target: place.clone(),
-            target_reading: if ancestor { Reading::WithPartitions } else { Reading::Only },
+            target_reading: if ancestor {
+                Reading::WithPartitions
+            } else {
+                Reading::Only
+            },
             sources: Vec::new(),
             columns: column_names(table),
         });
@@ -62,7 +70,11 @@ pub(crate) fn comparisons(
 
 /// Every column, generated ones too, by name, so that the order of either side is no matter.
 fn column_names(table: &Table) -> Vec<String> {
-    let mut names: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+    let mut names: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
     names.sort();
     names
 }
@@ -112,7 +124,10 @@ fn refuse_unplaced(tables: &[Table], places: &trunkline_load::TableMap) -> Resul
         return Ok(());
     }
     Err(Error::Refused {
-        why: format!("tables of the source are missing on the target: {}", missing.join(", ")),
+        why: format!(
+            "tables of the source are missing on the target: {}",
+            missing.join(", ")
+        ),
         hint: "they were made after the copy: leave them out with --exclude, or abort and start \
                again"
             .to_owned(),
@@ -122,7 +137,9 @@ fn refuse_unplaced(tables: &[Table], places: &trunkline_load::TableMap) -> Resul
 /// Applies changes up to the consistent point of a temporary slot, and takes the snapshots
 /// of both sides there.
 async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<PairedSnapshots, Error> {
-    follow.until(run, Goal::Near(run.plan.cutover.max_lag_bytes)).await?;
+    follow
+        .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
+        .await?;
     let doing = "taking a snapshot at one position";
     let jobs = run.plan.copy.jobs;
     let mut comparer = Comparer::connect(&run.plan.source, &run.plan.target, jobs).await?;
@@ -131,18 +148,31 @@ async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<Paired
         .on(Side::Source, doing)?;
     let name = format!("{}_v", run.control.identity().object_name());
     let slot = walsender
-        .create_slot(&name, "pgoutput", SlotLife::Temporary, SnapshotAction::Export)
+        .create_slot(
+            &name,
+            "pgoutput",
+            SlotLife::Temporary,
+            SnapshotAction::Export,
+        )
         .await
         .on(Side::Source, doing)?;
     let source_snapshot = slot.snapshot.unwrap_or_default();
     emit(follow.source(), "verify").await?;
-    follow.until(run, Goal::Before(slot.consistent_point)).await?;
+    follow
+        .until(run, Goal::Before(slot.consistent_point))
+        .await?;
     let applied = follow.applied();
-    let mut exporter = Session::connect(&run.plan.target, "snapshot").await.on(Side::Target, doing)?;
+    let mut exporter = Session::connect(&run.plan.target, "snapshot")
+        .await
+        .on(Side::Target, doing)?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     exporter.batch(begin).await.on(Side::Target, doing)?;
-    let exported = exporter.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]).await;
-    let target_snapshot: String = exported.and_then(|row| row.get(0)).on(Side::Target, doing)?;
+    let exported = exporter
+        .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
+        .await;
+    let target_snapshot: String = exported
+        .and_then(|row| row.get(0))
+        .on(Side::Target, doing)?;
     let view = View::Snapshots {
         source: &source_snapshot,
         target: &target_snapshot,
@@ -194,7 +224,10 @@ async fn compare_while_following(
     };
     let following = async {
         // Ends with the comparison, or with an error that ends it too.
-        follow.until(run, Goal::Told).await.map(|reached: Reached| reached)
+        follow
+            .until(run, Goal::Told)
+            .await
+            .map(|reached: Reached| reached)
     };
     let (verdicts, followed) = tokio::join!(comparing, following);
     followed?;
@@ -208,8 +241,11 @@ fn report(
     verdicts: Vec<TableVerdict>,
     began: Instant,
 ) -> VerifyReport {
-    let differences: Vec<TableVerdict> =
-        verdicts.iter().filter(|verdict| !verdict.matched()).cloned().collect();
+    let differences: Vec<TableVerdict> = verdicts
+        .iter()
+        .filter(|verdict| !verdict.matched())
+        .cloned()
+        .collect();
     VerifyReport {
         schema_version: SCHEMA_VERSION,
         migration: run.control.identity().name.clone(),

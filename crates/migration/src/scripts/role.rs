@@ -46,14 +46,28 @@ pub async fn role_facts(
         version: session.version(),
         aws: row.get(3)?,
         database: row.get(0)?,
-        database_owner: Owner { name: row.get(1)?, superuser: row.get(2)?, exists: true },
+        database_owner: Owner {
+            name: row.get(1)?,
+            superuser: row.get(2)?,
+            exists: true,
+        },
         owners: BTreeSet::new(),
         maintenance_database: "postgres".to_owned(),
         forced_row_security: false,
     };
-    for row in session.query(include_str!("../checks/sql/tables.sql"), &[]).await? {
-        if scope(&TableName { schema: row.get(0)?, name: row.get(1)? }) {
-            facts.owners.insert(Owner { name: row.get(4)?, superuser: row.get(5)?, exists: true });
+    for row in session
+        .query(include_str!("../checks/sql/tables.sql"), &[])
+        .await?
+    {
+        if scope(&TableName {
+            schema: row.get(0)?,
+            name: row.get(1)?,
+        }) {
+            facts.owners.insert(Owner {
+                name: row.get(4)?,
+                superuser: row.get(5)?,
+                exists: true,
+            });
             facts.forced_row_security |= row.get::<bool>(10)?;
         }
     }
@@ -62,33 +76,63 @@ pub async fn role_facts(
 
 /// The same for the target: its own server, and the source's owners, of which some may have to
 /// be made.
-pub async fn target_role_facts(target: &mut Session, source: &RoleFacts) -> Result<RoleFacts, PgError> {
+pub async fn target_role_facts(
+    target: &mut Session,
+    source: &RoleFacts,
+) -> Result<RoleFacts, PgError> {
     let facts = role_facts(target, &|_| false).await?;
-    let names: Vec<&str> = source.owners.iter().map(|owner| owner.name.as_str()).collect();
+    let names: Vec<&str> = source
+        .owners
+        .iter()
+        .map(|owner| owner.name.as_str())
+        .collect();
     let mut existing = BTreeSet::new();
-    for row in target.query(include_str!("../checks/sql/target_roles.sql"), &[&names]).await? {
-        existing.insert(Owner { name: row.get(0)?, superuser: row.get(1)?, exists: true });
+    for row in target
+        .query(include_str!("../checks/sql/target_roles.sql"), &[&names])
+        .await?
+    {
+        existing.insert(Owner {
+            name: row.get(0)?,
+            superuser: row.get(1)?,
+            exists: true,
+        });
     }
     let missing = source
         .owners
         .iter()
         .filter(|owner| !existing.iter().any(|other| other.name == owner.name))
-        .map(|owner| Owner { superuser: false, exists: false, ..owner.clone() });
+        .map(|owner| Owner {
+            superuser: false,
+            exists: false,
+            ..owner.clone()
+        });
     let owners = existing.iter().cloned().chain(missing).collect();
-    Ok(RoleFacts { owners, forced_row_security: source.forced_row_security, ..facts })
+    Ok(RoleFacts {
+        owners,
+        forced_row_security: source.forced_row_security,
+        ..facts
+    })
 }
 
 /// The SQL that makes the role, to be run by an administrator in the facts' database. The
 /// password is left to be set apart, so that it stands in no script.
 pub fn role(side: Side, name: &str, facts: &RoleFacts) -> String {
     let role = quote_ident(name);
-    let mut lines = vec![format!("-- {side}: PostgreSQL {}, database {}", facts.version, facts.database)];
+    let mut lines = vec![format!(
+        "-- {side}: PostgreSQL {}, database {}",
+        facts.version, facts.database
+    )];
     lines.push(create_role(&role, facts));
-    lines.push("-- then give it a password (in psql: \\password), or another way to log in".to_owned());
+    lines.push(
+        "-- then give it a password (in psql: \\password), or another way to log in".to_owned(),
+    );
     if facts.aws {
         lines.push(format!("GRANT rds_replication TO {role};"));
     }
-    lines.push(format!("GRANT CONNECT, CREATE ON DATABASE {} TO {role};", quote_ident(&facts.database)));
+    lines.push(format!(
+        "GRANT CONNECT, CREATE ON DATABASE {} TO {role};",
+        quote_ident(&facts.database)
+    ));
     let mut owners = facts.owners.clone();
     if side == Side::Source {
         // The fence closes the database, which is its owner's right.
@@ -108,7 +152,11 @@ pub fn role(side: Side, name: &str, facts: &RoleFacts) -> String {
 
 fn create_role(role: &str, facts: &RoleFacts) -> String {
     let replication = if facts.aws { "" } else { " REPLICATION" };
-    let bypass = if facts.forced_row_security { " BYPASSRLS" } else { "" };
+    let bypass = if facts.forced_row_security {
+        " BYPASSRLS"
+    } else {
+        ""
+    };
     format!("CREATE ROLE {role} LOGIN{replication}{bypass};")
 }
 
@@ -116,19 +164,25 @@ fn membership(owner: &Owner, role: &str) -> Vec<String> {
     let quoted = quote_ident(&owner.name);
     if owner.superuser {
         return vec![
-            format!("-- {quoted} is a superuser: its rights are not handed on. Give what it owns here to a plain"),
+            format!(
+                "-- {quoted} is a superuser: its rights are not handed on. Give what it owns here to a plain"
+            ),
             "-- role, and grant that one.".to_owned(),
         ];
     }
     let make = (!owner.exists).then(|| format!("CREATE ROLE {quoted} NOLOGIN;"));
-    make.into_iter().chain([format!("GRANT {quoted} TO {role};")]).collect()
+    make.into_iter()
+        .chain([format!("GRANT {quoted} TO {role};")])
+        .collect()
 }
 
 fn replica_role(role: &str, facts: &RoleFacts) -> String {
     if facts.version.major() >= 15 {
         format!("GRANT SET ON PARAMETER session_replication_role TO {role};")
     } else if facts.aws {
-        format!("GRANT rds_superuser TO {role}; -- to set session_replication_role; from 15 on a grant of its own")
+        format!(
+            "GRANT rds_superuser TO {role}; -- to set session_replication_role; from 15 on a grant of its own"
+        )
     } else {
         format!("ALTER ROLE {role} SET session_replication_role = replica;")
     }
@@ -143,7 +197,11 @@ mod tests {
     const SECURITY: &str = include_str!("../../../../SECURITY.md");
 
     fn facts(version: u32) -> RoleFacts {
-        let owner = Owner { name: "app_owner".to_owned(), superuser: false, exists: true };
+        let owner = Owner {
+            name: "app_owner".to_owned(),
+            superuser: false,
+            exists: true,
+        };
         RoleFacts {
             version: ServerVersion(version),
             aws: false,
@@ -156,16 +214,29 @@ mod tests {
     }
 
     fn documented(mark: &str) -> Vec<&'static str> {
-        let (_, after) = SECURITY.split_once(&format!("<!-- sql: {mark} -->\n```sql\n")).expect("the mark");
-        after.split_once("```").expect("the end of the block").0.lines().collect()
+        let (_, after) = SECURITY
+            .split_once(&format!("<!-- sql: {mark} -->\n```sql\n"))
+            .expect("the mark");
+        after
+            .split_once("```")
+            .expect("the end of the block")
+            .0
+            .lines()
+            .collect()
     }
 
     #[test]
     fn the_script_and_the_document_say_the_same() {
-        for (version, replica) in [(150_018, "both, 15 and later"), (140_023, "both, before 15")] {
+        for (version, replica) in [
+            (150_018, "both, 15 and later"),
+            (140_023, "both, before 15"),
+        ] {
             for (side, mark) in [(Side::Source, "source"), (Side::Target, "target")] {
                 let script = role(side, "trunkline", &facts(version));
-                let script: Vec<_> = script.lines().filter(|line| !line.starts_with("--")).collect();
+                let script: Vec<_> = script
+                    .lines()
+                    .filter(|line| !line.starts_with("--"))
+                    .collect();
                 assert_eq!(script, [documented(mark), documented(replica)].concat());
             }
         }
@@ -174,7 +245,11 @@ mod tests {
     #[test]
     fn a_superusers_rights_are_never_handed_on() {
         let mut facts = facts(150_018);
-        facts.database_owner = Owner { name: "postgres".to_owned(), superuser: true, exists: true };
+        facts.database_owner = Owner {
+            name: "postgres".to_owned(),
+            superuser: true,
+            exists: true,
+        };
         let script = role(Side::Source, "trunkline", &facts);
         assert!(!script.contains("GRANT \"postgres\" TO"), "{script}");
         assert!(script.contains("is a superuser"));
@@ -185,9 +260,17 @@ mod tests {
         let mut facts = facts(140_000);
         facts.aws = true;
         facts.forced_row_security = true;
-        facts.owners = [Owner { name: "gone".to_owned(), superuser: false, exists: false }].into();
+        facts.owners = [Owner {
+            name: "gone".to_owned(),
+            superuser: false,
+            exists: false,
+        }]
+        .into();
         let script = role(Side::Target, "trunkline", &facts);
-        assert!(script.contains("CREATE ROLE \"trunkline\" LOGIN BYPASSRLS;"), "{script}");
+        assert!(
+            script.contains("CREATE ROLE \"trunkline\" LOGIN BYPASSRLS;"),
+            "{script}"
+        );
         assert!(script.contains("GRANT rds_replication TO \"trunkline\";"));
         assert!(script.contains("CREATE ROLE \"gone\" NOLOGIN;"));
     }

@@ -16,19 +16,35 @@ struct Position {
 
 /// Reads every sequence of the database, and writes the script for another server.
 pub async fn sequences(session: &mut Session) -> Result<String, PgError> {
-    let rows = session.query(include_str!("../checks/sql/sequences.sql"), &[]).await?;
-    let names: Result<Vec<_>, PgError> =
-        rows.iter().map(|row| Ok(TableName { schema: row.get(0)?, name: row.get(1)? })).collect();
+    let rows = session
+        .query(include_str!("../checks/sql/sequences.sql"), &[])
+        .await?;
+    let names: Result<Vec<_>, PgError> = rows
+        .iter()
+        .map(|row| {
+            Ok(TableName {
+                schema: row.get(0)?,
+                name: row.get(1)?,
+            })
+        })
+        .collect();
     let names = names?;
     let mut positions = Vec::with_capacity(names.len());
     for some in names.chunks(SEQUENCES_AT_ONCE) {
         for row in session.query(&read_statement(some), &[]).await? {
             let index: usize = row.get::<u32>(0)? as usize;
-            let name = some.get(index).cloned().ok_or_else(|| PgError::Conversion {
-                what: "column 0".to_owned(),
-                why: "it is no number of a sequence that was asked for".to_owned(),
-            })?;
-            positions.push(Position { name, last_value: row.get(1)?, is_called: row.get(2)? });
+            let name = some
+                .get(index)
+                .cloned()
+                .ok_or_else(|| PgError::Conversion {
+                    what: "column 0".to_owned(),
+                    why: "it is no number of a sequence that was asked for".to_owned(),
+                })?;
+            positions.push(Position {
+                name,
+                last_value: row.get(1)?,
+                is_called: row.get(2)?,
+            });
         }
     }
     Ok(write(&positions))
@@ -40,7 +56,12 @@ fn read_statement(names: &[TableName]) -> String {
     let reads: Vec<_> = names
         .iter()
         .enumerate()
-        .map(|(index, name)| format!("SELECT {index}, last_value, is_called FROM {}", name.quoted()))
+        .map(|(index, name)| {
+            format!(
+                "SELECT {index}, last_value, is_called FROM {}",
+                name.quoted()
+            )
+        })
         .collect();
     format!("{} ORDER BY 1", reads.join("\nUNION ALL "))
 }
@@ -50,9 +71,15 @@ fn write(positions: &[Position]) -> String {
         return "-- There is no sequence.\n".to_owned();
     }
     let line = |position: &Position| {
-        let Position { name, last_value, is_called } = position;
+        let Position {
+            name,
+            last_value,
+            is_called,
+        } = position;
         let name = quote_literal(&name.quoted());
-        format!("SELECT pg_catalog.setval({name}::pg_catalog.regclass, {last_value}, {is_called});\n")
+        format!(
+            "SELECT pg_catalog.setval({name}::pg_catalog.regclass, {last_value}, {is_called});\n"
+        )
     };
     positions.iter().map(line).collect()
 }

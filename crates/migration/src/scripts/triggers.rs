@@ -32,11 +32,17 @@ impl Mode {
 
 /// Reads the triggers of these tables that are enabled, and writes both scripts. Triggers that
 /// are disabled already are in neither, nor are those that enforce foreign keys.
-pub async fn triggers(session: &mut Session, tables: &[TableName]) -> Result<TriggerScripts, PgError> {
+pub async fn triggers(
+    session: &mut Session,
+    tables: &[TableName],
+) -> Result<TriggerScripts, PgError> {
     let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let mut enabled = Vec::new();
-    for row in session.query(include_str!("triggers.sql"), &[&schemas, &names]).await? {
+    for row in session
+        .query(include_str!("triggers.sql"), &[&schemas, &names])
+        .await?
+    {
         let table = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
         let mode = match row.get::<String>(3)?.as_str() {
             "A" => Mode::Always,
@@ -55,7 +61,12 @@ fn write(enabled: &[(TableName, String, Mode)]) -> TriggerScripts {
         }
         // ONLY: a partition's triggers are listed on their own, and may be in another mode.
         let line = |(table, name, mode): &(TableName, String, Mode)| {
-            format!("ALTER TABLE ONLY {} {} {};", table.quoted(), action(*mode), quote_ident(name))
+            format!(
+                "ALTER TABLE ONLY {} {} {};",
+                table.quoted(),
+                action(*mode),
+                quote_ident(name)
+            )
         };
         let lines: Vec<String> = enabled.iter().map(line).collect();
         format!("BEGIN;\n{}\nCOMMIT;\n", lines.join("\n"))

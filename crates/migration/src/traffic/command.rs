@@ -27,19 +27,37 @@ impl CommandHooks {
     }
 
     pub(super) async fn hold(&self, within: Duration) -> Result<(), TrafficError> {
-        self.run("hold", self.plan.hold.as_deref(), Direction::Source, within).await
+        self.run("hold", self.plan.hold.as_deref(), Direction::Source, within)
+            .await
     }
 
     pub(super) async fn switch(&self, within: Duration) -> Result<(), TrafficError> {
-        self.run("switch", self.plan.switch.as_deref(), Direction::Target, within).await
+        self.run(
+            "switch",
+            self.plan.switch.as_deref(),
+            Direction::Target,
+            within,
+        )
+        .await
     }
 
-    pub(super) async fn release(&self, to: Direction, within: Duration) -> Result<(), TrafficError> {
-        self.run("release", self.plan.release.as_deref(), to, within).await
+    pub(super) async fn release(
+        &self,
+        to: Direction,
+        within: Duration,
+    ) -> Result<(), TrafficError> {
+        self.run("release", self.plan.release.as_deref(), to, within)
+            .await
     }
 
     pub(super) async fn verify(&self, within: Duration) -> Result<(), TrafficError> {
-        self.run("verify", self.plan.verify.as_deref(), Direction::Target, within).await
+        self.run(
+            "verify",
+            self.plan.verify.as_deref(),
+            Direction::Target,
+            within,
+        )
+        .await
     }
 
     async fn run(
@@ -49,7 +67,9 @@ impl CommandHooks {
         serves: Direction,
         within: Duration,
     ) -> Result<(), TrafficError> {
-        let Some(command) = command else { return Ok(()) };
+        let Some(command) = command else {
+            return Ok(());
+        };
         let failed = |why: String| TrafficError { step, why };
         let serves = match serves {
             Direction::Source => "source",
@@ -96,7 +116,10 @@ impl CommandHooks {
 async fn end_group(child: &tokio::process::Child) {
     if let Some(id) = child.id() {
         let group = format!("-{id}");
-        let _sent = Command::new("/bin/kill").args(["-KILL", "--", &group]).status().await;
+        let _sent = Command::new("/bin/kill")
+            .args(["-KILL", "--", &group])
+            .status()
+            .await;
     }
 }
 
@@ -131,12 +154,18 @@ mod tests {
     async fn a_failing_hook_says_why() {
         let error = hooks("echo no route >&2; exit 3").switch(WITHIN).await;
         let text = error.expect_err("it failed").to_string();
-        assert!(text.contains("switch") && text.contains("no route"), "{text}");
+        assert!(
+            text.contains("switch") && text.contains("no route"),
+            "{text}"
+        );
     }
 
     #[tokio::test]
     async fn a_hook_that_hangs_is_ended() {
-        let error = hooks("sleep 60").switch(WITHIN).await.expect_err("it hangs");
+        let error = hooks("sleep 60")
+            .switch(WITHIN)
+            .await
+            .expect_err("it hangs");
         assert!(error.to_string().contains("too long"));
     }
 }

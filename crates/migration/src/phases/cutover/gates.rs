@@ -27,11 +27,16 @@ pub(super) async fn nothing_parked(run: &mut Run<'_>) -> Result<(), Error> {
 /// is validated there.
 pub(super) async fn target_is_complete(run: &mut Run<'_>) -> Result<(), Error> {
     let doing = "looking for invalid indexes and constraints";
-    let mut source = Session::connect(&run.plan.source, "gates").await.on(Side::Source, doing)?;
+    let mut source = Session::connect(&run.plan.source, "gates")
+        .await
+        .on(Side::Source, doing)?;
     let excused = unfinished(&mut source, Side::Source).await?;
     source.close().await;
     let found = unfinished(run.control.session(), Side::Target).await?;
-    let wanting: Vec<String> = found.into_iter().filter(|name| !excused.contains(name)).collect();
+    let wanting: Vec<String> = found
+        .into_iter()
+        .filter(|name| !excused.contains(name))
+        .collect();
     if wanting.is_empty() {
         return Ok(());
     }
@@ -43,7 +48,10 @@ pub(super) async fn target_is_complete(run: &mut Run<'_>) -> Result<(), Error> {
 
 async fn unfinished(session: &mut Session, side: Side) -> Result<Vec<String>, Error> {
     let doing = "looking for invalid indexes and constraints";
-    let rows = session.query(include_str!("../../sql/unfinished.sql"), &[]).await.on(side, doing)?;
+    let rows = session
+        .query(include_str!("../../sql/unfinished.sql"), &[])
+        .await
+        .on(side, doing)?;
     let names: Result<Vec<String>, _> = rows.iter().map(|row| row.get(0)).collect();
     Ok(names.on(side, doing)?)
 }
@@ -57,12 +65,19 @@ pub(super) fn cheapest(verdicts: &[TableVerdict], within: Duration) -> Vec<Table
         left -= verdict.seconds;
         left >= 0.0
     };
-    sorted.into_iter().take_while(fits).map(|verdict| verdict.table.clone()).collect()
+    sorted
+        .into_iter()
+        .take_while(fits)
+        .map(|verdict| verdict.table.clone())
+        .collect()
 }
 
 /// Picks the comparisons of these tables from those of the last verification.
 pub(super) fn chosen(list: &[Comparison], tables: &[TableName]) -> Vec<Comparison> {
-    list.iter().filter(|comparison| tables.contains(&comparison.target)).cloned().collect()
+    list.iter()
+        .filter(|comparison| tables.contains(&comparison.target))
+        .cloned()
+        .collect()
 }
 
 /// Every comparison of the migration; read before the source is closed.

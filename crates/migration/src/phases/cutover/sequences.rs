@@ -15,10 +15,16 @@ pub(super) async fn set_and_read_back(
     source: &mut Session,
 ) -> Result<SequencesSet, Missed> {
     let scope = &run.plan.scope;
-    let wanted = read_sequences(source, Side::Source, scope).await.map_err(Error::from)?;
+    let wanted = read_sequences(source, Side::Source, scope)
+        .await
+        .map_err(Error::from)?;
     let target = run.control.session();
-    set_sequences(target, Side::Target, &wanted).await.map_err(Error::from)?;
-    let found = read_sequences(target, Side::Target, scope).await.map_err(Error::from)?;
+    set_sequences(target, Side::Target, &wanted)
+        .await
+        .map_err(Error::from)?;
+    let found = read_sequences(target, Side::Target, scope)
+        .await
+        .map_err(Error::from)?;
     let differences = compare_sequences(&wanted, &found);
     SequencesSet::new(wanted.len(), &differences).ok_or_else(|| {
         let names: Vec<String> = differences.iter().map(ToString::to_string).collect();
