@@ -1,7 +1,5 @@
 //! What each command does with the phases: the door through which the binary comes in.
 
-use std::time::Instant;
-
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{Scope, read_sequences, set_sequences};
@@ -10,9 +8,9 @@ use trunkline_postgres::{Backoff, OnSide, Session};
 use crate::checks::{self, CheckInput, Finding, PgDump, Verdict};
 use crate::control::{self, Claim, Control};
 use crate::error::Error;
-use crate::journal::Object;
 use crate::follow::{Follow, Goal, Reached};
-use crate::limits::{HAND_OVER_WITHIN, RECONNECT_FOR};
+use crate::journal::Object;
+use crate::limits::{HAND_OVER_WITHIN, RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
 use crate::observer::{Notice, Observer};
 use crate::phase::{Event, Phase};
 use crate::phases::ending::{SourceFence, TargetTables};
@@ -20,7 +18,7 @@ use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending, prepare};
 use crate::plan::{Existing, Plan, StructurePlan};
 use crate::report::{CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport};
-use crate::run::Run;
+use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
 
 /// Where `run` stops.
@@ -51,12 +49,17 @@ pub struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     async fn open(&self, claim: Claim, begin: bool) -> Result<Run<'a>, Error> {
+        self.open_with(claim, begin, Pulse::default()).await
+    }
+
+    async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
         let control = Control::open(&self.plan.target, &self.plan.name, claim, begin).await?;
         Ok(Run::new(
             self.plan,
             control,
             self.observer,
             self.cancel.clone(),
+            pulse,
         ))
     }
 }
@@ -118,16 +121,15 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
 /// Moves a live database, as far as `until`. Goes on where an earlier run stopped; a lost
 /// connection is made again while that may help.
 pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error> {
-    let mut connected = None;
-    let mut backoff = Backoff::for_connecting();
+    let pulse = Pulse::default();
+    let mut backoff = again();
     loop {
-        let error = match attempt(setting, until, &mut connected).await {
+        let error = match attempt(setting, until, &pulse).await {
             Ok(report) => return Ok(report),
             Err(error) => error,
         };
         // What never worked is an error at once; what worked before may come back.
-        let recent = connected.is_some_and(|at: Instant| at.elapsed() < RECONNECT_FOR);
-        if !(error.may_retry() && recent) || setting.cancel.is_cancelled() {
+        if !(error.may_retry() && pulse.is_recent()) || setting.cancel.is_cancelled() {
             return Err(error);
         }
         let Some(wait) = backoff.next() else {
@@ -143,22 +145,23 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
     }
 }
 
-async fn attempt(
-    setting: &Setting<'_>,
-    until: Until,
-    connected: &mut Option<Instant>,
-) -> Result<EndReport, Error> {
+/// The pauses between attempts; how long it goes on is the pulse's matter.
+fn again() -> Backoff {
+    Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX)
+}
+
+async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<EndReport, Error> {
     // After a lost connection the old session's lock may take a moment to go.
-    let claim = match connected {
-        Some(_) => Claim::HandedOver(RECONNECT_FOR),
-        None => Claim::Now,
+    let claim = if pulse.is_recent() {
+        Claim::HandedOver(RECONNECT_FOR)
+    } else {
+        Claim::Now
     };
-    let mut run = setting.open(claim, true).await?;
+    let mut run = setting.open_with(claim, true, pulse.clone()).await?;
     begin_anew(setting.plan)?;
     loop {
         let phase = run.control.state().phase;
         setting.observer.notice(Notice::Phase(phase));
-        *connected = Some(Instant::now());
         run.stop_if_cancelled()?;
         if is_reached(until, phase) {
             return Ok(end_report(&run));
@@ -273,7 +276,12 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
         follow.close().await?;
         if reached == Reached::Wanted {
             run.step("handing over to another command");
-            run.control.hand_over().await?;
+            tokio::select! {
+                handed = run.control.hand_over() => handed?,
+                () = run.cancel.cancelled() => {
+                    return Err(Error::Interrupted(run.control.state().phase));
+                }
+            }
         }
         if !matches!(
             run.control.state().phase,

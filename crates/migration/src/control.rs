@@ -9,6 +9,7 @@ use trunkline_postgres::{Conninfo, Fault, OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, FORMAT, State};
+use crate::limits::HAND_OVER_WITHIN;
 use crate::phase::Event;
 
 /// Every table of ours on the target.
@@ -49,6 +50,7 @@ impl Identity {
 /// A session on the target with the journal of one migration.
 pub(crate) struct Control {
     session: Session,
+    target: Conninfo,
     identity: Identity,
     state: State,
     /// Entries replayed or written: the next one's number.
@@ -86,6 +88,7 @@ impl Control {
         let identity = find_or_begin(&mut session, name, begin).await?;
         let mut control = Control {
             session,
+            target: target.clone(),
             identity,
             state: State::new(),
             length: 0,
@@ -132,6 +135,26 @@ impl Control {
         self.state = next;
         self.length += 1;
         Ok(())
+    }
+
+    /// Connects again and takes the lock again where the connection is gone, and sees that
+    /// nobody wrote meanwhile.
+    pub(crate) async fn mend(&mut self) -> Result<(), Error> {
+        if !self.session.is_broken() {
+            return Ok(());
+        }
+        let doing = "opening the control schema again";
+        let mut session = Session::connect(&self.target, "control")
+            .await
+            .on(Side::Target, doing)?;
+        take_lock(
+            &mut session,
+            &self.identity.name,
+            Claim::HandedOver(HAND_OVER_WITHIN),
+        )
+        .await?;
+        self.session = session;
+        self.replay().await
     }
 
     /// Writes that the migration moved.

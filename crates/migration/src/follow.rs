@@ -3,6 +3,8 @@
 //! a commit that was applied, never by a position that was merely read.
 
 mod pace;
+mod recorded;
+mod ticking;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,11 +19,10 @@ use trunkline_changes::{Lsn, Side, StreamEvent};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
-use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT, TICK};
-use crate::observer::Notice;
+use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
 use crate::run::Run;
-use crate::status::{Arrival, FollowStatus};
 use pace::Pace;
+use recorded::recorded_position;
 
 /// What following is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +127,12 @@ impl Follow {
     /// The watching session on the source: it stays open through a fence.
     pub(crate) fn source(&mut self) -> &mut Session {
         &mut self.source
+    }
+
+    /// Every change of the stream that this process has met, whatever became of it.
+    pub(crate) fn changes_seen(&self) -> u64 {
+        let stats = self.applier.stats();
+        self.rows_applied() + stats.truncated + stats.parked + stats.mended + stats.skipped
     }
 
     /// Rows that this process applied.
@@ -380,98 +387,6 @@ impl Follow {
         Ok(())
     }
 
-    /// Writes, durably, how far the source is about to be told that we are.
-    async fn record_confirmed(
-        &mut self,
-        run: &mut Run<'_>,
-        position: ReadPosition,
-    ) -> Result<(), Error> {
-        let mode = self.mode_name();
-        let name = run.control.identity().name.clone();
-        let rows = self.rows_before + self.rows_applied();
-        run.control
-            .session()
-            .execute(
-                include_str!("sql/follower_write.sql"),
-                &[
-                    &name,
-                    &mode,
-                    &position.lsn(),
-                    &rows,
-                    &self.pace.applied(),
-                    &self.pace.written(),
-                ],
-            )
-            .await
-            .on(Side::Target, "recording what is confirmed")?;
-        Ok(())
-    }
-
-    fn mode_name(&self) -> &'static str {
-        match self.mode {
-            Mode::Batch => "batch",
-            Mode::Live => "live",
-        }
-    }
-
-    /// Twice a second: the lag, the budget, commands that wait, what watchers see.
-    async fn tick(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Option<Reached>, Error> {
-        if self.last_tick.is_some_and(|at| at.elapsed() < TICK) {
-            return Ok(None);
-        }
-        self.last_tick = Some(Instant::now());
-        let looked = run.look_at_source(&mut self.source).await?;
-        self.pace.look(looked.position, self.position);
-        let status = FollowStatus {
-            mode: self.mode_name(),
-            lag_bytes: looked.position.bytes_since(self.position),
-            applied_lsn: self.applier.applied(),
-            rows_applied: self.rows_applied(),
-            apply_bytes_per_second: self.pace.applied(),
-            source_bytes_per_second: self.pace.written(),
-            arrival: Arrival::estimate(
-                looked.position.bytes_since(self.position),
-                self.pace.applied(),
-                self.pace.written(),
-            ),
-        };
-        run.observer.notice(Notice::Follow(&status));
-        self.write_follower(run).await?;
-        if goal == Goal::Forever && run.control.is_wanted().await? {
-            self.commit(Durability::Durable).await?;
-            return Ok(Some(Reached::Wanted));
-        }
-        match goal {
-            Goal::Told if self.told.is_cancelled() => Ok(Some(Reached::Goal)),
-            Goal::Near(bytes) if status.lag_bytes <= bytes && self.mode == Mode::Live => {
-                self.commit(Durability::Durable).await?;
-                Ok(Some(Reached::Goal))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    async fn write_follower(&mut self, run: &mut Run<'_>) -> Result<(), Error> {
-        let (name, mode) = (run.control.identity().name.clone(), self.mode_name());
-        let rows = self.rows_before + self.rows_applied();
-        run.control
-            .session()
-            .execute(
-                include_str!("sql/follower_write.sql"),
-                &[
-                    &name,
-                    &mode,
-                    &self.confirmed,
-                    &rows,
-                    &self.pace.applied(),
-                    &self.pace.written(),
-                ],
-            )
-            .await
-            .on(Side::Target, "recording the lag")?;
-        Ok(())
-    }
-
     async fn interrupted(&mut self, run: &Run<'_>) -> Result<Error, Error> {
         self.commit(Durability::Durable).await?;
         Ok(Error::Interrupted(run.control.state().phase))
@@ -490,40 +405,4 @@ impl Follow {
         self.source.close().await;
         Ok(())
     }
-}
-
-/// What the target's records say of earlier runs.
-struct Recorded {
-    position: Lsn,
-    rows_applied: u64,
-}
-
-async fn recorded_position(
-    target: &mut Session,
-    name: &str,
-    record: &slot::SlotRecord,
-) -> Result<Recorded, Error> {
-    let doing = "reading how far changes are applied";
-    let progress = trunkline_apply::read_progress(target, name)
-        .await
-        .on(Side::Target, doing)?;
-    let row = target
-        .query_opt(
-            "SELECT confirmed_lsn, rows_applied FROM trunkline.follower WHERE migration = $1",
-            &[&name],
-        )
-        .await
-        .on(Side::Target, doing)?;
-    let (confirmed, rows_applied) = match row {
-        Some(row) => {
-            let read = || Ok((row.get(0)?, row.get(1)?));
-            read().on(Side::Target, doing)?
-        }
-        None => (Lsn::ZERO, 0),
-    };
-    let applied = progress.map_or(record.consistent_point, |progress| progress.applied);
-    Ok(Recorded {
-        position: applied.max(confirmed),
-        rows_applied,
-    })
 }

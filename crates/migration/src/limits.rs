@@ -48,3 +48,12 @@ pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 /// How long the slot's creation may take before we say whom it waits for, and between two
 /// such messages.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The first pause before a lost connection is made again, and the longest.
+pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(250);
+/// See [`RECONNECT_FIRST`].
+pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a given-up cutover tries to write so into the journal: clients are served by the
+/// source again, and only the command's end waits.
+pub(crate) const RECORD_WITHIN: Duration = Duration::from_secs(1);

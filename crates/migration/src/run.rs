@@ -1,6 +1,9 @@
 //! What every phase of a running command has at hand: the plan, the journal, who watches,
 //! and the facts about tables that follow from them.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{CopyCover, KeyRange, TableCover, TableMap};
 use trunkline_capture::slot::SlotRecord;
@@ -11,6 +14,7 @@ use trunkline_postgres::{OnSide, Session};
 use crate::control::Control;
 use crate::error::Error;
 use crate::journal::Object;
+use crate::limits::RECONNECT_FOR;
 use crate::observer::{Notice, Observer};
 use crate::plan::Plan;
 
@@ -20,7 +24,26 @@ pub(crate) struct Run<'a> {
     pub(crate) control: Control,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) cancel: CancellationToken,
+    pulse: Pulse,
     warned_of_wal: bool,
+}
+
+/// When both servers last answered: a connection that is lost is made again for a while
+/// after that, and one that never worked is an error at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pulse(Arc<Mutex<Option<Instant>>>);
+
+impl Pulse {
+    /// Both servers answered.
+    pub(crate) fn beat(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether that is not long ago.
+    pub(crate) fn is_recent(&self) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() < RECONNECT_FOR)
+    }
 }
 
 /// A look at the source while following.
@@ -34,12 +57,14 @@ impl<'a> Run<'a> {
         control: Control,
         observer: &'a dyn Observer,
         cancel: CancellationToken,
+        pulse: Pulse,
     ) -> Self {
         Run {
             plan,
             control,
             observer,
             cancel,
+            pulse,
             warned_of_wal: false,
         }
     }
@@ -146,6 +171,11 @@ impl<'a> Run<'a> {
             return Err(Error::Interrupted(self.control.state().phase));
         }
         Ok(())
+    }
+
+    /// Both servers answered.
+    pub(crate) fn alive(&self) {
+        self.pulse.beat();
     }
 
     /// Says that a step begins.

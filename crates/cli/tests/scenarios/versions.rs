@@ -10,7 +10,7 @@ async fn moves(source: u32, target: u32) {
     let scene = Scene::new(source, target).await.with_shop(1).await;
     let scene = scene.with_matrix().await;
     let before = catalog(&scene.on_source().await).await;
-    let writers = scene.writers().tasks(2).start();
+    let writers = scene.writers().start();
     let mutations = Mutations::start(scene.matrix(), scene.source.uri(&scene.database));
 
     scene.done(&["run", "--until", "verified"]).await;

@@ -5,6 +5,7 @@ mod mutations;
 mod program;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio_postgres::Client;
@@ -133,9 +134,13 @@ impl Scene {
         connect(&self.target.uri(&self.database)).await
     }
 
-    /// Writers on the source that come again when they are thrown out.
+    /// Two writers on the source that come again when they are thrown out, and rest so
+    /// much that a machine with two cores can follow.
     pub(crate) fn writers(&self) -> WritersBuilder {
-        Writers::to(&self.source.uri(&self.database)).reconnecting()
+        Writers::to(&self.source.uri(&self.database))
+            .tasks(2)
+            .pause(Duration::from_millis(15))
+            .reconnecting()
     }
 
     /// Both catalogs, the source's first.

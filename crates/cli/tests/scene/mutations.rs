@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use trunkline_testkit::types::TypeMatrix;
 use trunkline_testkit::try_connect;
+
+/// Between two transactions, so that a machine with two cores can follow.
+const REST: Duration = Duration::from_millis(25);
 
 /// A client that changes the matrix, round after round, until it is told to stop or its
 /// session is ended.
@@ -55,8 +59,9 @@ async fn mutate(
                 // The fence ended the session.
                 Err(_) if client.is_closed() => return,
                 Err(error) if error.code().is_some_and(|code| code.code() == "57P01") => return,
-                Err(error) => panic!("{theme}, round {round}: {error}\n{script}"),
+                Err(error) => panic!("{theme}, round {round}: {:?}\n{script}", error.as_db_error()),
             }
+            tokio::time::sleep(REST).await;
         }
         rounds.store(round, Ordering::SeqCst);
     }

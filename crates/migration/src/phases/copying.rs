@@ -147,7 +147,10 @@ async fn shown<T>(
     let ended = loop {
         tokio::select! {
             ended = &mut work => break ended,
-            () = tokio::time::sleep(SHOW_EVERY) => run.observer.notice(Notice::Copy(progress)),
+            () = tokio::time::sleep(SHOW_EVERY) => {
+                run.alive();
+                run.observer.notice(Notice::Copy(progress));
+            }
         }
     };
     run.observer.notice(Notice::Copy(progress));

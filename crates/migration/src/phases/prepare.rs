@@ -7,7 +7,7 @@
 use trunkline_capture::slot::{NewSlot, SlotRecord, drop_slot, open_transactions};
 use trunkline_changes::{Side, quote_ident};
 use trunkline_load::Table;
-use trunkline_postgres::{OnSide, PgError, Session};
+use trunkline_postgres::{Canceller, OnSide, PgError, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
@@ -121,10 +121,23 @@ async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error>
     run.step("replication slot");
     let slot = NewSlot::prepare(&run.plan.source, Side::Source).await?;
     let canceller = slot.canceller();
-    let mut creation = std::pin::pin!(slot.create(&name));
-    let record = loop {
+    let creation = async { Ok(slot.create(&name).await?) };
+    let record = patiently(run, source, &canceller, creation).await?;
+    run.control.record(Entry::SlotMade(record)).await
+}
+
+/// Waits for a slot's creation, which waits for every open transaction: says which, and gives
+/// it up when the operator interrupts.
+pub(crate) async fn patiently<T>(
+    run: &Run<'_>,
+    source: &mut Session,
+    canceller: &Canceller,
+    creation: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut creation = std::pin::pin!(creation);
+    loop {
         tokio::select! {
-            made = &mut creation => break made?,
+            made = &mut creation => return made,
             () = tokio::time::sleep(SLOT_PATIENCE) => say_who_is_waited_for(run, source).await?,
             () = run.cancel.cancelled() => {
                 // The server gives the slot up; the creation ends with that error.
@@ -132,8 +145,7 @@ async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error>
                 return Err(Error::Interrupted(run.control.state().phase));
             }
         }
-    };
-    run.control.record(Entry::SlotMade(record)).await
+    }
 }
 
 async fn say_who_is_waited_for(run: &Run<'_>, source: &mut Session) -> Result<(), Error> {

@@ -6,18 +6,23 @@
 //! snapshot; compares the two while changes flow on. Looks: always does it anew. Undone: the
 //! slot and the snapshots go with their sessions.
 
+mod coverage;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::{Scope, Table, TableKind};
-use trunkline_postgres::{OnSide, ReplicationSession, Session, SlotLife, SnapshotAction};
+use trunkline_postgres::{
+    CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
+};
 use trunkline_verify::{Comparer, Comparison, Reading, TableVerdict, View};
 
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::observer::Notice;
 use crate::phase::Event;
+use crate::phases::prepare;
 use crate::report::{SCHEMA_VERSION, VerifyReport};
 use crate::run::{Run, is_streamed};
 
@@ -95,7 +100,7 @@ pub(crate) async fn verify(
     let began = Instant::now();
     run.step("comparing both sides");
     let (tables, places) = run.tables_and_places().await?;
-    refuse_unplaced(&tables, &places)?;
+    coverage::refuse_gaps(run, follow.source(), &tables, &places).await?;
     let list = comparisons(&tables, &places, selection);
     let paired = pair_snapshots(run, follow).await?;
     let (point, applied) = (paired.point, paired.applied);
@@ -112,28 +117,6 @@ pub(crate) async fn verify(
     Ok(report)
 }
 
-/// A table that stands on the source and nowhere on the target was made since the structure
-/// was restored: what it holds would be lost.
-fn refuse_unplaced(tables: &[Table], places: &trunkline_load::TableMap) -> Result<(), Error> {
-    let missing: Vec<String> = tables
-        .iter()
-        .filter(|table| is_streamed(table) && !places.contains_key(&table.name))
-        .map(|table| table.name.to_string())
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Refused {
-        why: format!(
-            "tables of the source are missing on the target: {}",
-            missing.join(", ")
-        ),
-        hint: "they were made after the copy: leave them out with --exclude, or abort and start \
-               again"
-            .to_owned(),
-    })
-}
-
 /// Applies changes up to the consistent point of a temporary slot, and takes the snapshots
 /// of both sides there.
 async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<PairedSnapshots, Error> {
@@ -146,16 +129,7 @@ async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<Paired
     let mut walsender = ReplicationSession::connect(&run.plan.source, "snapshot")
         .await
         .on(Side::Source, doing)?;
-    let name = format!("{}_v", run.control.identity().object_name());
-    let slot = walsender
-        .create_slot(
-            &name,
-            "pgoutput",
-            SlotLife::Temporary,
-            SnapshotAction::Export,
-        )
-        .await
-        .on(Side::Source, doing)?;
+    let slot = temporary_slot(run, follow.source(), &mut walsender).await?;
     let source_snapshot = slot.snapshot.unwrap_or_default();
     emit(follow.source(), "verify").await?;
     follow
@@ -185,6 +159,21 @@ async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<Paired
         applied,
         comparer,
     })
+}
+
+/// Makes the slot whose snapshot is read; says who is waited for while it waits.
+async fn temporary_slot(
+    run: &Run<'_>,
+    source: &mut Session,
+    walsender: &mut ReplicationSession,
+) -> Result<CreatedSlot, Error> {
+    let doing = "making a temporary slot for the comparison";
+    let name = format!("{}_v", run.control.identity().object_name());
+    let canceller = walsender.canceller();
+    let (life, snapshot) = (SlotLife::Temporary, SnapshotAction::Export);
+    let creation = walsender.create_slot(&name, "pgoutput", life, snapshot);
+    let creation = async { creation.await.on(Side::Source, doing).map_err(Error::from) };
+    prepare::patiently(run, source, &canceller, creation).await
 }
 
 /// Writes a message into the source's log, in a transaction of its own; gives a position

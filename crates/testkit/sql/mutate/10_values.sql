@@ -28,7 +28,7 @@ UPDATE matrix.times SET iv = -iv WHERE isfinite(iv);
 UPDATE matrix.documents SET j = ('{"round" :   ' || {round} || '}')::json, jb = jb || '{"r": 1.0}'
 WHERE jsonb_typeof(jb) = 'object';
 UPDATE matrix.arrays SET i[-5] = {round} WHERE array_ndims(i) = 1;
-UPDATE matrix.user_types SET p.a = {round}, ms = ms || ms WHERE array_ndims(ms) = 1;
+UPDATE matrix.user_types SET p.a = {round}, ms = (ms || ms)[1:6] WHERE array_ndims(ms) = 1;
 UPDATE matrix.wide SET c500 = {round}, c501 = 'round {round}', c997 = NOT coalesce(c997, false);
 UPDATE matrix.dropped_columns SET added = added + 1, "last" = 'round {round}';
 UPDATE matrix.generated SET a = {round} WHERE id = 1;

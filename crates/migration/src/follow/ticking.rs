@@ -1,0 +1,97 @@
+//! Twice a second while following: the lag, the budget, commands that wait, what watchers
+//! see, and the record of it on the target.
+
+use std::time::Instant;
+
+use trunkline_apply::Durability;
+use trunkline_capture::{Mode, ReadPosition};
+use trunkline_changes::{Lsn, Side};
+use trunkline_postgres::OnSide;
+
+use super::{Follow, Goal, Reached};
+use crate::error::Error;
+use crate::limits::TICK;
+use crate::observer::Notice;
+use crate::run::Run;
+use crate::status::{Arrival, FollowStatus};
+
+impl Follow {
+    /// Twice a second: the lag, the budget, commands that wait, what watchers see.
+    pub(super) async fn tick(
+        &mut self,
+        run: &mut Run<'_>,
+        goal: Goal,
+    ) -> Result<Option<Reached>, Error> {
+        if self.last_tick.is_some_and(|at| at.elapsed() < TICK) {
+            return Ok(None);
+        }
+        self.last_tick = Some(Instant::now());
+        let looked = run.look_at_source(&mut self.source).await?;
+        run.alive();
+        self.pace.look(looked.position, self.position);
+        let status = FollowStatus {
+            mode: self.mode_name(),
+            lag_bytes: looked.position.bytes_since(self.position),
+            applied_lsn: self.applier.applied(),
+            rows_applied: self.rows_applied(),
+            apply_bytes_per_second: self.pace.applied(),
+            source_bytes_per_second: self.pace.written(),
+            arrival: Arrival::estimate(
+                looked.position.bytes_since(self.position),
+                self.pace.applied(),
+                self.pace.written(),
+            ),
+        };
+        run.observer.notice(Notice::Follow(&status));
+        self.write_follower(run, self.confirmed).await?;
+        if goal == Goal::Forever && run.control.is_wanted().await? {
+            self.commit(Durability::Durable).await?;
+            return Ok(Some(Reached::Wanted));
+        }
+        match goal {
+            Goal::Told if self.told.is_cancelled() => Ok(Some(Reached::Goal)),
+            Goal::Near(bytes) if status.lag_bytes <= bytes && self.mode == Mode::Live => {
+                self.commit(Durability::Durable).await?;
+                Ok(Some(Reached::Goal))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Writes, durably, how far the source is about to be told that we are.
+    pub(super) async fn record_confirmed(
+        &mut self,
+        run: &mut Run<'_>,
+        position: ReadPosition,
+    ) -> Result<(), Error> {
+        self.write_follower(run, position.lsn()).await
+    }
+
+    async fn write_follower(&mut self, run: &mut Run<'_>, confirmed: Lsn) -> Result<(), Error> {
+        let (name, mode) = (run.control.identity().name.clone(), self.mode_name());
+        let rows = self.rows_before + self.rows_applied();
+        run.control
+            .session()
+            .execute(
+                include_str!("../sql/follower_write.sql"),
+                &[
+                    &name,
+                    &mode,
+                    &confirmed,
+                    &rows,
+                    &self.pace.applied(),
+                    &self.pace.written(),
+                ],
+            )
+            .await
+            .on(Side::Target, "recording how far changes are applied")?;
+        Ok(())
+    }
+
+    fn mode_name(&self) -> &'static str {
+        match self.mode {
+            Mode::Batch => "batch",
+            Mode::Live => "live",
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Inside the pause: every step draws on one budget of time, and each proof is made here.
+
+use tokio::time::Instant;
+use trunkline_changes::{Lsn, Side};
+use trunkline_postgres::{OnSide, Session};
+use trunkline_verify::{TableVerdict, View};
+
+use super::proof::{CaughtUp, SequencesSet};
+use super::stopwatch::Stopwatch;
+use super::{Ready, gates, sequences, unstreamed};
+use crate::error::Error;
+use crate::fence::{self, Fence};
+use crate::follow::{Follow, Goal};
+use crate::journal::Entry;
+use crate::phase::Event;
+use crate::phases::verifying::emit;
+use crate::run::Run;
+
+/// What the pause showed.
+pub(super) struct Proved {
+    pub(super) caught_up: CaughtUp,
+    pub(super) sequences: SequencesSet,
+    pub(super) rechecked: Vec<TableVerdict>,
+    pub(super) fenced: fence::WritesFenced,
+}
+
+/// Why the pause was given up.
+pub(super) enum Missed {
+    /// The time was over.
+    Deadline(&'static str),
+    /// Something that must hold does not.
+    Because(String),
+    /// The two sides differ.
+    Different(Vec<TableVerdict>),
+}
+
+impl From<Error> for Missed {
+    fn from(error: Error) -> Self {
+        Missed::Because(error.to_string())
+    }
+}
+
+/// One step of the pause, within what is left of it.
+async fn within<T, E: Into<Missed>>(
+    deadline: Instant,
+    step: &'static str,
+    watch: &mut Stopwatch,
+    doing: impl Future<Output = Result<T, E>>,
+) -> Result<T, Missed> {
+    let done = tokio::time::timeout_at(deadline, doing).await;
+    watch.lap(step);
+    match done {
+        Ok(result) => result.map_err(Into::into),
+        Err(_) => Err(Missed::Deadline(step)),
+    }
+}
+
+pub(super) async fn pause(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    ready: &mut Ready,
+    watch: &mut Stopwatch,
+    deadline: Instant,
+) -> Result<Proved, Missed> {
+    run.step("holding clients");
+    let hold = ready.traffic.hold(deadline - Instant::now());
+    within(deadline, "hold", watch, async {
+        hold.await.map_err(because)
+    })
+    .await?;
+
+    run.step("fencing the source");
+    let intent = run.control.record(Entry::Fencing(ready.before.clone()));
+    within(deadline, "journal", watch, intent).await?;
+    let raise = raise(follow.source(), ready, deadline);
+    let fenced = within(deadline, "fence", watch, async {
+        raise.await.map_err(because)
+    })
+    .await?;
+    let fenced_entry = run.control.moved(Event::WritesFenced);
+    within(deadline, "journal", watch, fenced_entry).await?;
+
+    run.step("draining to the barrier");
+    let drain = drain(run, follow, "barrier");
+    let first = within(deadline, "drain", watch, drain).await?;
+
+    run.step("copying what is not streamed");
+    let unstreamed = unstreamed::carry_over(run, follow.source(), &ready.unlogged);
+    within(deadline, "not streamed", watch, unstreamed).await?;
+
+    let rechecked = recheck(run, ready, watch, deadline).await?;
+
+    run.step("setting sequences");
+    let set = sequences::set_and_read_back(run, follow.source());
+    let sequences = within(deadline, "sequences", watch, set).await?;
+
+    let last = last_look(run, follow, ready, &first);
+    let caught_up = within(deadline, "last look", watch, last).await?;
+    let drained = run.control.moved(Event::BarrierApplied {
+        barrier: caught_up.barrier(),
+        applied: caught_up.applied(),
+    });
+    within(deadline, "journal", watch, drained).await?;
+    Ok(Proved {
+        caught_up,
+        sequences,
+        rechecked,
+        fenced,
+    })
+}
+
+fn because(error: impl std::fmt::Display) -> Missed {
+    Missed::Because(error.to_string())
+}
+
+async fn raise(
+    inside: &mut Session,
+    ready: &mut Ready,
+    deadline: Instant,
+) -> Result<fence::WritesFenced, fence::FenceError> {
+    let mut fence = Fence {
+        inside,
+        outside: &mut ready.outside,
+        ours: &ready.ours,
+    };
+    fence.raise(&ready.before, deadline).await
+}
+
+/// Writes a barrier and applies everything up to it.
+async fn drain(run: &mut Run<'_>, follow: &mut Follow, name: &str) -> Result<CaughtUp, Error> {
+    let barrier = emit(follow.source(), name).await?;
+    follow.until(run, Goal::Commit(barrier)).await?;
+    let applied = read_applied(run).await?;
+    CaughtUp::new(barrier, applied).ok_or_else(|| {
+        Error::Internal(format!(
+            "the barrier {barrier} was passed, but the target holds {applied}"
+        ))
+    })
+}
+
+/// The position as the target itself holds it: not what we think we wrote.
+async fn read_applied(run: &mut Run<'_>) -> Result<Lsn, Error> {
+    let doing = "reading the position back";
+    let name = run.control.identity().name.clone();
+    let progress = trunkline_apply::read_progress(run.control.session(), &name).await;
+    let progress = progress.on(Side::Target, doing)?;
+    Ok(progress.map_or(Lsn::ZERO, |progress| progress.applied))
+}
+
+/// A second barrier: if anything was written after the first, the fence leaks.
+async fn last_look(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    ready: &mut Ready,
+    first: &CaughtUp,
+) -> Result<CaughtUp, Missed> {
+    let changes_before = follow.changes_seen();
+    let second = drain(run, follow, "last look").await?;
+    if follow.changes_seen() != changes_before {
+        return Err(Missed::Because(format!(
+            "rows were written on the source after the barrier at {}: the fence does not hold",
+            first.barrier()
+        )));
+    }
+    let mut fence = Fence {
+        inside: follow.source(),
+        outside: &mut ready.outside,
+        ours: &ready.ours,
+    };
+    fence.still_holds().await.map_err(because)?;
+    gates::nothing_parked(run).await?;
+    Ok(second)
+}
+
+/// Compares once more, with everything at rest, the tables that took the least time before.
+async fn recheck(
+    run: &Run<'_>,
+    ready: &mut Ready,
+    watch: &mut Stopwatch,
+    deadline: Instant,
+) -> Result<Vec<TableVerdict>, Missed> {
+    run.step("comparing after the last write");
+    let chosen = gates::cheapest(&ready.verified.tables, run.plan.cutover.recheck);
+    let list = gates::chosen(&ready.comparisons, &chosen);
+    let Some(mut comparer) = ready.comparer.take() else {
+        return Ok(Vec::new());
+    };
+    let compared = within(deadline, "recheck", watch, async {
+        comparer.enter(View::Latest).await.map_err(because)?;
+        comparer.compare(list, |_| {}).await.map_err(because)
+    });
+    let verdicts = compared.await?;
+    let different: Vec<_> = verdicts.iter().filter(|v| !v.matched()).cloned().collect();
+    if different.is_empty() {
+        Ok(verdicts)
+    } else {
+        Err(Missed::Different(different))
+    }
+}
