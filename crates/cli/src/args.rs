@@ -79,7 +79,10 @@ pub(crate) enum Command {
 
 /// What names a migration and its two servers.
 #[derive(Clone, Debug, Default, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct MigrationArgs {
     /// The source: a libpq URI or key=value string. Also `PGCOPYDB_SOURCE_PGURI`.
     #[arg(
@@ -100,12 +103,22 @@ pub(crate) struct MigrationArgs {
     pub(crate) target: Option<String>,
 
     /// The plan file [default: trunkline.toml here, if there is one].
-    #[arg(long, env = "TRUNKLINE_PLAN", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "TRUNKLINE_PLAN",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     pub(crate) plan: Option<PathBuf>,
 
     /// Where this migration's files lie [default: a folder of its name in the user's state
     /// folder]. With what `run` saved there, later commands need no other argument.
-    #[arg(long, env = "TRUNKLINE_DIR", value_name = "DIR")]
+    #[arg(
+        long,
+        env = "TRUNKLINE_DIR",
+        hide_env_values = true,
+        value_name = "DIR"
+    )]
     pub(crate) dir: Option<PathBuf>,
 
     /// The migration's name [default: the source's database].

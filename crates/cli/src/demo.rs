@@ -145,6 +145,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         dir: dir.join("migration"),
         scope: Scope::everything(),
         insert_only: None,
+        publication: None,
         structure: StructurePlan::Restore {
             owners: Keep::Yes,
             privileges: Keep::Yes,

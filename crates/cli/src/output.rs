@@ -137,10 +137,10 @@ impl Report for VerifyReport {
                 verdict.table,
                 thousands(verdict.source_rows),
                 thousands(verdict.target_rows),
-                if verdict.outcome == Outcome::ContentsDiffer {
-                    ", contents differ"
-                } else {
-                    ""
+                match verdict.outcome {
+                    Outcome::ContentsDiffer => ", contents differ",
+                    Outcome::Disturbed => ", emptied again and again while it was compared",
+                    Outcome::Matched | Outcome::CountsDiffer => "",
                 },
             );
         }

@@ -35,6 +35,7 @@ pub(crate) struct MigrationTable {
 pub(crate) struct ServerTable {
     pub(crate) conninfo: Option<String>,
     pub(crate) password_env: Option<String>,
+    pub(crate) publication: Option<String>,
 }
 
 /// `[seed]`.
@@ -120,6 +121,7 @@ const KEYS: &[&str] = &[
     "route",
     "conninfo",
     "password_env",
+    "publication",
     "method",
     "jobs",
     "index_jobs",

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use trunkline_load::{Progress as Copied, TableState};
 use trunkline_migration::status::{Arrival, FollowStatus};
-use trunkline_migration::{Notice, Observer, Phase};
+use trunkline_migration::{Notice, Observer, Outcome, Phase};
 
 use crate::output::{bytes, thousands};
 
@@ -170,6 +170,8 @@ impl Observer for Progress {
                         "compared {done} of {of} tables: {} equal",
                         verdict.table
                     ));
+                } else if verdict.outcome == Outcome::Disturbed {
+                    self.line(&format!("   {} was emptied meanwhile", verdict.table));
                 } else {
                     self.line(&format!("   {} DIFFERS", verdict.table));
                 }

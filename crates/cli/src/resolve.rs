@@ -8,6 +8,7 @@ use trunkline_load::Scope;
 use trunkline_migration::plan::{
     Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
 };
+use trunkline_migration::status::OUTCOME_FILE;
 use trunkline_migration::traffic::{CommandPlan, TrafficPlan};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
@@ -31,7 +32,10 @@ impl Resolved {
         std::fs::create_dir_all(dir).map_err(|cause| file_error(dir, cause))?;
         let path = dir.join(SAVED_PLAN);
         let temporary = dir.join("plan.toml.new");
-        std::fs::write(&temporary, self.file.to_text()?)
+        // To drop what stands on the target is said once, never remembered.
+        let mut file = self.file.clone();
+        file.structure.drop_if_exists = None;
+        std::fs::write(&temporary, file.to_text()?)
             .and_then(|()| std::fs::rename(&temporary, &path))
             .map_err(|cause| file_error(&path, cause))
     }
@@ -66,25 +70,45 @@ pub(crate) fn plan_error(why: impl Into<String>, hint: impl Into<String>) -> Err
     }
 }
 
-/// Reads everything that says what a migration is.
+/// Reads everything that says what a migration is. What `run` saved comes first, a plan file
+/// in its place, arguments over both: so a later command means the same migration whether
+/// its servers are named again or not.
 pub(crate) fn resolve(args: &MigrationArgs) -> Result<Resolved, Error> {
-    let typed = with_arguments(args, given_file(args)?)?;
+    let given = given_file(args)?;
+    let typed = with_arguments(args, given.clone().unwrap_or_default())?;
     let dir = folder(args, &typed)?;
-    let saved = dir.join(SAVED_PLAN);
-    let file = if args.plan.is_none() && typed.source.conninfo.is_none() && saved.is_file() {
-        with_arguments(args, PlanFile::read(&saved)?)?
-    } else {
-        typed
+    let file = match (given, saved(&dir)?) {
+        (None, Some(saved)) => with_arguments(args, saved)?,
+        _ => typed,
     };
     build(file, dir)
 }
 
-fn given_file(args: &MigrationArgs) -> Result<PlanFile, Error> {
+/// What `run` saved. Of a migration that has ended only the servers are taken: the next one
+/// makes its own choices.
+fn saved(dir: &Path) -> Result<Option<PlanFile>, Error> {
+    let path = dir.join(SAVED_PLAN);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let saved = PlanFile::read(&path)?;
+    if !dir.join(OUTCOME_FILE).is_file() {
+        return Ok(Some(saved));
+    }
+    Ok(Some(PlanFile {
+        migration: saved.migration,
+        source: saved.source,
+        target: saved.target,
+        ..PlanFile::default()
+    }))
+}
+
+fn given_file(args: &MigrationArgs) -> Result<Option<PlanFile>, Error> {
     let here = Path::new("trunkline.toml");
     match &args.plan {
-        Some(path) => PlanFile::read(path),
-        None if here.is_file() => PlanFile::read(here),
-        None => Ok(PlanFile::default()),
+        Some(path) => PlanFile::read(path).map(Some),
+        None if here.is_file() => PlanFile::read(here).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -232,6 +256,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         dir,
         scope: scope(&file)?,
         insert_only: insert_only(&file)?,
+        publication: file.source.publication.clone(),
         structure: structure(&file),
         copy: copy(&file)?,
         conflict: conflict(&file)?,

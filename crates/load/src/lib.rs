@@ -39,7 +39,6 @@ pub use sequences::{
 };
 pub use structure::{
     Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects,
-    forget_dump,
 };
 pub use target_map::{TableMap, target_map};
 pub use undo::standing;

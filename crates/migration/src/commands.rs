@@ -81,6 +81,9 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         .ok();
     // A filter that matches nothing is the plan's error, not a finding.
     trunkline_load::tables(&mut source, &plan.scope).await?;
+    if let Some(insert_only) = &plan.insert_only {
+        trunkline_load::tables(&mut source, insert_only).await?;
+    }
     let scope = |table: &TableName| plan.scope.covers_table(table);
     let insert_only = |table: &TableName| {
         plan.insert_only
@@ -112,7 +115,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
             version: programs.version,
         }),
         own_slot: own_name.as_deref(),
-        own_publication: own_name.as_deref(),
+        own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         own_control_schema: own.is_some(),
     };
     Ok(checks::examine(input).await?)
@@ -121,6 +124,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
 /// Moves a live database, as far as `until`. Goes on where an earlier run stopped; a lost
 /// connection is made again while that may help.
 pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error> {
+    begin_anew(setting.plan)?;
     let pulse = Pulse::default();
     let mut backoff = again();
     loop {
@@ -158,12 +162,12 @@ async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<E
         Claim::Now
     };
     let mut run = setting.open_with(claim, true, pulse.clone()).await?;
-    begin_anew(setting.plan)?;
+    let mut caught_up = false;
     loop {
         let phase = run.control.state().phase;
         setting.observer.notice(Notice::Phase(phase));
         run.stop_if_cancelled()?;
-        if is_reached(until, phase) {
+        if is_reached(until, phase, caught_up) {
             return Ok(end_report(&run));
         }
         if run.control.state().fence.is_some() && phase != Phase::Switched {
@@ -172,21 +176,27 @@ async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<E
             continue;
         }
         match phase {
-            Phase::Planned => preflight(&mut run).await?,
+            Phase::Planned => {
+                if let Err(error) = preflight(&mut run).await {
+                    // Nothing was begun: nothing of ours stays.
+                    run.control.erase().await?;
+                    return Err(error);
+                }
+            }
             Phase::Checked => prepare::prepare(&mut run).await?,
             Phase::Prepared => copying::restore(&mut run).await?,
             Phase::Structured | Phase::Copying => copying::copy(&mut run).await?,
             Phase::Loaded => catch_up(&mut run).await?,
-            Phase::Following if until == Until::Following => catch_up(&mut run).await?,
+            Phase::Following | Phase::Verified if until == Until::Following => {
+                catch_up(&mut run).await?;
+                caught_up = true;
+            }
             Phase::Following => {
-                let equal = compare(&mut run).await?;
-                if !equal && until != Until::Forever {
-                    return Err(Error::Refused {
-                        why: "the two sides differ".to_owned(),
-                        hint: "`trunkline verify` lists the tables".to_owned(),
-                    });
-                }
-                if !equal {
+                let different = compare(&mut run).await?;
+                if !different.is_empty() {
+                    if until != Until::Forever {
+                        return Err(Error::Differences(different));
+                    }
                     stay(&mut run).await?;
                 }
             }
@@ -208,18 +218,28 @@ async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<E
     }
 }
 
-fn is_reached(until: Until, phase: Phase) -> bool {
+fn is_reached(until: Until, phase: Phase, caught_up: bool) -> bool {
     match until {
         Until::Loaded => phase.has_rows(),
-        Until::Following => matches!(phase, Phase::Following | Phase::Verified),
+        Until::Following => caught_up,
         Until::Verified => phase == Phase::Verified,
         Until::Switched | Until::Forever => false,
     }
 }
 
-/// A migration that is begun again after an end leaves the record of that end behind.
+/// A migration that was given up may begin again. One that was completed may not: its target
+/// serves clients, and to begin again would overwrite what they wrote.
 fn begin_anew(plan: &Plan) -> Result<(), Error> {
     let path = plan.dir.join(OUTCOME_FILE);
+    if std::fs::read_to_string(&path).is_ok_and(|outcome| outcome.trim() == "completed") {
+        return Err(Error::Refused {
+            why: format!("the migration `{}` is completed", plan.name),
+            hint: format!(
+                "give another one another --name; to begin this one again, remove {}",
+                path.display()
+            ),
+        });
+    }
     match std::fs::remove_file(&path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::File {
             path: path.display().to_string(),
@@ -256,15 +276,13 @@ async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::CaughtUp).await
 }
 
-async fn compare(run: &mut Run<'_>) -> Result<bool, Error> {
+/// Compares everything; gives the names of the tables that differ.
+async fn compare(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
     let mut follow = Follow::open(run).await?;
     let report = verifying::verify(run, &mut follow, &Selection::All).await?;
     follow.close().await?;
-    for verdict in &report.differences {
-        let warning = format!("{} differs", verdict.table);
-        run.observer.notice(Notice::Warning(&warning));
-    }
-    Ok(report.equal)
+    let names = report.differences.iter().map(|v| v.table.to_string());
+    Ok(names.collect())
 }
 
 /// Stays following; hands the migration over to a command that asks for it, and goes on
@@ -334,11 +352,25 @@ pub async fn verify(setting: &Setting<'_>, tables: Option<&Scope>) -> Result<Ver
             hint: "the cutover's report holds the comparison at the switch".to_owned(),
         });
     }
+    if let Some(scope) = tables {
+        refuse_unmatched(setting.plan, scope).await?;
+    }
     let selection = tables.map_or(Selection::All, Selection::Matching);
     let mut follow = Follow::open(&mut run).await?;
     let report = verifying::verify(&mut run, &mut follow, &selection).await?;
     follow.close().await?;
     Ok(report)
+}
+
+/// A pattern that matches no table is an error, never an empty success.
+async fn refuse_unmatched(plan: &Plan, scope: &Scope) -> Result<(), Error> {
+    let doing = "reading the tables";
+    let mut source = Session::connect(&plan.source, "catalog")
+        .await
+        .on(Side::Source, doing)?;
+    trunkline_load::tables(&mut source, scope).await?;
+    source.close().await;
+    Ok(())
 }
 
 /// Moves the clients; [`Error::CutoverAborted`] says that the source serves as before.
@@ -379,6 +411,7 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
     }
+    begin_anew(plan)?;
     let mut run = setting.open(Claim::Now, true).await?;
     if run.control.state().slot.is_some() {
         return Err(Error::Refused {
@@ -403,7 +436,9 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     copying::finish_structure(&mut run).await?;
     let sequences = clone_sequences(&mut run).await?;
     let name = run.control.identity().name.clone();
+    let folder = copying::folder(&run)?;
     run.control.erase().await?;
+    copying::remove_folder(&folder)?;
     Ok(EndReport {
         schema_version: SCHEMA_VERSION,
         migration: name,

@@ -261,7 +261,9 @@ fn fault_hint(fault: &Fault) -> Option<String> {
     let state = fault.cause.sqlstate()?;
     let hint = match state.as_str() {
         "28P01" => "wrong password: set PGPASSWORD, or put it into ~/.pgpass",
-        "28000" => "the server's pg_hba.conf does not let this role in from here",
+        "28000" => {
+            "the server does not let this role in: does it exist, and does pg_hba.conf name it?"
+        }
         "3D000" => "there is no such database on that server",
         "42501" => "the role lacks a right: `trunkline sql role` prints what it needs",
         "53100" => "the disk is full: free space there, then `trunkline run` goes on",

@@ -20,6 +20,7 @@ use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
+use crate::phases::copying;
 use crate::run::Run;
 use pace::Pace;
 use recorded::recorded_position;
@@ -100,7 +101,7 @@ impl Follow {
                 slot: record.name.clone(),
                 publications: run.publications(),
             },
-            spill_folder: run.plan.dir.clone(),
+            spill_folder: copying::folder(run)?,
             applier,
             source,
             live: None,

@@ -37,6 +37,8 @@ pub(crate) enum Entry {
     SlotMade(SlotRecord),
     /// The source's settings before the fence, written before the first of them changes.
     Fencing(FenceBefore),
+    /// Clients reach the target: the traffic's steps are done.
+    ClientsReleased,
     /// The structure was in place before us: nothing of it is ours.
     StructureAdopted,
     /// Schemas and extensions of the target before the structure was restored: they stay.
@@ -54,6 +56,8 @@ pub(crate) struct State {
     pub(crate) slot: Option<SlotRecord>,
     /// The source's settings before the fence, while the fence may stand.
     pub(crate) fence: Option<FenceBefore>,
+    /// Whether the traffic's steps after the switch are done.
+    pub(crate) clients_released: bool,
     /// Schemas and extensions of the target that were there before us.
     pub(crate) standing: Option<BTreeSet<String>>,
 }
@@ -66,6 +70,7 @@ impl State {
             receipts: BTreeSet::new(),
             slot: None,
             fence: None,
+            clients_released: false,
             standing: None,
         }
     }
@@ -86,6 +91,7 @@ impl State {
                 self.receipts.remove(object);
             }
             Entry::SlotMade(slot) => self.slot = Some(slot.clone()),
+            Entry::ClientsReleased => self.clients_released = true,
             Entry::Fencing(before) => self.fence = Some(before.clone()),
             // A restore that was interrupted finds its own schemas: the first look counts.
             Entry::Standing(names) => {

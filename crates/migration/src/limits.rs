@@ -57,3 +57,15 @@ pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// How long a given-up cutover tries to write so into the journal: clients are served by the
 /// source again, and only the command's end waits.
 pub(crate) const RECORD_WITHIN: Duration = Duration::from_secs(1);
+
+/// Further comparisons of a table that is emptied while it is compared. The second one keeps
+/// it from being emptied a few milliseconds after its snapshot, so that each has a good
+/// chance where a table is emptied every second.
+pub(crate) const COMPARE_AGAIN: u32 = 5;
+
+/// Between two looks whether the transactions that were open when the slot was made have
+/// ended.
+pub(crate) const OUTLAST_LOOK: Duration = Duration::from_millis(50);
+
+/// Between two looks at the log that the source keeps while rows are copied.
+pub(crate) const BUDGET_LOOK: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use crate::traffic::TrafficPlan;
 /// Everything that a command needs to know.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The migration's name; one target may hold several.
+    /// The migration's name. A target takes one migration at a time.
     pub name: String,
     /// The server that the database leaves.
     pub source: Conninfo,
@@ -25,6 +25,8 @@ pub struct Plan {
     pub scope: Scope,
     /// Tables without a replica identity that the operator says are only inserted into.
     pub insert_only: Option<Scope>,
+    /// A publication that an administrator made on the source; without it we make our own.
+    pub publication: Option<String>,
     /// What becomes of the structure.
     pub structure: StructurePlan,
     /// How rows are copied.

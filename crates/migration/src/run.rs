@@ -77,8 +77,11 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// The publications that the journal records.
+    /// The publications: the administrator's, or those that the journal records.
     pub(crate) fn publications(&self) -> Vec<String> {
+        if let Some(name) = &self.plan.publication {
+            return vec![name.clone()];
+        }
         let receipts = &self.control.state().receipts;
         let names = receipts.iter().filter_map(|object| match object {
             Object::Publication(name) => Some(name.clone()),

@@ -253,7 +253,12 @@ pub fn next_steps(phase: Phase, held: bool) -> Vec<String> {
         Phase::Fenced | Phase::Drained if !held => {
             &["trunkline run (gives the source back and follows again)"]
         }
-        Phase::Following | Phase::Verified => &["trunkline verify", "trunkline cutover"],
+        Phase::Following | Phase::Verified if held => &["trunkline verify", "trunkline cutover"],
+        Phase::Following | Phase::Verified => &[
+            "trunkline run (goes on following; until then the source keeps its log)",
+            "trunkline verify",
+            "trunkline cutover",
+        ],
         _ if held => &["wait: it is running"],
         _ => &["trunkline run (goes on where it was)"],
     };

@@ -11,7 +11,8 @@ use trunkline_changes::{Side, TableName, quote_literal};
 use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session};
 
 use crate::checksum::{Checksum, Reading, checksum};
-use crate::verdict::{TableVerdict, judge};
+use crate::emptied::{keep_from_emptying, was_rewritten};
+use crate::verdict::{Outcome, TableVerdict, judge};
 
 /// A table of the target and the tables of the source whose rows it holds (usually one; the
 /// leaves of a partitioned table where the target is partitioned otherwise).
@@ -80,22 +81,36 @@ impl Comparer {
     /// Puts every session into the state that is to be read. Once this returns, exporting
     /// transactions may end.
     pub async fn enter(&mut self, view: View<'_>) -> Result<(), Fault> {
-        let doing = "opening a snapshot to compare tables";
         let (source, target) = match view {
-            View::Snapshots { source, target } => (import(source), import(target)),
-            View::Latest => (String::new(), String::new()),
+            View::Snapshots { source, target } => (Some(source), Some(target)),
+            View::Latest => (None, None),
         };
+        self.enter_side(Side::Source, source, &[]).await?;
+        self.enter_side(Side::Target, target, &[]).await
+    }
+
+    /// The same for one side alone. The tables that are named are kept from being emptied
+    /// from now on, which only a comparer of one pair may ask for: a second session would
+    /// wait behind whoever wants to empty them, and that one for the first.
+    pub async fn enter_side(
+        &mut self,
+        side: Side,
+        snapshot: Option<&str>,
+        kept: &[TableName],
+    ) -> Result<(), Fault> {
+        let doing = "opening a snapshot to compare tables";
+        let import = snapshot.map(import).unwrap_or_default();
         for worker in &mut self.workers {
-            worker
-                .source
-                .batch(&begin(&source))
-                .await
-                .on(Side::Source, doing)?;
-            worker
-                .target
-                .batch(&begin(&target))
-                .await
-                .on(Side::Target, doing)?;
+            let session = match side {
+                Side::Source => &mut worker.source,
+                Side::Target => &mut worker.target,
+            };
+            let entered = async {
+                session.batch(&begin(&import)).await?;
+                keep_from_emptying(session, kept).await?;
+                session.batch(&format!("SAVEPOINT {BEFORE_TABLE}")).await
+            };
+            entered.await.on(side, doing)?;
         }
         Ok(())
     }
@@ -135,6 +150,9 @@ fn begin(import: &str) -> String {
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{import}")
 }
 
+/// Locks taken after it are given back by going back to it.
+const BEFORE_TABLE: &str = "before_table";
+
 fn import(snapshot: &str) -> String {
     format!("; SET TRANSACTION SNAPSHOT {}", quote_literal(snapshot))
 }
@@ -158,6 +176,7 @@ impl Worker {
                 return Ok(());
             };
             let verdict = self.compare(&comparison).await?;
+            self.release(&comparison).await?;
             if verdicts.send(verdict).await.is_err() {
                 return Ok(());
             }
@@ -168,40 +187,58 @@ impl Worker {
         let began = Instant::now();
         let Worker { source, target } = self;
         let doing = || format!("computing the checksum of {}", comparison.target);
-        let (source, target) = tokio::try_join!(
+        let ((source, source_gone), (target, target_gone)) = tokio::try_join!(
             async {
-                source_checksum(source, comparison)
-                    .await
-                    .on(Side::Source, doing())
+                let sum = source_checksum(source, comparison).await;
+                sum.on(Side::Source, doing())
             },
             async {
-                let Comparison {
-                    target: table,
-                    target_reading,
-                    columns,
-                    ..
-                } = comparison;
-                let sum = checksum(target, table, *target_reading, columns).await;
+                let sum = target_checksum(target, comparison).await;
                 sum.on(Side::Target, doing())
             },
         )?;
-        Ok(judge(
-            comparison.target.clone(),
-            &source,
-            &target,
-            began.elapsed(),
-        ))
+        let name = comparison.target.clone();
+        let mut verdict = judge(name, &source, &target, began.elapsed());
+        if source_gone || target_gone {
+            verdict.outcome = Outcome::Disturbed;
+        }
+        Ok(verdict)
+    }
+
+    /// Gives back the locks on the tables that were read, so that whoever empties one of
+    /// them waits for no other comparison.
+    async fn release(&mut self, comparison: &Comparison) -> Result<(), Fault> {
+        let doing = || format!("leaving {}", comparison.target);
+        for (session, side) in [
+            (&mut self.source, Side::Source),
+            (&mut self.target, Side::Target),
+        ] {
+            let release = format!("ROLLBACK TO SAVEPOINT {BEFORE_TABLE}");
+            session.batch(&release).await.on(side, doing())?;
+        }
+        Ok(())
     }
 }
 
+/// The checksum, and whether a table was emptied meanwhile.
 async fn source_checksum(
     session: &mut Session,
     comparison: &Comparison,
-) -> Result<Checksum, PgError> {
-    let mut whole = Checksum::default();
+) -> Result<(Checksum, bool), PgError> {
+    let (mut whole, mut gone) = (Checksum::default(), false);
     for table in &comparison.sources {
         let part = checksum(session, table, Reading::Only, &comparison.columns).await?;
         whole = whole.and(&part);
+        gone |= was_rewritten(session, table).await?;
     }
-    Ok(whole)
+    Ok((whole, gone))
+}
+
+async fn target_checksum(
+    session: &mut Session,
+    comparison: &Comparison,
+) -> Result<(Checksum, bool), PgError> {
+    let (table, reading) = (&comparison.target, comparison.target_reading);
+    let sum = checksum(session, table, reading, &comparison.columns).await?;
+    Ok((sum, was_rewritten(session, table).await?))
 }

@@ -4,6 +4,7 @@
 
 mod checksum;
 mod compare;
+mod emptied;
 mod verdict;
 
 pub use checksum::{Checksum, Reading, checksum};

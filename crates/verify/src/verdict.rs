@@ -16,6 +16,9 @@ pub enum Outcome {
     CountsDiffer,
     /// The counts agree and the contents do not.
     ContentsDiffer,
+    /// The table was emptied or rewritten between the snapshot and the reading, so that the
+    /// rows of the snapshot are not there any more: nothing is known.
+    Disturbed,
 }
 
 /// One table's comparison.

@@ -20,8 +20,14 @@ async fn moves(source: u32, target: u32) {
     let rounds_at_last = mutations.stop().await;
     let outcome = writers.stop().await;
 
-    assert!(seen > 0 && outcome.committed > seen, "writers wrote all the time: {outcome:?}");
-    assert!(rounds > 0 && rounds_at_last > rounds, "{rounds} then {rounds_at_last} rounds");
+    assert!(
+        seen > 0 && outcome.committed > seen,
+        "writers wrote all the time: {outcome:?}"
+    );
+    assert!(
+        rounds > 0 && rounds_at_last > rounds,
+        "{rounds} then {rounds_at_last} rounds"
+    );
     assert_eq!(report["outcome"], "switched", "{report:#}");
     assert_eq!(report["differences"], serde_json::json!([]));
     scene.assert_same().await;

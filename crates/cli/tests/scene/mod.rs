@@ -65,7 +65,10 @@ impl Scene {
     pub(crate) async fn with_matrix(mut self) -> Self {
         self.matrix().create_in(&self.on_source().await).await;
         let tables: Vec<String> = INSERT_ONLY.iter().map(|name| format!("{name:?}")).collect();
-        self.plan(&format!("[tables]\ninsert_only = [{}]\n", tables.join(", ")));
+        self.plan(&format!(
+            "[tables]\ninsert_only = [{}]\n",
+            tables.join(", ")
+        ));
         self
     }
 
@@ -165,7 +168,10 @@ impl Scene {
     pub(crate) async fn assert_nothing_of_ours(&self) {
         let (source, target) = self.catalogs().await;
         for (side, text) in [("source", source), ("target", target)] {
-            let ours: Vec<&str> = text.lines().filter(|line| line.contains("trunkline")).collect();
+            let ours: Vec<&str> = text
+                .lines()
+                .filter(|line| line.contains("trunkline"))
+                .collect();
             assert!(ours.is_empty(), "left behind on the {side}: {ours:#?}");
         }
     }

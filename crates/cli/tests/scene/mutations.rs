@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use trunkline_testkit::types::TypeMatrix;
 use trunkline_testkit::try_connect;
+use trunkline_testkit::types::TypeMatrix;
 
 /// Between two transactions, so that a machine with two cores can follow.
 const REST: Duration = Duration::from_millis(25);
@@ -42,12 +42,7 @@ impl Mutations {
     }
 }
 
-async fn mutate(
-    matrix: TypeMatrix,
-    uri: String,
-    stop: CancellationToken,
-    rounds: Arc<AtomicU32>,
-) {
+async fn mutate(matrix: TypeMatrix, uri: String, stop: CancellationToken, rounds: Arc<AtomicU32>) {
     let client = try_connect(&uri).await.expect("the source takes a client");
     for round in 1.. {
         for (theme, script) in matrix.mutate(round) {
@@ -59,7 +54,10 @@ async fn mutate(
                 // The fence ended the session.
                 Err(_) if client.is_closed() => return,
                 Err(error) if error.code().is_some_and(|code| code.code() == "57P01") => return,
-                Err(error) => panic!("{theme}, round {round}: {:?}\n{script}", error.as_db_error()),
+                Err(error) => panic!(
+                    "{theme}, round {round}: {:?}\n{script}",
+                    error.as_db_error()
+                ),
             }
             tokio::time::sleep(REST).await;
         }

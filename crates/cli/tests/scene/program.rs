@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use trunkline_testkit::sandbox::client_programs;
 
 /// How long anything may take before the test gives up: only a hang is longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
@@ -76,13 +77,22 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["TRUNKLINE_", "PG", "XDG_STATE"].iter().any(|ours| text.starts_with(ours)) {
+            if ["TRUNKLINE_", "PG", "XDG_STATE"]
+                .iter()
+                .any(|ours| text.starts_with(ours))
+            {
                 command.env_remove(&name);
             }
         }
         // Where the servers and client programs of the tests lie is known by this.
         if let Some(cache) = std::env::var_os("TRUNKLINE_PG_CACHE") {
             command.env("TRUNKLINE_PG_CACHE", cache);
+        }
+        // pg_dump must not be older than the source: the newest of the tests' own comes first.
+        if let Some(newest) = client_programs().last() {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let folders = std::iter::once(newest.bin.clone()).chain(std::env::split_paths(&path));
+            command.env("PATH", std::env::join_paths(folders).expect("a PATH"));
         }
         command
             .envs(&self.variables)
@@ -126,7 +136,10 @@ async fn listen(stderr: impl AsyncRead + Unpin, said: watch::Sender<Said>) {
 
 async fn read_all(mut stdout: impl AsyncRead + Unpin) -> String {
     let mut bytes = Vec::new();
-    stdout.read_to_end(&mut bytes).await.expect("stdout can be read");
+    stdout
+        .read_to_end(&mut bytes)
+        .await
+        .expect("stdout can be read");
     String::from_utf8(bytes).expect("stdout is text")
 }
 
@@ -142,7 +155,11 @@ impl Running {
         let mut said = self.said.clone();
         let waited = tokio::time::timeout(PATIENCE, said.wait_for(found)).await;
         let Ok(waited) = waited else {
-            panic!("`{}` never said {text:?}: {}", self.arguments, self.so_far());
+            panic!(
+                "`{}` never said {text:?}: {}",
+                self.arguments,
+                self.so_far()
+            );
         };
         waited.is_ok_and(|said| said.lines.iter().any(|line| line.contains(text)))
     }
@@ -150,7 +167,12 @@ impl Running {
     /// The same, where not saying it is a failure.
     pub(crate) async fn must_say(&mut self, text: &str) {
         let said = self.says(text).await;
-        assert!(said, "`{}` ended without {text:?}: {}", self.arguments, self.so_far());
+        assert!(
+            said,
+            "`{}` ended without {text:?}: {}",
+            self.arguments,
+            self.so_far()
+        );
     }
 
     /// What it said on stderr until now.
@@ -166,8 +188,14 @@ impl Running {
     /// Sends a signal by name, such as INT.
     pub(crate) async fn signal(&self, name: &str) {
         let (option, id) = (format!("-{name}"), self.id().to_string());
-        let sent = Command::new("/bin/kill").args([&option, &id]).status().await;
-        assert!(sent.is_ok_and(|status| status.success()), "cannot send {name}");
+        let sent = Command::new("/bin/kill")
+            .args([&option, &id])
+            .status()
+            .await;
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot send {name}"
+        );
     }
 
     /// Kills it, as a crash would.
@@ -227,7 +255,9 @@ impl Ran {
 
 impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let code = self.code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
+        let code = self
+            .code
+            .map_or_else(|| "killed".to_owned(), |code| code.to_string());
         writeln!(f, "$ trunkline {} → {code}", self.arguments)?;
         write!(f, "{}\n{}", self.stdout, self.stderr)
     }

@@ -222,14 +222,3 @@ pub(crate) async fn drop_script(
     let end = text.find("\n--\n-- Name: ").unwrap_or(text.len());
     Ok(text[..end].to_owned())
 }
-
-/// Removes the archive from `directory`: the next migration makes its own.
-pub fn forget_dump(directory: &Path) -> std::io::Result<()> {
-    for name in [ARCHIVE, "undo.list"] {
-        match std::fs::remove_file(directory.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}

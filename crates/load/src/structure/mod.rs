@@ -13,8 +13,8 @@ mod run;
 mod select;
 mod toc;
 
+pub use dump::Structure;
 pub(crate) use dump::{Dumped, drop_script, dump};
-pub use dump::{Structure, forget_dump};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
 pub(crate) use foreign_key::split as split_foreign_key;

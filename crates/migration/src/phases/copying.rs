@@ -5,18 +5,20 @@
 //! step recorded on the target in the transaction that did it. Looks: the ledger and the
 //! structure's records. Undone: [`super::ending`], by the same records.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_changes::Side;
 use trunkline_load::{
     Inventory, LoadOptions, Loader, Progress, SplitSizes, StructureSource, drop_tables,
     existing_objects,
 };
-use trunkline_postgres::OnSide;
+use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
+use crate::limits::BUDGET_LOOK;
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::plan::{Existing, Keep, Plan, StructurePlan};
@@ -65,9 +67,9 @@ fn loader(run: &Run<'_>) -> Loader {
 /// Makes what comes before the rows.
 pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("structure");
-    make_folder(run.plan)?;
+    let folder = folder(run)?;
     let loader = loader(run);
-    let inventory = loader.inventory(&run.plan.dir).await?;
+    let inventory = loader.inventory(&folder).await?;
     match run.plan.structure {
         StructurePlan::Present => run.control.record(Entry::StructureAdopted).await?,
         StructurePlan::Restore { existing, .. } => {
@@ -96,9 +98,9 @@ async fn drop_existing(run: &mut Run<'_>, inventory: &Inventory) -> Result<(), E
 
 /// Copies rows and builds what stands on them.
 pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
+    let folder = folder(run)?;
     let loader = loader(run);
-    make_folder(run.plan)?;
-    let inventory = loader.inventory(&run.plan.dir).await?;
+    let inventory = loader.inventory(&folder).await?;
     if run.control.state().phase == Phase::Structured {
         let total: u64 = inventory
             .tables
@@ -126,9 +128,9 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
 /// were copied at different moments: a row that refers to another may have come without it.
 /// So everything that was committed on the source during the copy must be applied before.
 pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
+    let folder = folder(run)?;
     let loader = loader(run);
-    make_folder(run.plan)?;
-    let inventory = loader.inventory(&run.plan.dir).await?;
+    let inventory = loader.inventory(&folder).await?;
     run.step("foreign keys, triggers, views");
     shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
     for left_out in loader.given_up().await? {
@@ -137,13 +139,18 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows the counters while the loader works.
+/// Shows the counters while the loader works, and keeps the source's budget.
 async fn shown<T>(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     progress: &Arc<Progress>,
     work: impl Future<Output = Result<T, trunkline_load::LoadError>>,
 ) -> Result<T, Error> {
+    let doing = "connecting to watch the log that is kept";
+    let mut source = Session::connect(&run.plan.source, "watch")
+        .await
+        .on(Side::Source, doing)?;
     let mut work = std::pin::pin!(work);
+    let mut looked = Instant::now();
     let ended = loop {
         tokio::select! {
             ended = &mut work => break ended,
@@ -151,6 +158,10 @@ async fn shown<T>(
                 run.alive();
                 run.observer.notice(Notice::Copy(progress));
             }
+        }
+        if looked.elapsed() >= BUDGET_LOOK && run.control.state().slot.is_some() {
+            looked = Instant::now();
+            run.look_at_source(&mut source).await?;
         }
     };
     run.observer.notice(Notice::Copy(progress));
@@ -162,10 +173,26 @@ async fn shown<T>(
     }
 }
 
-/// Makes the migration's folder.
-pub(crate) fn make_folder(plan: &Plan) -> Result<(), Error> {
-    std::fs::create_dir_all(&plan.dir).map_err(|cause| Error::File {
-        path: plan.dir.display().to_string(),
-        cause,
-    })
+/// The folder for files of this migration alone: what another one of the same name left is
+/// never taken for ours. Made where it is missing.
+pub(crate) fn folder(run: &Run<'_>) -> Result<PathBuf, Error> {
+    let folder = run.plan.dir.join(&run.control.identity().id);
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Ok(folder),
+        Err(cause) => Err(Error::File {
+            path: folder.display().to_string(),
+            cause,
+        }),
+    }
+}
+
+/// Removes that folder: the migration is over.
+pub(crate) fn remove_folder(folder: &Path) -> Result<(), Error> {
+    match std::fs::remove_dir_all(folder) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::File {
+            path: folder.display().to_string(),
+            cause,
+        }),
+        _ => Ok(()),
+    }
 }

@@ -27,6 +27,7 @@ use trunkline_verify::{Comparer, Comparison};
 use crate::error::Error;
 use crate::fence::{self, AfterSwitch, FenceBefore};
 use crate::follow::{Follow, Goal};
+use crate::journal::Entry;
 use crate::limits::{RECONNECT_FIRST, RECONNECT_PAUSE};
 use crate::phase::{Event, Phase};
 use crate::phases::verifying::{self, Selection};
@@ -209,7 +210,7 @@ async fn settle(run: &mut Run<'_>) -> Result<NotEntered, Error> {
 }
 
 /// Points clients to the target and lets them go on. May be called again after a crash.
-async fn move_clients(run: &Run<'_>, traffic: &Traffic) -> Result<(), Error> {
+async fn move_clients(run: &mut Run<'_>, traffic: &Traffic) -> Result<(), Error> {
     /// After the point of no return clients wait for this: it gets the time that it needs.
     const PATIENCE: Duration = Duration::from_mins(1);
     run.step("moving clients");
@@ -223,12 +224,17 @@ async fn move_clients(run: &Run<'_>, traffic: &Traffic) -> Result<(), Error> {
         hint: "the target holds everything and serves: point the clients there, or run \
                `trunkline cutover` again to repeat the switch"
             .to_owned(),
-    })
+    })?;
+    run.control.record(Entry::ClientsReleased).await
 }
 
-/// After a crash behind the point of no return: the rest of the switch.
+/// After a crash behind the point of no return: the rest of the switch. Where nothing is
+/// left of it, nothing is done.
 pub(crate) async fn finish(run: &mut Run<'_>) -> Result<AfterSwitch, Error> {
-    move_clients(run, &traffic(run)).await?;
+    if !run.control.state().clients_released {
+        let traffic = traffic(run);
+        move_clients(run, &traffic).await?;
+    }
     let Some(before) = run.control.state().fence.clone() else {
         return Ok(AfterSwitch::Closed);
     };

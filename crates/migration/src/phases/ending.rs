@@ -5,6 +5,8 @@
 //! last the control schema with the journal itself. Looks: the receipts that are left, so
 //! that it can be run again until nothing is.
 
+use std::path::Path;
+
 use trunkline_changes::Side;
 use trunkline_load::Loader;
 use trunkline_postgres::{OnSide, Session};
@@ -60,9 +62,9 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
             trunkline_load::Progress::new(),
             run.cancel.clone(),
         );
-        copying::make_folder(run.plan)?;
+        let folder = copying::folder(&run)?;
         let keep = run.control.state().standing.clone().unwrap_or_default();
-        let dropped = loader.undo_structure(&run.plan.dir, &keep).await?;
+        let dropped = loader.undo_structure(&folder, &keep).await?;
         done.push(format!("dropped {dropped} objects on the target"));
         run.control
             .record(Entry::Removed(Object::Structure))
@@ -125,9 +127,10 @@ async fn clean_source(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
 }
 
 async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndReport, Error> {
+    let folder = copying::folder(&run)?;
     let Run { plan, control, .. } = run;
     let migration = control.identity().name.clone();
-    forget(plan, control, phase).await?;
+    forget(plan, control, &folder, phase).await?;
     done.push("dropped the schema trunkline on the target".to_owned());
     Ok(EndReport {
         schema_version: SCHEMA_VERSION,
@@ -139,17 +142,12 @@ async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndRep
 }
 
 /// Removes the journal, after the migration's end is written down on this machine.
-async fn forget(plan: &Plan, control: Control, phase: Phase) -> Result<(), Error> {
-    copying::make_folder(plan)?;
+async fn forget(plan: &Plan, control: Control, folder: &Path, phase: Phase) -> Result<(), Error> {
     let path = plan.dir.join(OUTCOME_FILE);
     std::fs::write(&path, phase.name()).map_err(|cause| Error::File {
         path: path.display().to_string(),
         cause,
     })?;
     control.erase().await?;
-    // The dump of the structure belongs to the migration that is over.
-    trunkline_load::forget_dump(&plan.dir).map_err(|cause| Error::File {
-        path: plan.dir.display().to_string(),
-        cause,
-    })
+    copying::remove_folder(folder)
 }

@@ -11,7 +11,7 @@ use trunkline_postgres::{Canceller, OnSide, PgError, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
-use crate::limits::SLOT_PATIENCE;
+use crate::limits::{OUTLAST_LOOK, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::plan::Plan;
@@ -41,6 +41,9 @@ impl Publication {
 /// The publications for the tables in scope: leaves by their own names, tables without a
 /// replica identity in a publication of their own that promises inserts only.
 fn publications(plan: &Plan, base: &str, tables: &[Table]) -> Vec<Publication> {
+    if plan.publication.is_some() {
+        return Vec::new();
+    }
     let insert_only = |table: &Table| {
         let scope = plan.insert_only.as_ref();
         scope.is_some_and(|scope| scope.covers_table(&table.name))
@@ -85,6 +88,16 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &run.plan.scope).await?;
     run.step("publication");
+    if let Some(given) = &run.plan.publication
+        && !publication_exists(&mut source, given)
+            .await
+            .on(Side::Source, doing)?
+    {
+        return Err(Error::Refused {
+            why: format!("the plan's publication \"{given}\" does not exist on the source"),
+            hint: "`trunkline sql publication` prints the statement that makes it".to_owned(),
+        });
+    }
     let name = run.control.identity().object_name();
     for publication in publications(run.plan, &name, &tables) {
         let object = Object::Publication(publication.name.clone());
@@ -123,7 +136,38 @@ async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error>
     let canceller = slot.canceller();
     let creation = async { Ok(slot.create(&name).await?) };
     let record = patiently(run, source, &canceller, creation).await?;
+    outlast_commits_under_way(run, source).await?;
     run.control.record(Entry::SlotMade(record)).await
+}
+
+/// Waits until every transaction that runs now has ended.
+///
+/// A transaction's commit may lie in the log before the slot's consistent point, so that it
+/// is not streamed, while snapshots do not see it yet: it is still on its way out (with
+/// synchronous replication for as long as the standby does not answer). A table that is
+/// read only after all these have ended has their rows.
+async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Result<(), Error> {
+    let doing = "waiting for transactions that were open when the slot was made";
+    let bounds = include_str!("../sql/snapshot_bounds.sql");
+    let read = async |source: &mut Session| -> Result<(u64, u64), Error> {
+        let row = source
+            .query_one(bounds, &[])
+            .await
+            .on(Side::Source, doing)?;
+        let read = || Ok((row.get(0)?, row.get(1)?));
+        Ok(read().on(Side::Source, doing)?)
+    };
+    let (_, newest) = read(source).await?;
+    let mut said = tokio::time::Instant::now();
+    while read(source).await?.0 < newest {
+        run.stop_if_cancelled()?;
+        if said.elapsed() >= SLOT_PATIENCE {
+            say_who_is_waited_for(run, source).await?;
+            said = tokio::time::Instant::now();
+        }
+        tokio::time::sleep(OUTLAST_LOOK).await;
+    }
+    Ok(())
 }
 
 /// Waits for a slot's creation, which waits for every open transaction: says which, and gives

@@ -16,10 +16,11 @@ use trunkline_load::{Scope, Table, TableKind};
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
 };
-use trunkline_verify::{Comparer, Comparison, Reading, TableVerdict, View};
+use trunkline_verify::{Comparer, Comparison, Outcome, Reading, TableVerdict};
 
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
+use crate::limits::COMPARE_AGAIN;
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::prepare;
@@ -102,9 +103,10 @@ pub(crate) async fn verify(
     let (tables, places) = run.tables_and_places().await?;
     coverage::refuse_gaps(run, follow.source(), &tables, &places).await?;
     let list = comparisons(&tables, &places, selection);
-    let paired = pair_snapshots(run, follow).await?;
+    let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
-    let verdicts = compare_while_following(run, follow, paired.comparer, list).await?;
+    let mut verdicts = compare_while_following(run, follow, paired, list.clone()).await?;
+    settle(run, follow, &list, &mut verdicts).await?;
     let report = report(run, point, applied, verdicts, began);
     if matches!(selection, Selection::All) {
         let event = if report.equal {
@@ -117,20 +119,64 @@ pub(crate) async fn verify(
     Ok(report)
 }
 
+/// Compares again the tables that were emptied while they were compared, at a later
+/// position, and keeps them from being emptied meanwhile. What stays disturbed is not equal.
+async fn settle(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    list: &[Comparison],
+    verdicts: &mut [TableVerdict],
+) -> Result<(), Error> {
+    for _ in 0..COMPARE_AGAIN {
+        let disturbed = |verdict: &TableVerdict| verdict.outcome == Outcome::Disturbed;
+        let left: Vec<Comparison> = list
+            .iter()
+            .filter(|comparison| {
+                let name = &comparison.target;
+                verdicts.iter().any(|v| v.table == *name && disturbed(v))
+            })
+            .cloned()
+            .collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        run.step("comparing again what was emptied meanwhile");
+        let paired = pair_snapshots(run, follow, &left).await?;
+        for again in compare_while_following(run, follow, paired, left).await? {
+            for verdict in verdicts.iter_mut().filter(|v| v.table == again.table) {
+                *verdict = again.clone();
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Applies changes up to the consistent point of a temporary slot, and takes the snapshots
-/// of both sides there.
-async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<PairedSnapshots, Error> {
+/// of both sides there. From there on the tables named are not emptied.
+async fn pair_snapshots(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    kept: &[Comparison],
+) -> Result<PairedSnapshots, Error> {
     follow
         .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
         .await?;
     let doing = "taking a snapshot at one position";
-    let jobs = run.plan.copy.jobs;
+    let jobs = if kept.is_empty() {
+        run.plan.copy.jobs
+    } else {
+        1
+    };
     let mut comparer = Comparer::connect(&run.plan.source, &run.plan.target, jobs).await?;
     let mut walsender = ReplicationSession::connect(&run.plan.source, "snapshot")
         .await
         .on(Side::Source, doing)?;
     let slot = temporary_slot(run, follow.source(), &mut walsender).await?;
-    let source_snapshot = slot.snapshot.unwrap_or_default();
+    let sources: Vec<TableName> = kept.iter().flat_map(|c| c.sources.clone()).collect();
+    comparer
+        .enter_side(Side::Source, slot.snapshot.as_deref(), &sources)
+        .await?;
+    walsender.close().await;
     emit(follow.source(), "verify").await?;
     follow
         .until(run, Goal::Before(slot.consistent_point))
@@ -147,13 +193,12 @@ async fn pair_snapshots(run: &mut Run<'_>, follow: &mut Follow) -> Result<Paired
     let target_snapshot: String = exported
         .and_then(|row| row.get(0))
         .on(Side::Target, doing)?;
-    let view = View::Snapshots {
-        source: &source_snapshot,
-        target: &target_snapshot,
-    };
-    comparer.enter(view).await?;
+    // Nothing is applied until the comparison begins: nothing is emptied in between.
+    let targets: Vec<TableName> = kept.iter().map(|c| c.target.clone()).collect();
+    comparer
+        .enter_side(Side::Target, Some(&target_snapshot), &targets)
+        .await?;
     exporter.close().await;
-    walsender.close().await;
     Ok(PairedSnapshots {
         point: slot.consistent_point,
         applied,
@@ -193,7 +238,7 @@ pub(crate) async fn emit(source: &mut Session, content: &str) -> Result<Lsn, Err
 async fn compare_while_following(
     run: &mut Run<'_>,
     follow: &mut Follow,
-    comparer: Comparer,
+    paired: PairedSnapshots,
     list: Vec<Comparison>,
 ) -> Result<Vec<TableVerdict>, Error> {
     let observer = run.observer;
@@ -202,7 +247,8 @@ async fn compare_while_following(
     let told = follow.told.clone();
     let comparing = async move {
         let mut done = 0;
-        let compared = comparer
+        let compared = paired
+            .comparer
             .compare(list, |verdict| {
                 done += 1;
                 observer.notice(Notice::Compared { verdict, done, of });

@@ -62,6 +62,10 @@ pub(super) async fn pause(
     watch: &mut Stopwatch,
     deadline: Instant,
 ) -> Result<Proved, Missed> {
+    // Written before clients are held, so that whoever comes after a crash lets them go.
+    let intent = run.control.record(Entry::Fencing(ready.before.clone()));
+    within(deadline, "journal", watch, intent).await?;
+
     run.step("holding clients");
     let hold = ready.traffic.hold(deadline - Instant::now());
     within(deadline, "hold", watch, async {
@@ -70,8 +74,6 @@ pub(super) async fn pause(
     .await?;
 
     run.step("fencing the source");
-    let intent = run.control.record(Entry::Fencing(ready.before.clone()));
-    within(deadline, "journal", watch, intent).await?;
     let raise = raise(follow.source(), ready, deadline);
     let fenced = within(deadline, "fence", watch, async {
         raise.await.map_err(because)
