@@ -135,7 +135,7 @@ async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
         return run_plan(&args.migration, json).await;
     }
     let resolved = resolve(&args.migration)?;
-    resolved.save()?;
+    let before = resolved.save()?;
     let progress = Progress::new(json);
     let until = match args.until {
         None => Reached::Forever,
@@ -146,6 +146,10 @@ async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
     };
     let report = run_migration(&setting(&resolved, &progress), until).await;
     progress.finish();
+    if report.is_err() && !progress.has_begun() {
+        // What was refused is not what later commands mean.
+        resolved.unsave(before);
+    }
     output::print(&show_preflight(report, json)?, json)?;
     Ok(0)
 }

@@ -11,6 +11,7 @@ mod plan_file;
 mod progress;
 mod reference;
 mod resolve;
+mod saved_plan;
 
 use std::process::ExitCode;
 

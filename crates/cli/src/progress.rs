@@ -50,6 +50,12 @@ impl Progress {
         }
     }
 
+    /// Whether the migration was seen past its preflight.
+    pub(crate) fn has_begun(&self) -> bool {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.phase.is_some_and(|phase| phase != Phase::Planned)
+    }
+
     /// Takes the bar away.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();

@@ -8,37 +8,18 @@ use trunkline_load::Scope;
 use trunkline_migration::plan::{
     Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
 };
-use trunkline_migration::status::OUTCOME_FILE;
 use trunkline_migration::traffic::{CommandPlan, TrafficPlan};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
-
-/// What `run` saves in the migration's folder.
-pub(crate) const SAVED_PLAN: &str = "plan.toml";
+use crate::saved_plan::{SAVED_PLAN, saved};
 
 /// A plan and the text that later commands find it by.
 pub(crate) struct Resolved {
     pub(crate) plan: Plan,
     pub(crate) file: PlanFile,
-}
-
-impl Resolved {
-    /// Saves the plan, without passwords, for later commands.
-    pub(crate) fn save(&self) -> Result<(), Error> {
-        let dir = &self.plan.dir;
-        std::fs::create_dir_all(dir).map_err(|cause| file_error(dir, cause))?;
-        let path = dir.join(SAVED_PLAN);
-        let temporary = dir.join("plan.toml.new");
-        // To drop what stands on the target is said once, never remembered.
-        let mut file = self.file.clone();
-        file.structure.drop_if_exists = None;
-        std::fs::write(&temporary, file.to_text()?)
-            .and_then(|()| std::fs::rename(&temporary, &path))
-            .map_err(|cause| file_error(&path, cause))
-    }
 }
 
 impl Resolved {
@@ -56,7 +37,7 @@ impl Resolved {
     }
 }
 
-fn file_error(path: &Path, cause: std::io::Error) -> Error {
+pub(crate) fn file_error(path: &Path, cause: std::io::Error) -> Error {
     Error::File {
         path: path.display().to_string(),
         cause,
@@ -82,25 +63,6 @@ pub(crate) fn resolve(args: &MigrationArgs) -> Result<Resolved, Error> {
         _ => typed,
     };
     build(file, dir)
-}
-
-/// What `run` saved. Of a migration that has ended only the servers are taken: the next one
-/// makes its own choices.
-fn saved(dir: &Path) -> Result<Option<PlanFile>, Error> {
-    let path = dir.join(SAVED_PLAN);
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let saved = PlanFile::read(&path)?;
-    if !dir.join(OUTCOME_FILE).is_file() {
-        return Ok(Some(saved));
-    }
-    Ok(Some(PlanFile {
-        migration: saved.migration,
-        source: saved.source,
-        target: saved.target,
-        ..PlanFile::default()
-    }))
 }
 
 fn given_file(args: &MigrationArgs) -> Result<Option<PlanFile>, Error> {

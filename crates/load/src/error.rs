@@ -131,9 +131,28 @@ impl LoadError {
         match self {
             LoadError::Server(fault) => fault.cause.may_retry(),
             LoadError::Entry { cause, .. } => cause.may_retry(),
+            LoadError::Program { stderr, .. } => lost_its_connection(stderr),
             _ => false,
         }
     }
+}
+
+/// Whether a program of PostgreSQL failed because its server went away or was not there yet:
+/// it gives no SQLSTATE, only libpq's words, which are English by our choice of locale.
+fn lost_its_connection(stderr: &str) -> bool {
+    [
+        "server closed the connection unexpectedly",
+        "could not receive data from server",
+        "could not send data to server",
+        "SSL connection has been closed unexpectedly",
+        "no connection to the server",
+        "Connection refused",
+        "Connection reset by peer",
+        "terminating connection",
+        "the database system is ",
+    ]
+    .iter()
+    .any(|words| stderr.contains(words))
 }
 
 /// What to do when the target lacks a role, or ours may not act for it.

@@ -9,7 +9,7 @@ use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::LoadError;
 use crate::loader::Loader;
-use crate::structure::{Entry, Programs, key};
+use crate::structure::{Entry, Programs, Structure, key, relation_of};
 
 /// Statements in one transaction: each holds a few locks, and a server has 6,400 by default.
 const DROPS_AT_ONCE: usize = 200;
@@ -45,11 +45,12 @@ impl Loader {
             .filter(|entry| record.made(&key(entry)))
             .filter(|entry| !keep.contains(&format!("{} {}", entry.kind, entry.name)))
             .collect();
+        let dropped = on_their_own(&inventory.structure, &made);
         unlink_large_objects(&mut target).await?;
         let ids: Vec<u32> = made.iter().map(|entry| entry.id).collect();
         let programs = self.programs(&target).await?;
         let script =
-            crate::structure::drop_script(&programs, directory, &ids, &self.cancel).await?;
+            crate::structure::drop_script(&programs, directory, &dropped, &self.cancel).await?;
         let statements: Vec<&str> = drops(&script).collect();
         for some in statements.chunks(DROPS_AT_ONCE) {
             target
@@ -74,6 +75,21 @@ impl Loader {
         )
         .await
     }
+}
+
+/// The entries that are dropped by themselves. Indexes and keys go with their table: that of
+/// a partition cannot be dropped alone once it is part of the partitioned table's.
+fn on_their_own(structure: &Structure, made: &[&Entry]) -> Vec<u32> {
+    let by_id = structure.by_id();
+    let made_ids: HashSet<u32> = made.iter().map(|entry| entry.id).collect();
+    let with_its_table = |entry: &Entry| {
+        ["INDEX", "CONSTRAINT", "INDEX ATTACH"].contains(&entry.kind.as_str())
+            && relation_of(entry, &by_id).is_some_and(|table| made_ids.contains(&table.id))
+    };
+    made.iter()
+        .filter(|entry| !with_its_table(entry))
+        .map(|entry| entry.id)
+        .collect()
 }
 
 /// The statements of a script without its settings and meta-commands.

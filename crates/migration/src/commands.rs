@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
-use trunkline_load::{Scope, read_sequences, set_sequences};
+use trunkline_load::{LoadError, Scope, read_sequences, set_sequences};
 use trunkline_postgres::{Backoff, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Verdict};
@@ -161,57 +161,105 @@ async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<E
     } else {
         Claim::Now
     };
-    let mut run = setting.open_with(claim, true, pulse.clone()).await?;
+    let opened = setting.open_with(claim, true, pulse.clone()).await;
+    let mut run = match opened {
+        Err(error) => return Err(explained(setting.plan, error).await),
+        Ok(run) => run,
+    };
+    let ended = match reach_source(&run).await {
+        Ok(()) => go_on(setting, until, &mut run).await,
+        Err(error) => Err(error),
+    };
+    let error = match ended {
+        Ok(report) => return Ok(report),
+        Err(error) => error,
+    };
+    let phase = run.control.state().phase;
+    if phase == Phase::Planned {
+        // Nothing was begun: nothing of ours stays.
+        run.control.erase().await?;
+    }
+    match error {
+        Error::Load(LoadError::Cancelled) => Err(Error::Interrupted(phase)),
+        error => Err(error),
+    }
+}
+
+/// A role that may not even make the control schema gets the preflight's list, with every
+/// statement that it needs, not the first refusal alone.
+async fn explained(plan: &Plan, error: Error) -> Error {
+    let denied = matches!(&error, Error::Server(fault)
+        if fault.cause.sqlstate().is_some_and(|state| state.as_str() == "42501"));
+    if !denied {
+        return error;
+    }
+    match check(plan, true).await {
+        Ok(findings) if !checks::verdict(&findings).may_go_on() => Error::Preflight(findings),
+        _ => error,
+    }
+}
+
+/// The target has answered; once the source does too, what is lost may come back. A fenced
+/// source takes no connection.
+async fn reach_source(run: &Run<'_>) -> Result<(), Error> {
+    if run.control.state().fence.is_none() {
+        let source = Session::connect(&run.plan.source, "reach").await;
+        source.on(Side::Source, "connecting")?.close().await;
+        run.beat();
+    }
+    Ok(())
+}
+
+/// Phase after phase, until the end that was asked for.
+async fn go_on(
+    setting: &Setting<'_>,
+    until: Until,
+    run: &mut Run<'_>,
+) -> Result<EndReport, Error> {
     let mut caught_up = false;
     loop {
         let phase = run.control.state().phase;
         setting.observer.notice(Notice::Phase(phase));
         run.stop_if_cancelled()?;
-        if is_reached(until, phase, caught_up) {
-            return Ok(end_report(&run));
-        }
         if run.control.state().fence.is_some() && phase != Phase::Switched {
             // A cutover died before the point of no return: the source is given back.
-            cutover::give_back(&mut run).await?;
+            cutover::give_back(run).await?;
             continue;
         }
+        if is_reached(until, phase, caught_up) {
+            return Ok(end_report(run));
+        }
         match phase {
-            Phase::Planned => {
-                if let Err(error) = preflight(&mut run).await {
-                    // Nothing was begun: nothing of ours stays.
-                    run.control.erase().await?;
-                    return Err(error);
-                }
-            }
-            Phase::Checked => prepare::prepare(&mut run).await?,
-            Phase::Prepared => copying::restore(&mut run).await?,
-            Phase::Structured | Phase::Copying => copying::copy(&mut run).await?,
-            Phase::Loaded => catch_up(&mut run).await?,
+            Phase::Planned => preflight(run).await?,
+            Phase::Checked => prepare::prepare(run).await?,
+            Phase::Prepared => copying::restore(run).await?,
+            Phase::Structured | Phase::Copying => copying::copy(run).await?,
+            Phase::Loaded => catch_up(run).await?,
             Phase::Following | Phase::Verified if until == Until::Following => {
-                catch_up(&mut run).await?;
+                catch_up(run).await?;
                 caught_up = true;
             }
             Phase::Following => {
-                let different = compare(&mut run).await?;
+                let different = compare(run).await?;
                 if !different.is_empty() {
                     if until != Until::Forever {
                         return Err(Error::Differences(different));
                     }
-                    stay(&mut run).await?;
+                    stay(run).await?;
                 }
             }
             Phase::Verified if until == Until::Switched => {
-                let follow = Follow::open(&mut run).await?;
-                cutover::cutover(&mut run, follow).await?;
+                let follow = Follow::open(run).await?;
+                cutover::cutover(run, follow).await?;
             }
-            Phase::Verified => stay(&mut run).await?,
+            Phase::Verified => stay(run).await?,
             Phase::Fenced | Phase::Drained => {
                 // The fence's record is missing: nothing was fenced.
                 run.control.moved(Event::FenceLifted).await?;
             }
             Phase::Switched => {
-                cutover::finish(&mut run).await?;
-                return Ok(end_report(&run));
+                cutover::finish(run).await?;
+                return Ok(end_report(run));
             }
             Phase::Completed | Phase::Aborted => return Err(Error::Ended),
         }
@@ -301,10 +349,9 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
                 }
             }
         }
-        if !matches!(
-            run.control.state().phase,
-            Phase::Following | Phase::Verified
-        ) {
+        let state = run.control.state();
+        // A cutover that died while it held clients leaves its intent, and the phase as it was.
+        if state.fence.is_some() || !matches!(state.phase, Phase::Following | Phase::Verified) {
             return Ok(());
         }
     }
@@ -407,11 +454,11 @@ pub async fn complete(setting: &Setting<'_>, fence: SourceFence) -> Result<EndRe
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    begin_anew(plan)?;
     let findings = check(plan, false).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
     }
-    begin_anew(plan)?;
     let mut run = setting.open(Claim::Now, true).await?;
     if run.control.state().slot.is_some() {
         return Err(Error::Refused {

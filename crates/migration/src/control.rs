@@ -9,7 +9,7 @@ use trunkline_postgres::{Conninfo, Fault, OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, FORMAT, State};
-use crate::limits::HAND_OVER_WITHIN;
+use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 use crate::phase::Event;
 
 /// Every table of ours on the target.
@@ -55,6 +55,8 @@ pub(crate) struct Control {
     state: State,
     /// Entries replayed or written: the next one's number.
     length: i64,
+    /// Whether the session has the lock, and the journal was replayed with it.
+    holds: bool,
 }
 
 /// How a command asks for a migration that somebody holds.
@@ -79,12 +81,14 @@ impl Control {
         let mut session = Session::connect(target, "control")
             .await
             .on(Side::Target, doing)?;
-        if begin {
-            create_schema(&mut session).await?;
-        } else if !schema_exists(&mut session).await? {
+        if !begin && !schema_exists(&mut session).await? {
             return Err(no_such_migration(name));
         }
         take_lock(&mut session, name, claim).await?;
+        if begin {
+            // Under the lock: whoever held it may just have removed the schema.
+            create_schema(&mut session).await?;
+        }
         let identity = find_or_begin(&mut session, name, begin).await?;
         let mut control = Control {
             session,
@@ -92,6 +96,7 @@ impl Control {
             identity,
             state: State::new(),
             length: 0,
+            holds: true,
         };
         control.replay().await?;
         Ok(control)
@@ -137,24 +142,26 @@ impl Control {
         Ok(())
     }
 
-    /// Connects again and takes the lock again where the connection is gone, and sees that
-    /// nobody wrote meanwhile.
+    /// Where the connection is gone or was left in the middle of a statement: ends that,
+    /// connects and takes the lock again, and reads what the journal says by now.
     pub(crate) async fn mend(&mut self) -> Result<(), Error> {
-        if !self.session.is_broken() {
+        if self.session.is_broken() {
+            self.holds = false;
+            // The old session has the lock until its statement ends and its socket closes.
+            let cancel = self.session.canceller();
+            let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+            let doing = "opening the control schema again";
+            let session = Session::connect(&self.target, "control").await;
+            self.session = session.on(Side::Target, doing)?;
+        }
+        if self.holds {
             return Ok(());
         }
-        let doing = "opening the control schema again";
-        let mut session = Session::connect(&self.target, "control")
-            .await
-            .on(Side::Target, doing)?;
-        take_lock(
-            &mut session,
-            &self.identity.name,
-            Claim::HandedOver(HAND_OVER_WITHIN),
-        )
-        .await?;
-        self.session = session;
-        self.replay().await
+        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+        take_lock(&mut self.session, &self.identity.name, claim).await?;
+        self.replay().await?;
+        self.holds = true;
+        Ok(())
     }
 
     /// Writes that the migration moved.

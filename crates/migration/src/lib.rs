@@ -28,5 +28,6 @@ pub use fence::AfterSwitch;
 pub use observer::{Notice, Observer};
 pub use phase::{Event, IllegalEvent, Phase};
 pub use phases::ending::{SourceFence, TargetTables};
+pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::Outcome;

@@ -58,6 +58,10 @@ pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// source again, and only the command's end waits.
 pub(crate) const RECORD_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long it may take to ask a server to end a statement that was given up: a server that
+/// answers does so in milliseconds, and one that does not will not end it either.
+pub(crate) const CANCEL_WITHIN: Duration = Duration::from_millis(300);
+
 /// Further comparisons of a table that is emptied while it is compared. The second one keeps
 /// it from being emptied a few milliseconds after its snapshot, so that each has a good
 /// chance where a table is emptied every second.

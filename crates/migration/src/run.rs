@@ -69,6 +69,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Both servers answered.
+    pub(crate) fn beat(&self) {
+        self.pulse.beat();
+    }
+
     /// The slot that the journal records.
     pub(crate) fn slot(&self) -> Result<&SlotRecord, Error> {
         let slot = self.control.state().slot.as_ref();
@@ -207,7 +212,7 @@ fn table_cover(cover: Cover) -> TableCover {
 
 /// Whether a table's changes come through the stream: it holds rows itself, writes log, and
 /// is not an extension's own.
-pub(crate) fn is_streamed(table: &Table) -> bool {
+pub fn is_streamed(table: &Table) -> bool {
     table.kind == TableKind::Ordinary
         && !table.unlogged
         && table.data

@@ -19,8 +19,9 @@ pub fn publication(name: &str, tables: &[TableName]) -> String {
     let mut sql = format!("CREATE PUBLICATION {}", quote_ident(name));
     for (index, table) in tables.iter().enumerate() {
         let lead = if index == 0 { " FOR TABLE" } else { "," };
-        // Writing to a String cannot fail.
-        let _ = write!(sql, "{lead}\n    {}", table.quoted());
+        // ONLY: what inherits from a table is listed on its own. Writing to a String cannot
+        // fail.
+        let _ = write!(sql, "{lead}\n    ONLY {}", table.quoted());
     }
     sql.push_str(";\n");
     sql
@@ -39,7 +40,7 @@ mod tests {
         ];
         assert_eq!(
             publication("trunkline_app", &tables),
-            "CREATE PUBLICATION \"trunkline_app\" FOR TABLE\n    \"public\".\"orders\",\n    \"a\"\"b\".\"C\";\n"
+            "CREATE PUBLICATION \"trunkline_app\" FOR TABLE\n    ONLY \"public\".\"orders\",\n    ONLY \"a\"\"b\".\"C\";\n"
         );
         assert_eq!(publication("empty", &[]), "CREATE PUBLICATION \"empty\";\n");
     }

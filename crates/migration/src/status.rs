@@ -29,6 +29,7 @@ pub enum Arrival {
 
 impl Arrival {
     /// From the lag and the two rates, in bytes of the source's log and bytes a second.
+    /// A position that stands still says nothing: one large transaction may be under way.
     pub fn estimate(lag_bytes: u64, applied: Option<f64>, written: Option<f64>) -> Arrival {
         /// Below this there is nothing left to wait for: housekeeping of the source alone
         /// writes that much between two looks.
@@ -39,6 +40,9 @@ impl Arrival {
         let (Some(applied), Some(written)) = (applied, written) else {
             return Arrival::Unknown;
         };
+        if applied <= 0.0 {
+            return Arrival::Unknown;
+        }
         let gain = applied - written;
         if gain <= 0.0 {
             return Arrival::Never;
@@ -274,6 +278,10 @@ mod tests {
         let far = 10 << 30;
         assert_eq!(Arrival::estimate(far, Some(1e6), Some(2e6)), Arrival::Never);
         assert_eq!(Arrival::estimate(far, None, Some(2e6)), Arrival::Unknown);
+        assert_eq!(
+            Arrival::estimate(far, Some(0.0), Some(0.0)),
+            Arrival::Unknown
+        );
         assert_eq!(Arrival::estimate(1000, None, None), Arrival::Now);
         let soon = Arrival::estimate(10_000_000, Some(3e6), Some(2e6));
         assert_eq!(soon, Arrival::In { seconds: 10 });

@@ -45,6 +45,9 @@ pub enum View<'a> {
 /// Pairs of sessions that compare tables.
 pub struct Comparer {
     workers: Vec<Worker>,
+    /// Tables that were to be kept from being emptied, and could not be: reading them would
+    /// wait for whoever has them.
+    taken: Vec<(Side, TableName)>,
 }
 
 struct Worker {
@@ -67,7 +70,10 @@ impl Comparer {
                     .on(Side::Target, doing)?,
             });
         }
-        Ok(Comparer { workers })
+        Ok(Comparer {
+            workers,
+            taken: Vec::new(),
+        })
     }
 
     /// The process ids of the source's sessions: they may stay through a fence.
@@ -107,10 +113,12 @@ impl Comparer {
             };
             let entered = async {
                 session.batch(&begin(&import)).await?;
-                keep_from_emptying(session, kept).await?;
-                session.batch(&format!("SAVEPOINT {BEFORE_TABLE}")).await
+                let taken = keep_from_emptying(session, kept).await?;
+                session.batch(&format!("SAVEPOINT {BEFORE_TABLE}")).await?;
+                Ok(taken)
             };
-            entered.await.on(side, doing)?;
+            let taken = entered.await.on(side, doing)?;
+            self.taken.extend(taken.into_iter().map(|table| (side, table)));
         }
         Ok(())
     }
@@ -126,13 +134,16 @@ impl Comparer {
         mut each: impl FnMut(&TableVerdict),
     ) -> Result<Vec<TableVerdict>, Fault> {
         let (sender, mut receiver) = mpsc::channel(self.workers.len());
+        let (left_out, comparisons): (Vec<_>, Vec<_>) =
+            comparisons.into_iter().partition(|c| is_taken(c, &self.taken));
         let queue: Queue = Arc::new(Mutex::new(comparisons.into()));
         let mut tasks = JoinSet::new();
         for worker in self.workers {
             tasks.spawn(worker.work(Arc::clone(&queue), sender.clone()));
         }
         drop(sender);
-        let mut verdicts = Vec::new();
+        let unread = left_out.into_iter().map(|c| TableVerdict::disturbed(c.target));
+        let mut verdicts: Vec<TableVerdict> = unread.collect();
         while let Some(verdict) = receiver.recv().await {
             each(&verdict);
             verdicts.push(verdict);
@@ -143,6 +154,13 @@ impl Comparer {
         verdicts.sort_by(|a, b| a.table.cmp(&b.table));
         Ok(verdicts)
     }
+}
+
+fn is_taken(comparison: &Comparison, taken: &[(Side, TableName)]) -> bool {
+    taken.iter().any(|(side, table)| match side {
+        Side::Source => comparison.sources.contains(table),
+        Side::Target => comparison.target == *table,
+    })
 }
 
 fn begin(import: &str) -> String {
@@ -176,7 +194,6 @@ impl Worker {
                 return Ok(());
             };
             let verdict = self.compare(&comparison).await?;
-            self.release(&comparison).await?;
             if verdicts.send(verdict).await.is_err() {
                 return Ok(());
             }
@@ -205,19 +222,14 @@ impl Worker {
         Ok(verdict)
     }
 
-    /// Gives back the locks on the tables that were read, so that whoever empties one of
-    /// them waits for no other comparison.
-    async fn release(&mut self, comparison: &Comparison) -> Result<(), Fault> {
-        let doing = || format!("leaving {}", comparison.target);
-        for (session, side) in [
-            (&mut self.source, Side::Source),
-            (&mut self.target, Side::Target),
-        ] {
-            let release = format!("ROLLBACK TO SAVEPOINT {BEFORE_TABLE}");
-            session.batch(&release).await.on(side, doing())?;
-        }
-        Ok(())
-    }
+}
+
+/// Gives back the locks on the tables that were read, so that whoever empties one of them
+/// waits for no other comparison.
+async fn release(session: &mut Session) -> Result<(), PgError> {
+    let sql = format!("ROLLBACK TO SAVEPOINT {BEFORE_TABLE}");
+    session.batch(&sql).await?;
+    Ok(())
 }
 
 /// The checksum, and whether a table was emptied meanwhile.
@@ -230,6 +242,7 @@ async fn source_checksum(
         let part = checksum(session, table, Reading::Only, &comparison.columns).await?;
         whole = whole.and(&part);
         gone |= was_rewritten(session, table).await?;
+        release(session).await?;
     }
     Ok((whole, gone))
 }
@@ -240,5 +253,7 @@ async fn target_checksum(
 ) -> Result<(Checksum, bool), PgError> {
     let (table, reading) = (&comparison.target, comparison.target_reading);
     let sum = checksum(session, table, reading, &comparison.columns).await?;
-    Ok((sum, was_rewritten(session, table).await?))
+    let gone = was_rewritten(session, table).await?;
+    release(session).await?;
+    Ok((sum, gone))
 }

@@ -18,27 +18,28 @@ pub(crate) async fn was_rewritten(
         .get(0)
 }
 
-/// Keeps tables from being emptied while the session's transaction goes on. Gives up quietly
-/// where another session has a table for itself: what happens then is seen by
-/// [`was_rewritten`].
+/// Keeps tables from being emptied while the session's transaction goes on; gives those that
+/// another session has, or waits to have, for itself. Never waits: a writer that empties two
+/// tables could otherwise wait for us, and we for it.
 pub(crate) async fn keep_from_emptying(
     session: &mut Session,
     tables: &[TableName],
-) -> Result<(), PgError> {
-    // Shorter than deadlock_timeout's default: it is never a writer that is ended.
-    const PATIENCE: &str = "100ms";
+) -> Result<Vec<TableName>, PgError> {
+    let mut taken = Vec::new();
     for table in tables {
         let sql = format!(
-            "SAVEPOINT kept; SET LOCAL lock_timeout = '{PATIENCE}'; \
-             LOCK TABLE {} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0",
+            "SAVEPOINT kept; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT",
             table.quoted()
         );
-        let refused = |error: &PgError| error.sqlstate().is_some_and(|s| s.as_str() == "55P03");
         match session.batch(&sql).await {
-            Err(error) if !refused(&error) => return Err(error),
-            Err(_) => session.batch("ROLLBACK TO SAVEPOINT kept").await?,
-            Ok(rows) => rows,
-        };
+            Err(error) if error.sqlstate().is_some_and(|s| s.as_str() == "55P03") => {
+                session.batch("ROLLBACK TO SAVEPOINT kept").await?;
+                taken.push(table.clone());
+            }
+            locked => {
+                locked?;
+            }
+        }
     }
-    Ok(())
+    Ok(taken)
 }

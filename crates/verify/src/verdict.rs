@@ -37,6 +37,17 @@ pub struct TableVerdict {
 }
 
 impl TableVerdict {
+    /// A table that could not be read in the state that counts.
+    pub(crate) fn disturbed(table: TableName) -> Self {
+        TableVerdict {
+            table,
+            outcome: Outcome::Disturbed,
+            source_rows: 0,
+            target_rows: 0,
+            seconds: 0.0,
+        }
+    }
+
     /// Whether the table is the same on both sides.
     pub fn matched(&self) -> bool {
         self.outcome == Outcome::Matched

@@ -1,7 +1,7 @@
 //! `trunkline sql`: scripts to read and run by hand.
 
 use trunkline_changes::{Side, TableName};
-use trunkline_migration::{Error, scripts};
+use trunkline_migration::{Error, is_streamed, scripts};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::args::{Script, SqlArgs};
@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
             let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
             let names: Vec<TableName> = tables
                 .into_iter()
-                .filter(|table| table.kind == trunkline_load::TableKind::Ordinary)
+                .filter(is_streamed)
                 .map(|table| table.name)
                 .collect();
             scripts::publication("trunkline", &names)

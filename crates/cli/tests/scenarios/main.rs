@@ -3,4 +3,17 @@
 #[path = "../scene/mod.rs"]
 mod scene;
 
+mod bad_input;
+mod big_transaction;
+mod clone;
+mod cutover;
+mod ending;
+mod idle;
+mod interruptions;
+mod plain_roles;
+mod regressions;
+mod reports;
+mod subset;
+mod tampered;
+mod verify;
 mod versions;

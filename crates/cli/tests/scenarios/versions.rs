@@ -4,13 +4,13 @@
 use trunkline_testkit::contents::catalog;
 use trunkline_testkit::skip_unless_available;
 
-use crate::scene::{Mutations, Scene, assert_same_catalog};
+use crate::scene::{Mutations, Scene, assert_same_catalog, seed};
 
 async fn moves(source: u32, target: u32) {
     let scene = Scene::new(source, target).await.with_shop(1).await;
     let scene = scene.with_matrix().await;
     let before = catalog(&scene.on_source().await).await;
-    let writers = scene.writers().start();
+    let writers = scene.clients(seed());
     let mutations = Mutations::start(scene.matrix(), scene.source.uri(&scene.database));
 
     scene.done(&["run", "--until", "verified"]).await;

@@ -2,16 +2,20 @@
 //! the program knows nothing of the caller's environment, and ends with its test.
 
 mod mutations;
+pub(crate) mod notes;
+pub(crate) mod ordeal;
 mod program;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 use trunkline_testkit::contents::{assert_same_contents, catalog, sequences};
 use trunkline_testkit::types::{INSERT_ONLY, TypeMatrix};
-use trunkline_testkit::world::{self, Writers, WritersBuilder};
+use trunkline_testkit::world::{self, Outcome, Writers};
 use trunkline_testkit::{Cluster, connect};
 
 pub(crate) use mutations::Mutations;
@@ -28,6 +32,28 @@ pub(crate) struct Scene {
     program: Program,
     plan: String,
     folder: TempDir,
+}
+
+/// Writers with a brake.
+pub(crate) struct Clients {
+    writers: Arc<Writers>,
+    brake: JoinHandle<()>,
+}
+
+impl Clients {
+    /// Transactions confirmed so far.
+    pub(crate) fn committed(&self) -> u64 {
+        self.writers.committed()
+    }
+
+    /// Ends them, and tells what they did.
+    pub(crate) async fn stop(self) -> Outcome {
+        self.brake.abort();
+        // Aborted: it lets the writers go.
+        assert!(self.brake.await.is_err());
+        let writers = Arc::into_inner(self.writers).expect("nobody else has the writers");
+        writers.stop().await
+    }
 }
 
 impl Scene {
@@ -137,13 +163,22 @@ impl Scene {
         connect(&self.target.uri(&self.database)).await
     }
 
-    /// Two writers on the source that come again when they are thrown out, and rest so
-    /// much that a machine with two cores can follow.
-    pub(crate) fn writers(&self) -> WritersBuilder {
-        Writers::to(&self.source.uri(&self.database))
+    /// Two writers on the source that come again when they are thrown out; they rest now and
+    /// then, and pause while the target is far behind.
+    pub(crate) fn clients(&self, seed: u64) -> Clients {
+        let writers = Writers::to(&self.source.uri(&self.database))
             .tasks(2)
-            .pause(Duration::from_millis(15))
+            .pause(Duration::from_millis(20))
+            .seed(seed)
             .reconnecting()
+            .start();
+        let writers = Arc::new(writers);
+        // Another database: the fence closes the one that moves.
+        let brake = mutations::brake(Arc::clone(&writers), self.source.uri("postgres"));
+        Clients {
+            writers,
+            brake: tokio::spawn(brake),
+        }
     }
 
     /// Both catalogs, the source's first.
@@ -155,13 +190,20 @@ impl Scene {
 
     /// Asserts that both sides hold the same rows, and stand at the same sequence values.
     pub(crate) async fn assert_same(&self) {
-        let (source, target) = (self.on_source().await, self.on_target().await);
-        assert_same_contents(&source, &target).await;
-        assert_eq!(
-            sequences(&source).await,
-            sequences(&target).await,
-            "the sequences stand elsewhere"
-        );
+        self.assert_same_rows().await;
+        self.assert_same_sequences().await;
+    }
+
+    /// Asserts that both sides hold the same rows.
+    pub(crate) async fn assert_same_rows(&self) {
+        assert_same_contents(&self.on_source().await, &self.on_target().await).await;
+    }
+
+    /// Asserts that every sequence stands at the same value on both sides.
+    pub(crate) async fn assert_same_sequences(&self) {
+        let source = sequences(&self.on_source().await).await;
+        let target = sequences(&self.on_target().await).await;
+        assert_eq!(source, target, "the sequences stand elsewhere");
     }
 
     /// Asserts that nothing on the target has a name of ours.

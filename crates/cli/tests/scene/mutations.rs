@@ -1,16 +1,23 @@
-//! Rounds of changes to the type matrix that go on while a migration runs.
+//! Rounds of changes to the type matrix that go on while a migration runs, and a brake for
+//! all who write: a machine with two cores must be able to follow them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_util::sync::CancellationToken;
 use trunkline_testkit::try_connect;
 use trunkline_testkit::types::TypeMatrix;
+use trunkline_testkit::world::Writers;
 
 /// Between two transactions, so that a machine with two cores can follow.
-const REST: Duration = Duration::from_millis(25);
+const REST: Duration = Duration::from_millis(40);
+/// Log that a slot has not confirmed: above, writers pause.
+const BRAKE_ABOVE_BYTES: i64 = 8 << 20;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A client that changes the matrix, round after round, until it is told to stop or its
 /// session is ended.
@@ -45,22 +52,61 @@ impl Mutations {
 async fn mutate(matrix: TypeMatrix, uri: String, stop: CancellationToken, rounds: Arc<AtomicU32>) {
     let client = try_connect(&uri).await.expect("the source takes a client");
     for round in 1.. {
+        while is_far_behind(&client).await && !stop.is_cancelled() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
         for (theme, script) in matrix.mutate(round) {
             if stop.is_cancelled() {
                 return;
             }
-            match client.batch_execute(&script).await {
-                Ok(()) => {}
-                // The fence ended the session.
-                Err(_) if client.is_closed() => return,
-                Err(error) if error.code().is_some_and(|code| code.code() == "57P01") => return,
-                Err(error) => panic!(
-                    "{theme}, round {round}: {:?}\n{script}",
-                    error.as_db_error()
-                ),
+            if !run_one(&client, theme, round, &script).await {
+                return;
             }
             tokio::time::sleep(REST).await;
         }
         rounds.store(round, Ordering::SeqCst);
     }
+}
+
+/// Runs a transaction, again after a deadlock (`pg_dump` locks all tables, in an order of its
+/// own); `false` when the session is gone.
+async fn run_one(client: &Client, theme: &str, round: u32, script: &str) -> bool {
+    loop {
+        let Err(error) = client.batch_execute(script).await else {
+            return true;
+        };
+        match error.code().map(SqlState::code) {
+            // The fence ended the session.
+            None | Some("57P01" | "57P02" | "57P03") => return false,
+            Some("40P01") => {
+                eprintln!("the mutations met a deadlock: {error:?}");
+                let undone = client.batch_execute("ROLLBACK").await;
+                undone.expect("a refused transaction can be undone");
+            }
+            Some(_) => panic!("{theme}, round {round}: {error:?}\n{script}"),
+        }
+    }
+}
+
+/// Pauses writers while a slot of the source is far behind.
+pub(crate) async fn brake(writers: Arc<Writers>, uri: String) {
+    let mut client = None;
+    loop {
+        if client.as_ref().is_none_or(Client::is_closed) {
+            client = try_connect(&uri).await.ok();
+        }
+        match &client {
+            Some(client) if is_far_behind(client).await => writers.pause(),
+            _ => writers.resume(),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Whether a slot of the source is far behind; `false` when the source does not say.
+async fn is_far_behind(client: &Client) -> bool {
+    let lag = "SELECT coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)), 0)::bigint \
+               FROM pg_replication_slots WHERE NOT temporary";
+    let row = client.query_one(lag, &[]).await;
+    row.is_ok_and(|row| row.get::<_, i64>(0) > BRAKE_ABOVE_BYTES)
 }

@@ -37,6 +37,7 @@ impl Structure {
         self.left_out.extend(tables.iter().map(|table| LeftOut {
             entry: format!("TABLE {}.{}", table.schema, table.name),
             reason: "not in scope, and the role may not read it".to_owned(),
+            by_consequence: false,
         }));
     }
 }

@@ -53,6 +53,9 @@ pub struct LeftOut {
     pub entry: String,
     /// Why.
     pub reason: String,
+    /// Whether it belongs to something that is made, or to nothing that is left out by
+    /// itself: nobody asked to leave it out.
+    pub by_consequence: bool,
 }
 
 impl fmt::Display for LeftOut {

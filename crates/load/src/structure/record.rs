@@ -126,6 +126,7 @@ pub(crate) async fn given_up(target: &mut Session) -> Result<Vec<LeftOut>, LoadE
         Ok(LeftOut {
             entry: row.get(0)?,
             reason: reason.unwrap_or_default(),
+            by_consequence: true,
         })
     });
     let read = read

@@ -248,10 +248,14 @@ fn lacks_another(entry: &Entry, cause: &PgError) -> bool {
 }
 
 /// What a role without superuser may lack without harm to the data: an extension's own
-/// comment, event triggers, and security labels.
+/// comment, event triggers, security labels, and the owner of `public`. That one is there
+/// in every database; before 15 it belongs to the superuser who made the server.
 fn may_be_missing(entry: &Entry, cause: &PgError) -> bool {
     let refused = cause.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
     let extension_comment = entry.kind == "COMMENT" && entry.name.starts_with("EXTENSION ");
+    let public = entry.kind == "SCHEMA" && entry.name == "public";
     refused
-        && (extension_comment || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind.as_str()))
+        && (extension_comment
+            || public
+            || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind.as_str()))
 }

@@ -56,6 +56,7 @@ pub(crate) fn select(entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
     spread(&entries, &tables, &mut reasons);
     leave_out_schemas(&entries, by.scope, &mut reasons);
     spread(&entries, &tables, &mut reasons);
+    let consequences: HashSet<u32> = consequences(&entries, &tables, &reasons);
     let mut structure = Structure::default();
     for entry in entries {
         match reasons.remove(&entry.id) {
@@ -64,11 +65,45 @@ pub(crate) fn select(entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
                 structure.left_out.push(LeftOut {
                     entry: entry.to_string(),
                     reason,
+                    by_consequence: consequences.contains(&entry.id),
                 });
             }
         }
     }
     structure
+}
+
+/// What is left out although it is in scope itself: views, functions, and foreign keys and
+/// the like of tables that are made.
+fn consequences(
+    entries: &[Entry],
+    tables: &HashMap<&TableName, &Table>,
+    reasons: &HashMap<u32, String>,
+) -> HashSet<u32> {
+    let made: HashSet<u32> = entries
+        .iter()
+        .filter(|entry| entry.kind == "TABLE" && !reasons.contains_key(&entry.id))
+        .map(|entry| entry.id)
+        .collect();
+    let stands_alone = |entry: &Entry| {
+        if !is_of_table(&entry.kind) {
+            return entry.class != 0 && entry.kind != "TABLE";
+        }
+        // A foreign key needs two tables; its name begins with the one that has it.
+        let is_made = |table: &&TableName| {
+            entry.schema == table.schema && entry.name.starts_with(&format!("{} ", table.name))
+        };
+        entry.needs.iter().any(|id| made.contains(id))
+            && (entry.kind != "FK CONSTRAINT" || tables.keys().any(is_made))
+    };
+    let left_out = entries.iter().filter(|entry| {
+        let reason = reasons.get(&entry.id);
+        reason.is_some_and(|reason| reason.starts_with(NEEDS))
+    });
+    left_out
+        .filter(|entry| stands_alone(entry))
+        .map(|entry| entry.id)
+        .collect()
 }
 
 /// OIDs of indexes, and of the constraints that they carry, that a filter names.
@@ -134,6 +169,9 @@ fn own_reason(
     None
 }
 
+/// Begins the reason of whatever is left out for something else.
+const NEEDS: &str = "it needs ";
+
 /// Why an entry that a filter names is left out.
 const EXCLUDED: &str = "excluded by a filter";
 
@@ -190,7 +228,7 @@ fn spread(
                 (!is_parent_table && !is_parent_index).then_some(needed)
             });
             if let Some(missing) = missing {
-                reasons.insert(entry.id, format!("it needs {missing}, which is left out"));
+                reasons.insert(entry.id, format!("{NEEDS}{missing}, which is left out"));
                 changed = true;
             }
         }
@@ -287,6 +325,27 @@ mod tests {
             .iter()
             .map(|entry| entry.id)
             .collect()
+    }
+
+    #[test]
+    fn only_what_nobody_asked_to_leave_out_is_a_consequence() {
+        let orders = Table::bare(TableName::new("app", "orders"));
+        let mut entries = world();
+        entries.push(entry(17, "FK CONSTRAINT", "app", "tmp fk", &[7, 6]));
+        let by = Selection {
+            scope: &Scope::everything(),
+            tables: &[orders],
+            indexes: &[],
+            no_privileges: false,
+        };
+        let structure = select(entries, &by);
+        let named: Vec<&str> = structure
+            .left_out
+            .iter()
+            .filter(|left| left.by_consequence)
+            .map(|left| left.entry.as_str())
+            .collect();
+        assert_eq!(named, ["VIEW app.both", "FK CONSTRAINT app.orders fk"]);
     }
 
     #[test]

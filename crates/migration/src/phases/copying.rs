@@ -79,6 +79,12 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
             if existing == Existing::Drop {
                 drop_existing(run, &inventory).await?;
             }
+            for left_out in &inventory.structure.left_out {
+                if left_out.by_consequence {
+                    run.observer
+                        .notice(Notice::Warning(&left_out.to_string()));
+                }
+            }
             loader.restore_pre_data(&inventory).await?;
         }
     }

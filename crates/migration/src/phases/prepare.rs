@@ -140,7 +140,7 @@ async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error>
     run.control.record(Entry::SlotMade(record)).await
 }
 
-/// Waits until every transaction that runs now has ended.
+/// Waits until every transaction that has a number now has ended.
 ///
 /// A transaction's commit may lie in the log before the slot's consistent point, so that it
 /// is not streamed, while snapshots do not see it yet: it is still on its way out (with
@@ -148,18 +148,16 @@ async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error>
 /// read only after all these have ended has their rows.
 async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Result<(), Error> {
     let doing = "waiting for transactions that were open when the slot was made";
-    let bounds = include_str!("../sql/snapshot_bounds.sql");
-    let read = async |source: &mut Session| -> Result<(u64, u64), Error> {
-        let row = source
-            .query_one(bounds, &[])
-            .await
-            .on(Side::Source, doing)?;
-        let read = || Ok((row.get(0)?, row.get(1)?));
-        Ok(read().on(Side::Source, doing)?)
+    let read = async |source: &mut Session, sql: &str| -> Result<u64, Error> {
+        let row = source.query_one(sql, &[]).await;
+        Ok(row.and_then(|row| row.get(0)).on(Side::Source, doing)?)
     };
-    let (_, newest) = read(source).await?;
+    // A number of our own, taken now: whatever has one already has a smaller one. (The end of
+    // a snapshot would not do: it only comes after the newest transaction that has ended.)
+    let now = read(source, include_str!("../sql/take_number.sql")).await?;
+    let oldest = include_str!("../sql/oldest_running.sql");
     let mut said = tokio::time::Instant::now();
-    while read(source).await?.0 < newest {
+    while read(source, oldest).await? < now {
         run.stop_if_cancelled()?;
         if said.elapsed() >= SLOT_PATIENCE {
             say_who_is_waited_for(run, source).await?;

@@ -25,6 +25,8 @@ pub(crate) enum Purpose {
 pub(crate) fn run(purpose: Purpose) -> Result<(), Failure> {
     packages::postgresql()?;
     if purpose == Purpose::Test {
+        // Tests of TLS make their certificates with it.
+        packages::programs(&[("openssl", "openssl")])?;
         servers::other_versions()?;
         clients::other_versions()?;
         cargo_tools()?;

@@ -1,0 +1,265 @@
+//! A migration that is struck again and again, by a seeded schedule, and must come to the
+//! same end. The tests and the torture run share it.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use trunkline_testkit::{Cluster, FaultyProxy};
+
+use super::program::Running;
+use super::{Clients, DATABASE, Mutations, Scene};
+
+/// What happens to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// The program is killed, and started again.
+    KillProgram,
+    /// The program is asked to stop, and started again.
+    StopProgram,
+    /// The source's server crashes and comes back.
+    KillSource,
+    /// The target's server crashes and comes back.
+    KillTarget,
+    /// Every connection to the source is reset when this many further bytes have come.
+    CutSource(u64),
+    /// The same for the target.
+    CutTarget(u64),
+}
+
+/// A blow and its moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strike {
+    /// The program has said this (at once, if it did before).
+    step: &'static str,
+    /// That much later.
+    after: Duration,
+    blow: Blow,
+}
+
+/// Steps of `run` and of `cutover`, as they are said.
+pub(crate) const RUN_STEPS: [&str; 9] = [
+    "preflight",
+    "publication",
+    "replication slot",
+    "structure",
+    "copying rows",
+    "statistics",
+    "catching up",
+    "foreign keys",
+    "comparing both sides",
+];
+pub(crate) const CUTOVER_STEPS: [&str; 8] = [
+    "comparing both sides",
+    "preparing the cutover",
+    "holding clients",
+    "fencing the source",
+    "draining to the barrier",
+    "comparing after the last write",
+    "setting sequences",
+    "moving clients",
+];
+
+impl Strike {
+    /// At a step, up to a twentieth of a second after it.
+    pub(crate) fn at(step: &'static str, blow: Blow, rng: &mut Rng) -> Self {
+        let after = Duration::from_micros(rng.u64(0..50_000));
+        Strike { step, after, blow }
+    }
+
+    /// Anything, at any of these steps or up to half a second after it.
+    fn any(steps: &[&'static str], rng: &mut Rng) -> Self {
+        let blow = match rng.u32(0..7) {
+            0 | 1 => Blow::KillProgram,
+            2 => Blow::StopProgram,
+            3 => Blow::KillSource,
+            4 => Blow::KillTarget,
+            5 => Blow::CutSource(rng.u64(0..400_000)),
+            _ => Blow::CutTarget(rng.u64(0..40_000)),
+        };
+        Strike {
+            step: steps[rng.usize(0..steps.len())],
+            after: Duration::from_micros(rng.u64(0..500_000)),
+            blow,
+        }
+    }
+}
+
+/// A migration with writers, reached through proxies.
+pub(crate) struct Ordeal {
+    scene: Scene,
+    source: FaultyProxy,
+    target: FaultyProxy,
+    writers: Clients,
+    mutations: Mutations,
+    /// The source crashed after the run was done, perhaps after its sequences were read.
+    crashed_late: bool,
+}
+
+impl Ordeal {
+    /// A shop and the matrix, with clients that write.
+    pub(crate) async fn new(source: u32, target: u32, seed: u64) -> Self {
+        let (source, target) = (Cluster::start(source), Cluster::start(target));
+        let scene = Scene::of(source, target, DATABASE).await;
+        let scene = scene.with_shop(1).await;
+        let mut scene = scene.with_matrix().await;
+        let source = FaultyProxy::start(scene.source.port()).await;
+        let target = FaultyProxy::start(scene.target.port()).await;
+        scene.reach("TRUNKLINE_SOURCE", &source.uri(DATABASE));
+        scene.reach("TRUNKLINE_TARGET", &target.uri(DATABASE));
+        let writers = scene.clients(seed);
+        let mutations = Mutations::start(scene.matrix(), scene.source.uri(DATABASE));
+        Ordeal {
+            scene,
+            source,
+            target,
+            writers,
+            mutations,
+            crashed_late: false,
+        }
+    }
+
+    /// Runs until both sides are equal, through all strikes.
+    pub(crate) async fn run_through(&mut self, strikes: &[Strike]) {
+        let arguments = ["run", "--until", "verified"];
+        let mut running = self.scene.start(&arguments);
+        for strike in strikes {
+            running = self.strike(running, strike, &arguments).await;
+        }
+        running.ended().await.expect_code(0);
+    }
+
+    /// Cuts over, through all strikes, in as many attempts as it takes; until then the
+    /// source can be written to after each failure.
+    pub(crate) async fn cut_over_through(&mut self, strikes: &[Strike]) {
+        let arguments = ["cutover", "--json"];
+        self.crashed_late = strikes.iter().any(|strike| strike.blow == Blow::KillSource);
+        let mut running = self.scene.start(&arguments);
+        for strike in strikes {
+            running = self.strike(running, strike, &arguments).await;
+        }
+        let mut ran = running.ended().await;
+        for _ in 0..ATTEMPTS {
+            if self.is_switched().await {
+                return;
+            }
+            assert_ne!(
+                ran.code,
+                Some(0),
+                "a cutover that succeeds has switched: {ran}"
+            );
+            self.scene.done(&["run", "--until", "verified"]).await;
+            self.assert_source_takes_writes().await;
+            ran = self.scene.trunkline(&arguments).await;
+        }
+        assert!(self.is_switched().await, "{ran}");
+    }
+
+    /// Strikes a cutover once; whether it switched nevertheless. If not, the next `run`
+    /// gives the source back.
+    pub(crate) async fn survives_in_cutover(&mut self, strike: &Strike) -> bool {
+        let mut running = self.scene.start(&["cutover", "--json"]);
+        if running.says(strike.step).await {
+            tokio::time::sleep(strike.after).await;
+            running.kill().await;
+        } else {
+            running.ended().await;
+        }
+        if self.is_switched().await {
+            return true;
+        }
+        self.scene.done(&["run", "--until", "verified"]).await;
+        self.assert_source_takes_writes().await;
+        false
+    }
+
+    async fn is_switched(&self) -> bool {
+        let status = self.scene.done(&["status", "--json"]).await.json();
+        status["phase"] == "switched"
+    }
+
+    async fn assert_source_takes_writes(&self) {
+        let client = self.scene.on_source().await;
+        let written = client.batch_execute("INSERT INTO shop.journal (entry) VALUES ('still')");
+        written.await.expect("the source was given back");
+    }
+
+    /// Ends the writers, and asserts that everything is on the target and the source is shut.
+    pub(crate) async fn assert_moved(self) {
+        self.mutations.stop().await;
+        let outcome = self.writers.stop().await;
+        assert!(outcome.committed > 0, "{outcome:?}");
+        let client = self.scene.on_source().await;
+        let written = client.batch_execute("INSERT INTO shop.journal (entry) VALUES ('late')");
+        assert!(
+            written.await.is_err(),
+            "the source takes writes after the switch"
+        );
+        drop(client);
+        self.scene.assert_same_rows().await;
+        if !self.crashed_late {
+            // A sequence that recovers from a crash leaves out up to 32 values.
+            self.scene.assert_same_sequences().await;
+        }
+        self.scene.done(&["complete"]).await;
+        self.scene.assert_nothing_of_ours().await;
+    }
+
+    /// Waits for the moment, strikes, and gives the program that runs from then on.
+    async fn strike(
+        &mut self,
+        mut running: Running,
+        strike: &Strike,
+        arguments: &[&str],
+    ) -> Running {
+        eprintln!("{strike:?}");
+        if !running.says(strike.step).await {
+            // It ended before, one way or another: the next one takes the rest.
+            return running;
+        }
+        tokio::time::sleep(strike.after).await;
+        match strike.blow {
+            Blow::KillProgram => {
+                running.kill().await;
+                return self.scene.start(arguments);
+            }
+            Blow::StopProgram => {
+                if !running.is_over() {
+                    running.signal("INT").await;
+                }
+                let ran = running.ended().await;
+                assert!(matches!(ran.code, Some(0 | 130 | 7 | 9)), "{ran}");
+                return self.scene.start(arguments);
+            }
+            Blow::KillSource => {
+                self.scene.source.kill();
+                self.scene.source.start_again();
+            }
+            Blow::KillTarget => {
+                self.scene.target.kill();
+                self.scene.target.start_again();
+            }
+            Blow::CutSource(bytes) => self.source.cut_after(bytes),
+            Blow::CutTarget(bytes) => self.target.cut_after(bytes),
+        }
+        running
+    }
+}
+
+/// Cutovers without further blows that may fail before one must succeed: what was struck
+/// last may still be coming back in the first.
+const ATTEMPTS: u32 = 3;
+
+/// A whole migration under this many strikes, all chosen by the seed.
+pub(crate) async fn survives(source: u32, target: u32, seed: u64, strikes: usize) {
+    let mut rng = Rng::with_seed(seed);
+    let draw = |steps: &[&'static str], count: usize, rng: &mut Rng| -> Vec<Strike> {
+        (0..count).map(|_| Strike::any(steps, rng)).collect()
+    };
+    let before = draw(&RUN_STEPS, strikes.div_ceil(2), &mut rng);
+    let during = draw(&CUTOVER_STEPS, strikes / 2, &mut rng);
+    eprintln!("seed {seed}: {before:#?} then {during:#?}");
+    let mut ordeal = Ordeal::new(source, target, seed).await;
+    ordeal.run_through(&before).await;
+    ordeal.cut_over_through(&during).await;
+    ordeal.assert_moved().await;
+}
