@@ -88,6 +88,10 @@ fn with_arguments(args: &MigrationArgs, mut file: PlanFile) -> Result<PlanFile, 
     file.source.conninfo = source.or(file.source.conninfo);
     file.target.conninfo = target.or(file.target.conninfo);
     file.migration.name = args.name.clone().or(file.migration.name);
+    // Patterns that are typed take the place of a filter file, and the other way round.
+    if !(args.include.is_empty() && args.exclude.is_empty()) {
+        file.tables.filters = None;
+    }
     if !args.include.is_empty() {
         file.tables.include.clone_from(&args.include);
     }
@@ -97,6 +101,10 @@ fn with_arguments(args: &MigrationArgs, mut file: PlanFile) -> Result<PlanFile, 
     if let Some(filters) = &args.filters {
         let absolute = std::path::absolute(filters).map_err(|cause| file_error(filters, cause))?;
         file.tables.filters = Some(absolute);
+        if args.include.is_empty() && args.exclude.is_empty() {
+            file.tables.include.clear();
+            file.tables.exclude.clear();
+        }
     }
     file.seed.jobs = args.table_jobs.or(file.seed.jobs);
     file.seed.index_jobs = args.index_jobs.or(file.seed.index_jobs);

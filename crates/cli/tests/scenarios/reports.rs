@@ -89,7 +89,10 @@ async fn the_plan_says_every_statement_on_the_source_and_runs_none() {
         ] {
             assert!(ran.stdout.contains(text), "{text:?}: {ran}");
         }
-        assert!(!ran.stdout.contains("\"quick\""), "an unlogged table is in no stream: {ran}");
+        assert!(
+            !ran.stdout.contains("\"quick\""),
+            "an unlogged table is in no stream: {ran}"
+        );
         let dry = scene.done(&["run", "--dry-run"]).await;
         assert_eq!(dry.stdout, ran.stdout);
         let report = scene.done(&["plan", "--json"]).await.json();
@@ -118,17 +121,26 @@ async fn the_scripts_do_what_they_say_when_they_are_run_by_hand() {
     let published = "SELECT string_agg(tablename, ' ' ORDER BY tablename COLLATE \"C\") \
                      FROM pg_publication_tables WHERE pubname = 'trunkline'";
     assert_eq!(scene.source_says(published), "Part 1 keyless notes");
-    for text in ["CREATE ROLE \"trunkline\" LOGIN REPLICATION;", "pg_signal_backend"] {
+    for text in [
+        "CREATE ROLE \"trunkline\" LOGIN REPLICATION;",
+        "pg_signal_backend",
+    ] {
         assert!(role.contains(text), "{role}");
     }
-    let named = scene.done(&["sql", "role", "--role", "Some one"]).await.stdout;
+    let named = scene
+        .done(&["sql", "role", "--role", "Some one"])
+        .await
+        .stdout;
     assert!(named.contains("CREATE ROLE \"Some one\""), "{named}");
 
     // With the publication that an administrator made, a run makes none of its own.
     scene.source_says("ALTER TABLE public.keyless REPLICA IDENTITY FULL");
     scene.plan("[source]\npublication = \"trunkline\"\n");
     scene.done(&["run", "--until", "verified"]).await;
-    assert_eq!(scene.source_says("SELECT count(*) FROM pg_publication"), "1");
+    assert_eq!(
+        scene.source_says("SELECT count(*) FROM pg_publication"),
+        "1"
+    );
 
     // The sequences: equal after the script, and not before.
     let stands = "SELECT last_value, is_called FROM public.down";
@@ -147,7 +159,11 @@ async fn the_scripts_do_what_they_say_when_they_are_run_by_hand() {
 
     scene.done(&["abort"]).await;
     let kept = "SELECT pubname FROM pg_publication";
-    assert_eq!(scene.source_says(kept), "trunkline", "an administrator's own stays");
+    assert_eq!(
+        scene.source_says(kept),
+        "trunkline",
+        "an administrator's own stays"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,7 +179,10 @@ async fn the_status_says_where_it_stands_from_the_first_row_to_the_end() {
     assert_eq!(report["held"], false);
     assert_eq!(report["rows_copied"], 200, "{report:#}");
     assert_eq!(report["parked_changes"], 0);
-    assert_eq!(report["next_steps"][0], "trunkline run (goes on where it was)");
+    assert_eq!(
+        report["next_steps"][0],
+        "trunkline run (goes on where it was)"
+    );
 
     let mut follower = scene.start(&["run"]);
     follower.must_say("== verified").await;
@@ -181,9 +200,15 @@ async fn the_status_says_where_it_stands_from_the_first_row_to_the_end() {
     assert!(report["wal_kept_bytes"].as_u64().is_some(), "{report:#}");
     assert!(report["applied_lsn"].as_str().is_some(), "{report:#}");
     assert_eq!(report["eta"], "now", "{report:#}");
-    assert_eq!(report["next_steps"], serde_json::json!(["trunkline verify", "trunkline cutover"]));
+    assert_eq!(
+        report["next_steps"],
+        serde_json::json!(["trunkline verify", "trunkline cutover"])
+    );
     let text = scene.done(&["status"]).await.stdout;
-    for line in ["app: verified (running)", "rows copied      200 of about 200"] {
+    for line in [
+        "app: verified (running)",
+        "rows copied      200 of about 200",
+    ] {
         assert!(text.contains(line), "{text}");
     }
 

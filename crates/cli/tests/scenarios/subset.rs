@@ -66,8 +66,8 @@ async fn assert_moved(scene: &Scene, tables: &[&str]) {
 /// What is published on the source, before and after the run.
 fn published(scene: &Scene) -> String {
     scene.source_says(
-        "SELECT string_agg(schemaname || '.' || tablename, ' ' ORDER BY 1)
-         FROM (SELECT * FROM pg_publication_tables ORDER BY 2, 3) AS p",
+        "SELECT string_agg(p.name, ' ' ORDER BY p.name)
+         FROM (SELECT schemaname || '.' || tablename AS name FROM pg_publication_tables) AS p",
     )
 }
 
@@ -76,7 +76,6 @@ async fn what_is_included_and_not_excluded_moves_and_a_cut_foreign_key_is_said()
     skip_unless_available!(any_major());
     let scene = world().await;
     let tables = [
-        "billing.log",
         "billing.log_1",
         "billing.log_2",
         "public.lines",
@@ -122,7 +121,8 @@ async fn what_is_included_and_not_excluded_moves_and_a_cut_foreign_key_is_said()
         "{report:#}"
     );
     assert_moved(&scene, &tables).await;
-    let keys = "SELECT string_agg(conname, ' ' ORDER BY 1) FROM pg_constraint WHERE contype = 'f'";
+    let keys =
+        "SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint WHERE contype = 'f'";
     assert_eq!(scene.target_says(keys), "lines_to_orders");
     let sequence = "SELECT last_value, is_called FROM public.orders_id_seq";
     assert_eq!(scene.target_says(sequence), scene.source_says(sequence));
@@ -149,7 +149,7 @@ async fn a_filter_file_is_read_as_it_is() {
         scene.target_says("SELECT count(*) FROM billing.invoices"),
         "0"
     );
-    let there = "SELECT string_agg(c.relname, ' ' ORDER BY 1) FROM pg_class c \
+    let there = "SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class c \
                  JOIN pg_namespace n ON n.oid = relnamespace \
                  WHERE nspname IN ('public', 'billing', 'junk') AND relkind IN ('r', 'p', 'v')";
     assert_eq!(

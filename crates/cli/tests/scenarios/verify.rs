@@ -73,11 +73,8 @@ async fn a_busy_source_never_raises_a_false_alarm() {
 fn named(report: &Value, key: &str) -> Vec<String> {
     let tables = report[key].as_array().expect("a list");
     let name = |table: &Value| {
-        let table = &table["table"];
-        match table.as_str() {
-            Some(text) => text.to_owned(),
-            None => format!("{}.{}", table["schema"], table["name"]).replace('"', ""),
-        }
+        let part = |key: &str| table["table"][key].as_str().expect("a name").to_owned();
+        format!("{}.{}", part("schema"), part("name"))
     };
     tables.iter().map(name).collect()
 }
@@ -116,7 +113,8 @@ async fn one_row_that_differs_is_found_and_holds_the_cutover_back() {
         ),
         // As many rows, and only the number of equal ones differs.
         (
-            "UPDATE public.keyless SET a = 2 WHERE ctid = '(0,1)'",
+            "UPDATE public.keyless SET a = 2 \
+             WHERE ctid = (SELECT ctid FROM public.keyless WHERE a = 1 LIMIT 1)",
             "public.keyless",
             "contents_differ",
             restore,

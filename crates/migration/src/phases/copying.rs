@@ -81,8 +81,7 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
             }
             for left_out in &inventory.structure.left_out {
                 if left_out.by_consequence {
-                    run.observer
-                        .notice(Notice::Warning(&left_out.to_string()));
+                    run.observer.notice(Notice::Warning(&left_out.to_string()));
                 }
             }
             loader.restore_pre_data(&inventory).await?;

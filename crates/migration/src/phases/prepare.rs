@@ -14,6 +14,7 @@ use crate::journal::{Entry, Object};
 use crate::limits::{OUTLAST_LOOK, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::phase::Event;
+use crate::phases::verifying::coverage;
 use crate::plan::Plan;
 use crate::run::{Run, is_streamed};
 
@@ -88,15 +89,8 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &run.plan.scope).await?;
     run.step("publication");
-    if let Some(given) = &run.plan.publication
-        && !publication_exists(&mut source, given)
-            .await
-            .on(Side::Source, doing)?
-    {
-        return Err(Error::Refused {
-            why: format!("the plan's publication \"{given}\" does not exist on the source"),
-            hint: "`trunkline sql publication` prints the statement that makes it".to_owned(),
-        });
+    if let Some(given) = &run.plan.publication {
+        refuse_incomplete(run, &mut source, given, &tables).await?;
     }
     let name = run.control.identity().object_name();
     for publication in publications(run.plan, &name, &tables) {
@@ -115,6 +109,43 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     make_slot(run, &mut source).await?;
     source.close().await;
     run.control.moved(Event::SourcePrepared).await
+}
+
+/// An administrator's publication must be there and name every table: the changes of one
+/// that it leaves out would be lost.
+async fn refuse_incomplete(
+    run: &Run<'_>,
+    source: &mut Session,
+    given: &str,
+    tables: &[Table],
+) -> Result<(), Error> {
+    let doing = "looking at the publication";
+    let hint = "`trunkline sql publication` prints the statement that makes it".to_owned();
+    if !publication_exists(source, given)
+        .await
+        .on(Side::Source, doing)?
+    {
+        return Err(Error::Refused {
+            why: format!("the plan's publication \"{given}\" does not exist on the source"),
+            hint,
+        });
+    }
+    let published = coverage::published(run, source).await?;
+    let missing: Vec<String> = tables
+        .iter()
+        .filter(|table| is_streamed(table) && !published.contains(&table.name))
+        .map(|table| table.name.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        why: format!(
+            "the plan's publication \"{given}\" leaves out {}",
+            missing.join(", ")
+        ),
+        hint,
+    })
 }
 
 async fn publication_exists(source: &mut Session, name: &str) -> Result<bool, PgError> {

@@ -6,7 +6,7 @@
 //! snapshot; compares the two while changes flow on. Looks: always does it anew. Undone: the
 //! slot and the snapshots go with their sessions.
 
-mod coverage;
+pub(crate) mod coverage;
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -35,7 +35,11 @@ pub(super) async fn refuse_gaps(
     })
 }
 
-async fn published(run: &Run<'_>, source: &mut Session) -> Result<BTreeSet<TableName>, Error> {
+/// The tables that the migration's publications name.
+pub(crate) async fn published(
+    run: &Run<'_>,
+    source: &mut Session,
+) -> Result<BTreeSet<TableName>, Error> {
     let doing = "reading what is published";
     let sql = "SELECT schemaname::text, tablename::text FROM pg_catalog.pg_publication_tables \
                WHERE pubname = ANY ($1::text[])";
