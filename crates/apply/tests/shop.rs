@@ -33,10 +33,7 @@ async fn a_busy_shop_arrives_whatever_the_batches_and_restarts() {
     ];
     for (batch_rows, set_rows, copy_rows) in shapes {
         let goal = writers.committed() + 200;
-        until(Duration::from_mins(1), async || {
-            writers.committed() >= goal
-        })
-        .await;
+        until(Duration::from_mins(1), async || writers.committed() >= goal).await;
         // A new start, to which the stream repeats the last of what it told before.
         stream.drain(..stream.len() / 2);
         let whole = stream

@@ -42,13 +42,16 @@ pub(crate) fn print_error(error: &Error, json: bool) {
         eprintln!("hint: {hint}");
     }
     if json {
-        let report = serde_json::json!({
+        let mut report = serde_json::json!({
             "schema_version": SCHEMA_VERSION,
             "error": error.to_string(),
             "hint": hint,
             "side": error.side(),
             "exit_code": error.exit_code(),
         });
+        if let Error::Preflight(findings) = error {
+            report["findings"] = serde_json::json!(findings);
+        }
         print_text(&format!("{report:#}\n"));
     }
 }

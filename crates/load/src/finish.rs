@@ -11,7 +11,8 @@ use trunkline_postgres::{OnSide, Session};
 use crate::build::make_in_order;
 use crate::catalog::{Table, TableKind};
 use crate::error::LoadError;
-use crate::loader::{Inventory, Loader};
+use crate::inventory::Inventory;
+use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{
     ANALYZED, Entry, Key, Outcome, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as,

@@ -11,6 +11,7 @@ mod copy;
 mod error;
 mod finish;
 mod format;
+mod inventory;
 mod large_objects;
 mod ledger;
 mod limits;
@@ -24,13 +25,16 @@ mod structure;
 mod target_map;
 mod undo;
 
-pub use catalog::{IdentityColumn, Table, TableColumn, TableKind, all_tables, tables};
+pub use catalog::{
+    IdentityColumn, Table, TableColumn, TableKind, all_tables, tables, tables_by_now,
+};
 pub use chunks::SplitSizes;
 pub use error::LoadError;
 pub use format::{ColumnType, CopyFormat};
+pub use inventory::Inventory;
 pub use large_objects::{LargeObjects, count_large_objects};
 pub use ledger::{Cover, KeyRange, TABLES_SQL, read_cover};
-pub use loader::{Inventory, Loader};
+pub use loader::Loader;
 pub use options::{LoadOptions, StructureSource};
 pub use progress::{Count, Progress, TableProgress, TableState, Totals};
 pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder};

@@ -2,7 +2,6 @@
 //! what was done before it acts, so each may be run again after any interruption.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -11,18 +10,16 @@ use trunkline_changes::{Side, TableName, quote_literal};
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders, make_in_order};
-use crate::catalog::{self, Table};
+use crate::catalog;
 use crate::copy::{self, Copier, CopyJob, Preparation};
 use crate::error::LoadError;
+use crate::inventory::Inventory;
 use crate::large_objects::LargeObjectCopy;
 use crate::ledger;
 use crate::options::{LoadOptions, StructureSource};
 use crate::progress::Progress;
 use crate::retrying::retried;
-use crate::scope::OWN_SCHEMA;
-use crate::structure::{
-    self, LeftOut, Programs, Record, Runner, Selection, Stage, Structure, TableBuild, table_builds,
-};
+use crate::structure::{self, LeftOut, Record, Runner, Stage};
 
 /// Loads a database: structure, rows, indexes, constraints, large objects.
 pub struct Loader {
@@ -31,15 +28,6 @@ pub struct Loader {
     pub(crate) options: LoadOptions,
     pub(crate) progress: Arc<Progress>,
     pub(crate) cancel: CancellationToken,
-}
-
-/// What stands in scope on the source, read once.
-pub struct Inventory {
-    /// The tables, leaves and partitioned ones.
-    pub tables: Vec<Table>,
-    /// The structure; empty when the target's own is used.
-    pub structure: Arc<Structure>,
-    builds: Vec<TableBuild>,
 }
 
 impl Loader {
@@ -70,59 +58,6 @@ impl Loader {
     pub async fn prepare_ledger(&self) -> Result<(), LoadError> {
         self.on_target(ledger::TABLES_SQL, "making the ledger")
             .await
-    }
-
-    /// Reads the source's tables in scope, and dumps its structure into `directory` unless
-    /// a dump is there.
-    pub async fn inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
-        retried(&self.cancel, || self.read_inventory(directory)).await
-    }
-
-    async fn read_inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
-        let mut source = self.connect(Side::Source, "structure").await?;
-        let tables = catalog::tables(&mut source, &self.options.scope).await?;
-        if self.options.structure == StructureSource::Target {
-            return Ok(Inventory {
-                tables,
-                structure: Arc::default(),
-                builds: Vec::new(),
-            });
-        }
-        let target_version = self.connect(Side::Target, "structure").await?.version();
-        let folders = &self.options.program_folders;
-        let programs = Programs::find(source.version(), target_version, folders).await?;
-        let schemas = schemas(&mut source).await?;
-        let mut excluded = self
-            .options
-            .scope
-            .excluded_schemas(schemas.iter().map(String::as_str));
-        excluded.push(OWN_SCHEMA);
-        let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
-        let mut unreadable = catalog::unreadable_tables(&mut source).await?;
-        unreadable.retain(|table| !covered.contains(table));
-        let what = structure::Dumped {
-            source: &self.source,
-            directory,
-            excluded_schemas: &excluded,
-            excluded_tables: &unreadable,
-            no_owner: self.options.no_owner,
-        };
-        let entries = structure::dump(&what, &programs, &self.cancel).await?;
-        let indexes = catalog::indexes(&mut source).await?;
-        let selection = Selection {
-            scope: &self.options.scope,
-            tables: &tables,
-            indexes: &indexes,
-            no_privileges: self.options.no_privileges,
-        };
-        let mut structure = structure::select(entries, &selection);
-        structure.note_unreadable(&unreadable);
-        let builds = table_builds(&structure, &tables, &indexes);
-        Ok(Inventory {
-            tables,
-            structure: Arc::new(structure),
-            builds,
-        })
     }
 
     /// Makes what comes before the rows: schemas, types, functions, tables, views.
@@ -311,7 +246,7 @@ impl Loader {
         format!("SET synchronous_commit = off; SET maintenance_work_mem = {memory}{workers}")
     }
 
-    async fn connect(&self, side: Side, purpose: &str) -> Result<Session, LoadError> {
+    pub(crate) async fn connect(&self, side: Side, purpose: &str) -> Result<Session, LoadError> {
         let conninfo = match side {
             Side::Source => &self.source,
             Side::Target => &self.target,
@@ -344,14 +279,6 @@ fn first_cause<const N: usize>(ended: [Result<(), LoadError>; N]) -> Result<(), 
         Some(place) => Err(errors.swap_remove(place)),
         None => errors.pop().map_or(Ok(()), Err),
     }
-}
-
-async fn schemas(source: &mut Session) -> Result<Vec<String>, LoadError> {
-    let doing = "reading the schemas";
-    let sql = "SELECT nspname::text FROM pg_namespace ORDER BY 1";
-    let rows = source.query(sql, &[]).await.on(Side::Source, doing)?;
-    let names = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>();
-    Ok(names.on(Side::Source, doing)?)
 }
 
 /// Refuses a target whose triggers would fire for copied rows: those set to fire always

@@ -36,16 +36,15 @@ impl Loader {
         let doing = "dropping what was restored";
         let connecting = Session::connect(&self.target, "undo").await;
         let mut target = connecting.on(Side::Target, doing)?;
-        let inventory = self.inventory(directory).await?;
+        let structure = self.dumped_structure(directory).await?;
         let record = self.record().await?;
-        let made: Vec<&Entry> = inventory
-            .structure
+        let made: Vec<&Entry> = structure
             .entries
             .iter()
             .filter(|entry| record.made(&key(entry)))
             .filter(|entry| !keep.contains(&format!("{} {}", entry.kind, entry.name)))
             .collect();
-        let dropped = on_their_own(&inventory.structure, &made);
+        let dropped = on_their_own(&structure, &made);
         unlink_large_objects(&mut target).await?;
         let ids: Vec<u32> = made.iter().map(|entry| entry.id).collect();
         let programs = self.programs(&target).await?;

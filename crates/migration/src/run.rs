@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         let mut source = Session::connect(&self.plan.source, "catalog")
             .await
             .on(Side::Source, doing)?;
-        let tables = trunkline_load::tables(&mut source, &self.plan.scope).await?;
+        let tables = trunkline_load::tables_by_now(&mut source, &self.plan.scope).await?;
         source.close().await;
         let target = trunkline_load::all_tables(self.control.session(), Side::Target).await?;
         let names: Vec<&TableName> = target.iter().map(|table| &table.name).collect();

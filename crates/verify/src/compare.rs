@@ -118,7 +118,8 @@ impl Comparer {
                 Ok(taken)
             };
             let taken = entered.await.on(side, doing)?;
-            self.taken.extend(taken.into_iter().map(|table| (side, table)));
+            self.taken
+                .extend(taken.into_iter().map(|table| (side, table)));
         }
         Ok(())
     }
@@ -134,15 +135,18 @@ impl Comparer {
         mut each: impl FnMut(&TableVerdict),
     ) -> Result<Vec<TableVerdict>, Fault> {
         let (sender, mut receiver) = mpsc::channel(self.workers.len());
-        let (left_out, comparisons): (Vec<_>, Vec<_>) =
-            comparisons.into_iter().partition(|c| is_taken(c, &self.taken));
+        let (left_out, comparisons): (Vec<_>, Vec<_>) = comparisons
+            .into_iter()
+            .partition(|c| is_taken(c, &self.taken));
         let queue: Queue = Arc::new(Mutex::new(comparisons.into()));
         let mut tasks = JoinSet::new();
         for worker in self.workers {
             tasks.spawn(worker.work(Arc::clone(&queue), sender.clone()));
         }
         drop(sender);
-        let unread = left_out.into_iter().map(|c| TableVerdict::disturbed(c.target));
+        let unread = left_out
+            .into_iter()
+            .map(|c| TableVerdict::disturbed(c.target));
         let mut verdicts: Vec<TableVerdict> = unread.collect();
         while let Some(verdict) = receiver.recv().await {
             each(&verdict);
@@ -221,7 +225,6 @@ impl Worker {
         }
         Ok(verdict)
     }
-
 }
 
 /// Gives back the locks on the tables that were read, so that whoever empties one of them

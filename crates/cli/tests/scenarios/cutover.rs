@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use trunkline_testkit::contents::catalog;
 use trunkline_testkit::{
     Cluster, FaultyProxy, any_major, skip_unless_available, try_connect, until,
@@ -81,7 +82,7 @@ async fn the_fence_ends_a_superusers_open_session_and_lets_nobody_write_afterwar
     let again = scene.on_source().await;
     let refused = writes(&again).await.expect_err("a superuser writes");
     assert_eq!(
-        refused.code().map(|code| code.code()),
+        refused.code().map(SqlState::code),
         Some("25006"),
         "{refused}"
     );
@@ -216,7 +217,7 @@ async fn a_target_that_stalls_in_the_pause_gives_the_source_back_in_time() {
     running.must_say("draining to the barrier").await;
     proxy.freeze();
     let uri = scene.source.uri(DATABASE);
-    until(Duration::from_secs(60), async || {
+    until(Duration::from_mins(1), async || {
         match try_connect(&uri).await {
             Ok(client) => writes(&client).await.is_ok(),
             Err(_) => false,

@@ -178,3 +178,35 @@ async fn completed_with_the_fence_kept_the_source_goes_on_refusing_writes() {
         assert_eq!(ours.count(), 0, "left behind on the {side}: {text}");
     }
 }
+
+/// What the source dropped or renamed since was made on the target all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_source_has_dropped_since_is_given_up_with_the_rest() {
+    skip_unless_available!(any_major());
+    let scene = notes().await.with(
+        "CREATE TABLE public.short_lived (id int PRIMARY KEY);
+         CREATE TABLE public.renamed (id serial PRIMARY KEY);
+         CREATE TABLE public.left_out (id int)",
+    );
+    let target = scene.catalogs().await.1;
+    let run = [
+        "run",
+        "--until",
+        "following",
+        "--exclude",
+        "public.left_out",
+    ];
+    scene.done(&run).await;
+    scene.source_says(
+        "DROP TABLE public.short_lived, public.left_out;
+         ALTER TABLE public.renamed RENAME TO other_name",
+    );
+    let ran = scene.trunkline(&["verify"]).await.expect_code(9);
+    ran.expect_said(&[
+        "public.short_lived was dropped or renamed",
+        "public.other_name",
+    ]);
+    scene.done(&["abort"]).await;
+    assert_same_catalog("target", &target, &scene.catalogs().await.1);
+    scene.assert_nothing_of_ours().await;
+}

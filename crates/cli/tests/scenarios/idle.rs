@@ -24,7 +24,7 @@ async fn an_idle_source_is_followed_compared_and_cut_over() {
     let other = "CREATE TABLE elsewhere AS SELECT generate_series(1, 200000) AS n; \
                  SELECT pg_current_wal_lsn()";
     let written = scene.source.psql("postgres", other);
-    until(Duration::from_secs(60), async || {
+    until(Duration::from_mins(1), async || {
         let passed = scene
             .source
             .psql("postgres", &format!("{kept} '{written}'"));

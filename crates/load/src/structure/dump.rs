@@ -54,6 +54,11 @@ pub(crate) struct Dumped<'a> {
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
 
+/// Whether a whole dump lies in the directory: then the restore has begun.
+pub(crate) fn is_dumped(directory: &Path) -> bool {
+    directory.join(ARCHIVE).exists()
+}
+
 /// Dumps the source's structure into the directory, unless a whole dump is there already,
 /// and reads it.
 pub(crate) async fn dump(

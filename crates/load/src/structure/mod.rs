@@ -14,7 +14,7 @@ mod select;
 mod toc;
 
 pub use dump::Structure;
-pub(crate) use dump::{Dumped, drop_script, dump};
+pub(crate) use dump::{Dumped, drop_script, dump, is_dumped};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
 pub(crate) use foreign_key::split as split_foreign_key;

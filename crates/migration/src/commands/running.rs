@@ -40,14 +40,18 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
     begin_anew(setting.plan)?;
     let pulse = Pulse::default();
     let mut backoff = again();
+    let mut stands = Phase::Planned;
     loop {
-        let error = match attempt(setting, until, &pulse).await {
+        let error = match attempt(setting, until, &pulse, &mut stands).await {
             Ok(report) => return Ok(report),
             Err(error) => error,
         };
         // What never worked is an error at once; what worked before may come back.
-        if !(error.may_retry() && pulse.is_recent()) || setting.cancel.is_cancelled() {
+        if !(error.may_retry() && pulse.is_recent()) {
             return Err(error);
+        }
+        if setting.cancel.is_cancelled() {
+            return Err(Error::Interrupted(stands));
         }
         let Some(wait) = backoff.next() else {
             return Err(error);
@@ -57,7 +61,7 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
         setting.observer.notice(Notice::Retry { why: &why, wait });
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = setting.cancel.cancelled() => return Err(error),
+            () = setting.cancel.cancelled() => return Err(Error::Interrupted(stands)),
         }
     }
 }
@@ -67,7 +71,13 @@ fn again() -> Backoff {
     Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX)
 }
 
-async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<EndReport, Error> {
+/// One attempt; `stands` is the last phase that was seen.
+async fn attempt(
+    setting: &Setting<'_>,
+    until: Until,
+    pulse: &Pulse,
+    stands: &mut Phase,
+) -> Result<EndReport, Error> {
     // After a lost connection the old session's lock may take a moment to go.
     let claim = if pulse.is_recent() {
         Claim::HandedOver(RECONNECT_FOR)
@@ -88,6 +98,7 @@ async fn attempt(setting: &Setting<'_>, until: Until, pulse: &Pulse) -> Result<E
         Err(error) => error,
     };
     let phase = run.control.state().phase;
+    *stands = phase;
     if phase == Phase::Planned {
         // Nothing was begun: nothing of ours stays.
         run.control.erase().await?;

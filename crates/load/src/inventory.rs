@@ -1,0 +1,119 @@
+//! What is to be loaded: the tables in scope, and the structure as it was dumped. Once the
+//! dump is there it counts, whatever becomes of the source.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use trunkline_changes::{Side, TableName};
+use trunkline_postgres::{OnSide, Session};
+
+use crate::catalog::{self, Table};
+use crate::error::LoadError;
+use crate::loader::Loader;
+use crate::options::StructureSource;
+use crate::retrying::retried;
+use crate::scope::OWN_SCHEMA;
+use crate::structure::{self, Entry, Programs, Selection, Structure, TableBuild, table_builds};
+
+/// What stands in scope on the source, read once.
+pub struct Inventory {
+    /// The tables, leaves and partitioned ones.
+    pub tables: Vec<Table>,
+    /// The structure; empty when the target's own is used.
+    pub structure: Arc<Structure>,
+    pub(crate) builds: Vec<TableBuild>,
+}
+
+impl Loader {
+    /// Reads the source's tables in scope, and dumps its structure into `directory` unless
+    /// a dump is there.
+    pub async fn inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
+        retried(&self.cancel, || self.read_inventory(directory)).await
+    }
+
+    async fn read_inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
+        let mut source = self.connect(Side::Source, "structure").await?;
+        let scope = &self.options.scope;
+        let tables = if structure::is_dumped(directory) {
+            catalog::tables_by_now(&mut source, scope).await?
+        } else {
+            catalog::tables(&mut source, scope).await?
+        };
+        if self.options.structure == StructureSource::Target {
+            return Ok(Inventory {
+                tables,
+                structure: Arc::default(),
+                builds: Vec::new(),
+            });
+        }
+        let (entries, unreadable) = self.dumped(&mut source, &tables, directory).await?;
+        let indexes = catalog::indexes(&mut source).await?;
+        let selection = Selection {
+            scope,
+            tables: &tables,
+            indexes: &indexes,
+            no_privileges: self.options.no_privileges,
+        };
+        let mut structure = structure::select(entries, &selection);
+        structure.note_unreadable(&unreadable);
+        let builds = table_builds(&structure, &tables, &indexes);
+        Ok(Inventory {
+            tables,
+            structure: Arc::new(structure),
+            builds,
+        })
+    }
+
+    /// What was dumped, whatever has become of it on the source since.
+    pub(crate) async fn dumped_structure(&self, directory: &Path) -> Result<Structure, LoadError> {
+        let read = || async {
+            let mut source = self.connect(Side::Source, "structure").await?;
+            let tables = catalog::tables_by_now(&mut source, &self.options.scope).await?;
+            self.dumped(&mut source, &tables, directory).await
+        };
+        let (entries, _) = retried(&self.cancel, read).await?;
+        Ok(Structure {
+            entries,
+            ..Structure::default()
+        })
+    }
+
+    /// Every entry of the dump, and the tables that were kept out of it.
+    async fn dumped(
+        &self,
+        source: &mut Session,
+        tables: &[Table],
+        directory: &Path,
+    ) -> Result<(Vec<Entry>, Vec<TableName>), LoadError> {
+        let target_version = self.connect(Side::Target, "structure").await?.version();
+        let folders = &self.options.program_folders;
+        let programs = Programs::find(source.version(), target_version, folders).await?;
+        let schemas = schemas(source).await?;
+        let mut excluded = self
+            .options
+            .scope
+            .excluded_schemas(schemas.iter().map(String::as_str));
+        excluded.push(OWN_SCHEMA);
+        let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
+        let mut unreadable = catalog::unreadable_tables(source).await?;
+        unreadable.retain(|table| !covered.contains(table));
+        let what = structure::Dumped {
+            source: &self.source,
+            directory,
+            excluded_schemas: &excluded,
+            excluded_tables: &unreadable,
+            no_owner: self.options.no_owner,
+        };
+        let entries = structure::dump(&what, &programs, &self.cancel).await?;
+        Ok((entries, unreadable))
+    }
+}
+
+async fn schemas(source: &mut Session) -> Result<Vec<String>, LoadError> {
+    let doing = "reading the schemas";
+    let sql = "SELECT nspname::text FROM pg_namespace ORDER BY 1";
+    let rows = source.query(sql, &[]).await.on(Side::Source, doing)?;
+    let names = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>();
+    Ok(names.on(Side::Source, doing)?)
+}
