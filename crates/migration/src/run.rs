@@ -116,6 +116,16 @@ impl<'a> Run<'a> {
                 _ => map.ignore(table.name.clone()),
             };
         }
+        // Of a table that was dropped or renamed on the source since, changes may still come:
+        // they belong to where its rows were copied.
+        for copied in trunkline_load::read_cover(self.control.session())
+            .await?
+            .into_keys()
+        {
+            if map.destination(&copied).is_none() {
+                map.route(copied.clone(), copied);
+            }
+        }
         Ok(map)
     }
 

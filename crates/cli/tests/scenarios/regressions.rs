@@ -303,6 +303,25 @@ async fn a_table_made_after_the_copy_is_named_and_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_a_table_that_was_dropped_since_do_not_stop_the_stream() {
+    skip_unless_available!(any_major());
+    let scene = notes()
+        .await
+        .with("CREATE TABLE public.leaving (id bigint PRIMARY KEY)");
+    scene.done(&["run", "--until", "following"]).await;
+    let scene = scene.with(
+        "INSERT INTO public.leaving VALUES (1);
+         DROP TABLE public.leaving",
+    );
+    scene.done(&["run", "--until", "following"]).await;
+    let sql = "SELECT count(*) FROM public.leaving";
+    assert_eq!(count(&scene.on_target().await, sql).await, 1);
+    // It is said where it matters.
+    let ran = scene.trunkline(&["cutover"]).await.expect_code(9);
+    ran.expect_said(&["public.leaving was dropped or renamed"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unlogged_table_arrives_as_it_was_at_the_last_write() {
     skip_unless_available!(any_major());
     let scene = notes().await.with(
