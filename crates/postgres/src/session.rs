@@ -154,15 +154,20 @@ impl Session {
 
     /// Runs one or many statements by the simple protocol; rows are thrown away. Many
     /// statements in one call are one transaction unless they say otherwise. Gives the
-    /// affected rows of the last.
+    /// affected rows of the last. A COMMIT at the end that a server answers with ROLLBACK
+    /// (the transaction had failed before; manual, COMMIT) is an error.
     pub async fn batch(&mut self, sql: &str) -> Result<u64, PgError> {
         self.begin()?;
         frontend::query(sql, &mut self.channel.output).map_err(PgError::Io)?;
         self.channel.flush().await?;
         let mut affected = 0;
+        let mut last_tag = bytes::Bytes::new();
         loop {
             match self.channel.next().await {
-                Ok(Frame { tag: b'C', body }) => affected = affected_rows(&body),
+                Ok(Frame { tag: b'C', body }) => {
+                    affected = affected_rows(&body);
+                    last_tag = body;
+                }
                 Ok(Frame { tag: b'Z', .. }) => break,
                 Ok(Frame { tag: b'G', .. }) => {
                     let refusal = "COPY FROM STDIN in a batch";
@@ -178,6 +183,11 @@ impl Session {
             }
         }
         self.busy = false;
+        if ends_with_commit(sql) && last_tag.as_ref() == b"ROLLBACK\0" {
+            return Err(PgError::Protocol(
+                "the server undid the transaction that was to be committed".to_owned(),
+            ));
+        }
         Ok(affected)
     }
 
@@ -316,6 +326,13 @@ pub(crate) fn queue_bind<'a>(
         output,
     );
     bound.map_err(|_| PgError::Protocol("more parameters than the protocol carries".to_owned()))
+}
+
+fn ends_with_commit(sql: &str) -> bool {
+    let end = sql.trim_end().trim_end_matches(';').trim_end();
+    end.len() >= 6
+        && end.is_char_boundary(end.len() - 6)
+        && end[end.len() - 6..].eq_ignore_ascii_case("commit")
 }
 
 /// The row count at the end of a `CommandComplete` tag such as `INSERT 0 5`.
