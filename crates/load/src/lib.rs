@@ -19,6 +19,7 @@ mod loader;
 mod options;
 mod progress;
 mod retrying;
+mod schema_settings;
 mod scope;
 mod sequences;
 mod structure;
@@ -37,6 +38,7 @@ pub use ledger::{Cover, KeyRange, TABLES_SQL, read_cover};
 pub use loader::Loader;
 pub use options::{LoadOptions, StructureSource};
 pub use progress::{Count, Progress, TableProgress, TableState, Totals};
+pub use schema_settings::{SchemaSettings, restore_schema_settings, schema_settings};
 pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder};
 pub use sequences::{
     Sequence, SequenceDifference, compare_sequences, read_sequences, set_sequences, setval_sql,

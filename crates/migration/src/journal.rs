@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::fence::FenceBefore;
 use crate::phase::{Event, IllegalEvent, Phase};
 use trunkline_capture::slot::SlotRecord;
+use trunkline_load::SchemaSettings;
 
 /// The version of the entries' format. A journal of another version is refused.
 pub(crate) const FORMAT: i32 = 1;
@@ -43,6 +44,8 @@ pub(crate) enum Entry {
     StructureAdopted,
     /// Schemas and extensions of the target before the structure was restored: they stay.
     Standing(BTreeSet<String>),
+    /// What these schemas were before the structure was restored.
+    SchemasBefore(Vec<SchemaSettings>),
 }
 
 /// What the journal's entries add up to.
@@ -60,6 +63,8 @@ pub(crate) struct State {
     pub(crate) clients_released: bool,
     /// Schemas and extensions of the target that were there before us.
     pub(crate) standing: Option<BTreeSet<String>>,
+    /// Owners, grants and comments of those schemas.
+    pub(crate) schemas_before: Option<Vec<SchemaSettings>>,
 }
 
 impl State {
@@ -72,6 +77,7 @@ impl State {
             fence: None,
             clients_released: false,
             standing: None,
+            schemas_before: None,
         }
     }
 
@@ -94,6 +100,9 @@ impl State {
             Entry::ClientsReleased => self.clients_released = true,
             Entry::Fencing(before) => self.fence = Some(before.clone()),
             // A restore that was interrupted finds its own schemas: the first look counts.
+            Entry::SchemasBefore(schemas) => {
+                self.schemas_before.get_or_insert_with(|| schemas.clone());
+            }
             Entry::Standing(names) => {
                 self.standing.get_or_insert_with(|| names.clone());
             }

@@ -79,8 +79,9 @@ async fn what_was_loaded_is_given_up_without_a_trace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_following_is_given_up_without_a_trace() {
-    skip_unless_available!(12, 14);
-    gives_up_from("following", 12, 14).await;
+    // The owner and the grants of schema public changed between these.
+    skip_unless_available!(14, 16);
+    gives_up_from("following", 14, 16).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

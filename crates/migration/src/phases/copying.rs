@@ -75,6 +75,8 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
         StructurePlan::Restore { existing, .. } => {
             let standing = trunkline_load::standing(run.control.session()).await?;
             run.control.record(Entry::Standing(standing)).await?;
+            let schemas = trunkline_load::schema_settings(run.control.session()).await?;
+            run.control.record(Entry::SchemasBefore(schemas)).await?;
             run.control.record(Entry::Making(Object::Structure)).await?;
             if existing == Existing::Drop {
                 drop_existing(run, &inventory).await?;

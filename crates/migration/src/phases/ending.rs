@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use trunkline_changes::Side;
-use trunkline_load::Loader;
+use trunkline_load::{Loader, restore_schema_settings};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::control::Control;
@@ -65,6 +65,9 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
         let folder = copying::folder(&run)?;
         let keep = run.control.state().standing.clone().unwrap_or_default();
         let dropped = loader.undo_structure(&folder, &keep).await?;
+        if let Some(schemas) = run.control.state().schemas_before.clone() {
+            restore_schema_settings(run.control.session(), &schemas).await?;
+        }
         done.push(format!("dropped {dropped} objects on the target"));
         run.control
             .record(Entry::Removed(Object::Structure))
