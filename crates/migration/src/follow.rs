@@ -64,6 +64,8 @@ pub(crate) struct Follow {
     position: Lsn,
     confirmed: Lsn,
     pending: bool,
+    /// A transaction was begun and is not whole: the reader that brought it must end it.
+    inside: bool,
     pace: Pace,
     last_tick: Option<Instant>,
     last_durable: Instant,
@@ -110,6 +112,7 @@ impl Follow {
             position,
             confirmed: recorded.position,
             pending: false,
+            inside: false,
             pace: Pace::new(),
             last_tick: None,
             last_durable: Instant::now(),
@@ -303,7 +306,7 @@ impl Follow {
                 }
                 return Ok(Some(reached));
             }
-            if self.should_batch() {
+            if !self.inside && self.should_batch() {
                 self.make_durable(&mut reader).await?;
                 self.live = Some(reader);
                 return Ok(None);
@@ -335,6 +338,11 @@ impl Follow {
                 }
                 _ => false,
             };
+            match event {
+                StreamEvent::Begin(_) => self.inside = true,
+                StreamEvent::Commit { .. } => self.inside = false,
+                StreamEvent::Change(_) => {}
+            }
             self.applier.push(event).await?;
             if done {
                 self.commit(Durability::Durable).await?;

@@ -313,12 +313,16 @@ async fn changes_of_a_table_that_was_dropped_since_do_not_stop_the_stream() {
         "INSERT INTO public.leaving VALUES (1);
          DROP TABLE public.leaving",
     );
-    scene.done(&["run", "--until", "following"]).await;
-    let sql = "SELECT count(*) FROM public.leaving";
-    assert_eq!(count(&scene.on_target().await, sql).await, 1);
+    let running = scene.start(&["run"]);
+    let target = scene.on_target().await;
+    until(PATIENCE, async || {
+        count(&target, "SELECT count(*) FROM public.leaving").await == 1
+    })
+    .await;
     // It is said where it matters.
     let ran = scene.trunkline(&["cutover"]).await.expect_code(9);
     ran.expect_said(&["public.leaving was dropped or renamed"]);
+    running.kill().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -160,7 +160,14 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
                 caught_up = true;
             }
             Phase::Following => {
-                let different = compare(run).await?;
+                let different = match compare(run).await {
+                    // What cannot be compared stops the cutover, not the stream.
+                    Err(Error::Refused { why, .. }) if until == Until::Forever => {
+                        run.observer.notice(Notice::Warning(&why));
+                        vec![why]
+                    }
+                    compared => compared?,
+                };
                 if !different.is_empty() {
                     if until != Until::Forever {
                         return Err(Error::Differences(different));

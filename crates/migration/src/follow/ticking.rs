@@ -44,6 +44,10 @@ impl Follow {
         };
         run.observer.notice(Notice::Follow(&status));
         self.write_follower(run, self.confirmed).await?;
+        if self.inside {
+            // Whoever comes next begins between transactions.
+            return Ok(None);
+        }
         if goal == Goal::Forever && run.control.is_wanted().await? {
             self.commit(Durability::Durable).await?;
             return Ok(Some(Reached::Wanted));
