@@ -148,7 +148,7 @@ pub async fn verify(setting: &Setting<'_>, tables: Option<&Scope>) -> Result<Ver
     let selection = tables.map_or(Selection::All, Selection::Matching);
     let mut follow = Follow::open(&mut run).await?;
     let report = verifying::verify(&mut run, &mut follow, &selection).await?;
-    follow.close().await?;
+    follow.close(&mut run).await?;
     Ok(report)
 }
 

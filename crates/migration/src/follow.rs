@@ -402,8 +402,10 @@ impl Follow {
     }
 
     /// Ends both ends in an orderly way, so that the slot is free when this returns.
-    pub(crate) async fn close(mut self) -> Result<(), Error> {
+    pub(crate) async fn close(mut self, run: &mut Run<'_>) -> Result<(), Error> {
         self.commit(Durability::Durable).await?;
+        // What was applied since the last tick counts too.
+        self.write_follower(run, self.confirmed).await?;
         if let Some(mut live) = self.live.take() {
             live.confirm(self.applier.durable());
             live.stop().await?;

@@ -239,7 +239,7 @@ async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
         let mut follow = Follow::open(run).await?;
         let copied = verifying::emit(follow.source(), "copied").await?;
         follow.until(run, Goal::Commit(copied)).await?;
-        follow.close().await?;
+        follow.close(run).await?;
         // Now the target is what the source was at one moment.
         copying::finish_structure(run).await?;
     }
@@ -247,7 +247,7 @@ async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     follow
         .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
         .await?;
-    follow.close().await?;
+    follow.close(run).await?;
     run.control.moved(Event::CaughtUp).await
 }
 
@@ -255,7 +255,7 @@ async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
 async fn compare(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
     let mut follow = Follow::open(run).await?;
     let report = verifying::verify(run, &mut follow, &Selection::All).await?;
-    follow.close().await?;
+    follow.close(run).await?;
     let names = report.differences.iter().map(|v| v.table.to_string());
     Ok(names.collect())
 }
@@ -266,7 +266,7 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
     loop {
         let mut follow = Follow::open(run).await?;
         let reached = follow.until(run, Goal::Forever).await?;
-        follow.close().await?;
+        follow.close(run).await?;
         if reached == Reached::Wanted {
             run.step("handing over to another command");
             tokio::select! {

@@ -71,7 +71,11 @@ impl Follow {
         self.write_follower(run, position.lsn()).await
     }
 
-    async fn write_follower(&mut self, run: &mut Run<'_>, confirmed: Lsn) -> Result<(), Error> {
+    pub(super) async fn write_follower(
+        &mut self,
+        run: &mut Run<'_>,
+        confirmed: Lsn,
+    ) -> Result<(), Error> {
         let (name, mode) = (run.control.identity().name.clone(), self.mode_name());
         let rows = self.rows_before + self.rows_applied();
         run.control

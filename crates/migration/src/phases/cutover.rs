@@ -148,7 +148,7 @@ async fn switch(
     watch.lap("switch");
     let pause = watch.total();
     // The slot is free once the follower is gone; what it read is applied and durable.
-    let closed = follow.close().await;
+    let closed = follow.close(run).await;
     let source_after = fence::relax_after_switch(&mut ready.outside, &ready.before).await;
     moved?;
     if let Err(error) = closed {
