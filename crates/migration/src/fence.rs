@@ -226,17 +226,23 @@ pub(crate) async fn let_ourselves_in(
     outside: &mut Session,
     before: &FenceBefore,
 ) -> Result<(), Fault> {
+    open_read_only(outside, before, before.connection_limit)
+        .await
+        .on(Side::Source, "opening the old database to clean up")
+}
+
+/// Lets so many ordinary connections in; what does not say otherwise cannot write.
+async fn open_read_only(
+    outside: &mut Session,
+    before: &FenceBefore,
+    connection_limit: i32,
+) -> Result<(), PgError> {
     let database = quote_ident(&before.database);
     let sql = format!(
         "ALTER DATABASE {database} SET default_transaction_read_only = on; \
-         ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {limit}",
-        limit = before.connection_limit,
+         ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {connection_limit}"
     );
-    outside
-        .batch(&sql)
-        .await
-        .on(Side::Source, "opening the old database to clean up")?;
-    Ok(())
+    outside.batch(&sql).await.map(drop)
 }
 
 /// How the old database stands after the switch.
@@ -267,11 +273,8 @@ pub(crate) async fn relax_after_switch(
     if !overrides.is_empty() {
         return Ok(AfterSwitch::Closed);
     }
-    let database = quote_ident(&before.database);
-    let sql = format!(
-        "ALTER DATABASE {database} SET default_transaction_read_only = on; \
-         ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0"
-    );
-    outside.batch(&sql).await.on(Side::Source, doing)?;
+    open_read_only(outside, before, 0)
+        .await
+        .on(Side::Source, doing)?;
     Ok(AfterSwitch::ReadableBySuperusers)
 }

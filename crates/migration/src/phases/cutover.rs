@@ -89,6 +89,7 @@ async fn make_ready(
     verified: VerifyReport,
 ) -> Result<Ready, Error> {
     run.step("preparing the cutover");
+    let (tables, places) = run.tables_and_places().await?;
     let comparer =
         Comparer::connect(&run.plan.source, &run.plan.target, run.plan.copy.jobs).await?;
     let mut ours = comparer.source_process_ids();
@@ -97,8 +98,8 @@ async fn make_ready(
         traffic: traffic(run),
         outside: outside(run).await?,
         before: fence::settings_before(follow.source()).await?,
-        comparisons: gates::all_comparisons(run).await?,
-        unlogged: unstreamed::unlogged_tables(run).await?,
+        comparisons: verifying::comparisons(&tables, &places, &Selection::All),
+        unlogged: unstreamed::unlogged_tables(&tables, &places),
         comparer: Some(comparer),
         verified,
         ours,
@@ -115,7 +116,7 @@ fn traffic(run: &Run<'_>) -> Traffic {
 }
 
 /// A session on the source's server that the closed database does not lock out.
-async fn outside(run: &Run<'_>) -> Result<Session, Error> {
+pub(crate) async fn outside(run: &Run<'_>) -> Result<Session, Error> {
     let conninfo = run
         .plan
         .source

@@ -92,14 +92,7 @@ pub(crate) async fn complete(
         });
     }
     let before = run.control.state().fence.clone();
-    let conninfo = run
-        .plan
-        .source
-        .with_database(&run.plan.cutover.maintenance_database);
-    let doing = "connecting to the maintenance database";
-    let mut outside = Session::connect(&conninfo, "complete")
-        .await
-        .on(Side::Source, doing)?;
+    let mut outside = cutover::outside(&run).await?;
     if let Some(before) = &before {
         fence::let_ourselves_in(&mut outside, before).await?;
     }

@@ -7,7 +7,6 @@ use trunkline_postgres::{OnSide, Session};
 use trunkline_verify::{Comparison, TableVerdict};
 
 use crate::error::Error;
-use crate::phases::verifying::{Selection, comparisons};
 use crate::run::Run;
 
 /// A parked change is a row that the target does not have as the source does.
@@ -78,12 +77,6 @@ pub(super) fn chosen(list: &[Comparison], tables: &[TableName]) -> Vec<Compariso
         .filter(|comparison| tables.contains(&comparison.target))
         .cloned()
         .collect()
-}
-
-/// Every comparison of the migration; read before the source is closed.
-pub(super) async fn all_comparisons(run: &mut Run<'_>) -> Result<Vec<Comparison>, Error> {
-    let (tables, places) = run.tables_and_places().await?;
-    Ok(comparisons(&tables, &places, &Selection::All))
 }
 
 #[cfg(test)]

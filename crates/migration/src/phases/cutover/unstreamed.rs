@@ -2,7 +2,7 @@
 //! once more, and large objects are seen to be the same ones as when they were copied.
 
 use trunkline_changes::{Side, TableName, quote_ident};
-use trunkline_load::{Table, TableKind, count_large_objects};
+use trunkline_load::{Table, TableKind, TableMap, count_large_objects};
 use trunkline_postgres::{OnSide, Session, pump};
 
 use super::Missed;
@@ -16,9 +16,8 @@ pub(super) struct Unlogged {
     columns: String,
 }
 
-/// The unlogged tables of the migration; read before the source is closed.
-pub(super) async fn unlogged_tables(run: &mut Run<'_>) -> Result<Vec<Unlogged>, Error> {
-    let (tables, places) = run.tables_and_places().await?;
+/// The unlogged tables of the migration.
+pub(super) fn unlogged_tables(tables: &[Table], places: &TableMap) -> Vec<Unlogged> {
     let unlogged =
         |table: &&Table| table.unlogged && table.data && table.kind == TableKind::Ordinary;
     let copied = |table: &Table| {
@@ -32,7 +31,7 @@ pub(super) async fn unlogged_tables(run: &mut Run<'_>) -> Result<Vec<Unlogged>, 
             columns: columns.join(", "),
         })
     };
-    Ok(tables.iter().filter(unlogged).filter_map(copied).collect())
+    tables.iter().filter(unlogged).filter_map(copied).collect()
 }
 
 /// Copies the unlogged tables again and compares the large objects.
