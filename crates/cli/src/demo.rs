@@ -6,6 +6,7 @@ mod proof;
 mod writers;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,10 @@ use trunkline_load::Scope;
 use trunkline_migration::plan::{
     Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
 };
-use trunkline_migration::traffic::{CommandPlan, TrafficPlan};
 use trunkline_migration::{ConflictPolicy, Error, Setting, Until};
 use trunkline_postgres::{Conninfo, Session};
 use trunkline_sandbox::{Installation, Server};
+use trunkline_traffic::{CommandHooks, CommandPlan, Scene};
 
 use crate::args::DemoArgs;
 use crate::output;
@@ -137,9 +138,21 @@ async fn fill_shop(source: &Conninfo, thousands: u32) -> Result<(), Error> {
 
 fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
     let [hold, switch, release] = route.hooks();
+    let hooks = CommandPlan {
+        hold: Some(hold),
+        switch: Some(switch),
+        release: Some(release),
+        verify: None,
+        timeout: Duration::from_secs(5),
+    };
     let [source, target] = servers.clone();
+    let scene = Scene {
+        migration: "shop".to_owned(),
+        source: source.label(),
+        target: target.label(),
+    };
     Plan {
-        name: "shop".to_owned(),
+        name: scene.migration.clone(),
         source,
         target,
         dir: dir.join("migration"),
@@ -161,13 +174,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             max_lag_bytes: 1 << 20,
             max_pause: Duration::from_secs(30),
             recheck: Duration::from_secs(1),
-            traffic: TrafficPlan::Command(CommandPlan {
-                hold: Some(hold),
-                switch: Some(switch),
-                release: Some(release),
-                verify: None,
-                timeout: Duration::from_secs(5),
-            }),
+            traffic: Arc::new(CommandHooks::new(hooks, scene)),
             maintenance_database: "postgres".to_owned(),
         },
         budget: Budget {

@@ -2,15 +2,17 @@
 //! before what `run` saved, then defaults.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
     Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
 };
-use trunkline_migration::traffic::{CommandPlan, TrafficPlan};
+use trunkline_migration::traffic::{NobodyTold, Traffic};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
+use trunkline_traffic::{CommandHooks, CommandPlan, Scene};
 
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
@@ -219,6 +221,11 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let scene = Scene {
+        migration: name.clone(),
+        source: source.label(),
+        target: target.label(),
+    };
     let plan = Plan {
         name,
         source,
@@ -230,7 +237,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         structure: structure(&file),
         copy: copy(&file)?,
         conflict: conflict(&file)?,
-        cutover: cutover(&file)?,
+        cutover: cutover(&file, scene)?,
         budget: Budget {
             wal_kept_warn_bytes: size(
                 "wal_kept_warn",
@@ -335,7 +342,7 @@ fn conflict(file: &PlanFile) -> Result<ConflictPolicy, Error> {
     })
 }
 
-fn cutover(file: &PlanFile) -> Result<CutoverPlan, Error> {
+fn cutover(file: &PlanFile, scene: Scene) -> Result<CutoverPlan, Error> {
     let cutover = &file.cutover;
     let seconds = Duration::from_secs;
     let max_pause = duration("max_pause", cutover.max_pause.as_deref(), seconds(30))?;
@@ -347,7 +354,7 @@ fn cutover(file: &PlanFile) -> Result<CutoverPlan, Error> {
             cutover.recheck.as_deref(),
             max_pause.min(seconds(1)),
         )?,
-        traffic: traffic(file, max_pause)?,
+        traffic: traffic(file, max_pause, scene)?,
         maintenance_database: cutover
             .maintenance_database
             .clone()
@@ -355,21 +362,23 @@ fn cutover(file: &PlanFile) -> Result<CutoverPlan, Error> {
     })
 }
 
-fn traffic(file: &PlanFile, max_pause: Duration) -> Result<TrafficPlan, Error> {
+/// What moves the clients, for a migration between these two servers.
+fn traffic(file: &PlanFile, max_pause: Duration, scene: Scene) -> Result<Arc<dyn Traffic>, Error> {
     let Some(table) = &file.cutover.traffic else {
-        return Ok(TrafficPlan::None);
+        return Ok(Arc::new(NobodyTold));
     };
     one_of("kind", Some(&table.kind), &["none", "command"])?;
     if table.kind == "none" {
-        return Ok(TrafficPlan::None);
+        return Ok(Arc::new(NobodyTold));
     }
-    Ok(TrafficPlan::Command(CommandPlan {
+    let commands = CommandPlan {
         hold: table.hold.clone(),
         switch: table.switch.clone(),
         release: table.release.clone(),
         verify: table.verify.clone(),
         timeout: duration("timeout", table.timeout.as_deref(), max_pause)?,
-    }))
+    };
+    Ok(Arc::new(CommandHooks::new(commands, scene)))
 }
 
 fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {

@@ -2,13 +2,14 @@
 //! arguments and the plan file into this; nothing checks it again.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_apply::ConflictPolicy;
 use trunkline_load::Scope;
 use trunkline_postgres::Conninfo;
 
-use crate::traffic::TrafficPlan;
+use crate::traffic::Traffic;
 
 /// Everything that a command needs to know.
 #[derive(Clone, Debug)]
@@ -94,7 +95,7 @@ pub struct CutoverPlan {
     /// How long the comparison inside the pause may take.
     pub recheck: Duration,
     /// How clients are moved.
-    pub traffic: TrafficPlan,
+    pub traffic: Arc<dyn Traffic>,
     /// The source's database from which the fence is set.
     pub maintenance_database: String,
 }

@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::phases::prepare;
 use crate::plan::{Plan, StructurePlan};
 use crate::run::is_streamed;
-use crate::traffic::TrafficPlan;
 
 /// The steps, a line each; statements on the source are marked as such.
 pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
@@ -68,10 +67,7 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
 
 fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
     let database = trunkline_changes::quote_ident(plan.source.database());
-    let clients = match &plan.cutover.traffic {
-        TrafficPlan::None => "nobody is told: the fence ends their sessions",
-        TrafficPlan::Command(_) => "by the plan's commands",
-    };
+    let clients = plan.cutover.traffic.describe();
     steps.push(format!("cutover: hold clients ({clients})"));
     steps.push(format!(
         "source, from database {}: ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false; every \

@@ -1,117 +1,78 @@
-//! How clients are held, moved and released. A platform implements [`Traffic`]; it decides
-//! nothing.
+//! How clients are held, moved and released, as the cutover sees it. Whoever implements
+//! [`Traffic`] decides nothing; each of its steps may be called again after a crash, and
+//! ends the same.
 
-mod command;
-
+use std::fmt::Debug;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::time::Duration;
 
-pub use command::CommandHooks;
+use trunkline_changes::Side;
 
-/// The part of the plan that says how clients are moved.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TrafficPlan {
-    /// Nobody is told: clients are ended by the fence, and the operator points them to the
-    /// target.
-    #[default]
-    None,
-    /// The operator's own commands.
-    Command(CommandPlan),
-}
-
-/// The operator's commands; each is run by the shell, and one that is missing is skipped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommandPlan {
-    /// Makes clients wait.
-    pub hold: Option<String>,
-    /// Points clients to the target.
-    pub switch: Option<String>,
-    /// Lets clients go on.
-    pub release: Option<String>,
-    /// Succeeds when clients reach the target.
-    pub verify: Option<String>,
-    /// How long each may take.
-    pub timeout: Duration,
-}
-
-/// Where a step stands, which the hooks get in their environment.
-#[derive(Clone, Debug)]
-pub struct Scene {
-    /// The migration's name.
-    pub migration: String,
-    /// `host:port/database` of the source.
-    pub source: String,
-    /// `host:port/database` of the target.
-    pub target: String,
-}
-
-/// Which side clients go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Back to the source: the switch was not made.
-    Source,
-    /// To the target.
-    Target,
-}
+/// A step that is under way.
+pub type Step<'a> = Pin<Box<dyn Future<Output = Result<(), TrafficError>> + Send + 'a>>;
 
 /// A step that failed or took too long.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("traffic: {step}: {why}")]
 pub struct TrafficError {
-    /// `hold`, `switch`, `release` or `verify`.
+    /// `look`, `hold`, `switch`, `release` or `verify`.
     pub step: &'static str,
     /// What happened.
     pub why: String,
 }
 
-/// Moves clients. Each step may be called again after a crash.
-#[derive(Clone, Debug)]
-pub enum Traffic {
-    /// Nobody is told.
-    None,
-    /// The operator's commands.
-    Command(CommandHooks),
+/// What stands between clients and the two servers. Every step gets the time that is left
+/// for it, and leaves no half-done work behind when it is given up.
+pub trait Traffic: Debug + Send + Sync {
+    /// What holding does to clients, in one line for the plan's steps.
+    fn describe(&self) -> String;
+
+    /// Looks, before anyone is held, whether it can do its part: it answers, and clients go
+    /// to the side that serves.
+    fn look(&self, serves: Side, within: Duration) -> Step<'_>;
+
+    /// Makes clients wait; when it ends, no statement of theirs is under way.
+    fn hold(&self, within: Duration) -> Step<'_>;
+
+    /// Points clients to a side, without letting them go on.
+    fn point_at(&self, side: Side, within: Duration) -> Step<'_>;
+
+    /// Lets clients go on, on the side that serves. Called also where nothing was held.
+    fn release(&self, serves: Side, within: Duration) -> Step<'_>;
+
+    /// Reads back that clients go to this side: not knowing is an error, unless there is
+    /// nothing to read.
+    fn verify(&self, serves: Side, within: Duration) -> Step<'_>;
 }
 
-impl Traffic {
-    /// From the plan.
-    pub fn new(plan: &TrafficPlan, scene: Scene) -> Self {
-        match plan {
-            TrafficPlan::None => Traffic::None,
-            TrafficPlan::Command(commands) => {
-                Traffic::Command(CommandHooks::new(commands.clone(), scene))
-            }
-        }
+/// Nobody is told: clients are ended by the fence, and the operator points them to the
+/// other side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NobodyTold;
+
+impl Traffic for NobodyTold {
+    fn describe(&self) -> String {
+        "nobody is told: the fence ends their sessions".to_owned()
     }
 
-    /// Makes clients wait.
-    pub async fn hold(&self, within: Duration) -> Result<(), TrafficError> {
-        match self {
-            Traffic::None => Ok(()),
-            Traffic::Command(hooks) => hooks.hold(within).await,
-        }
+    fn look(&self, _serves: Side, _within: Duration) -> Step<'_> {
+        Box::pin(ready(Ok(())))
     }
 
-    /// Points clients to the target.
-    pub async fn switch(&self, within: Duration) -> Result<(), TrafficError> {
-        match self {
-            Traffic::None => Ok(()),
-            Traffic::Command(hooks) => hooks.switch(within).await,
-        }
+    fn hold(&self, _within: Duration) -> Step<'_> {
+        Box::pin(ready(Ok(())))
     }
 
-    /// Lets clients go on, on the side that serves.
-    pub async fn release(&self, to: Direction, within: Duration) -> Result<(), TrafficError> {
-        match self {
-            Traffic::None => Ok(()),
-            Traffic::Command(hooks) => hooks.release(to, within).await,
-        }
+    fn point_at(&self, _side: Side, _within: Duration) -> Step<'_> {
+        Box::pin(ready(Ok(())))
     }
 
-    /// Looks whether clients reach the target.
-    pub async fn verify(&self, within: Duration) -> Result<(), TrafficError> {
-        match self {
-            Traffic::None => Ok(()),
-            Traffic::Command(hooks) => hooks.verify(within).await,
-        }
+    fn release(&self, _serves: Side, _within: Duration) -> Step<'_> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn verify(&self, _serves: Side, _within: Duration) -> Step<'_> {
+        Box::pin(ready(Ok(())))
     }
 }

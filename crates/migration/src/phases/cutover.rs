@@ -33,7 +33,6 @@ use crate::phase::{Event, Phase};
 use crate::phases::verifying::{self, Selection};
 use crate::report::{CutoverReport, VerifyReport};
 use crate::run::Run;
-use crate::traffic::{Direction, Scene, Traffic};
 use giving_back::give_up;
 use pause::{Missed, Proved, pause};
 use proof::{CaughtUp, SequencesSet};
@@ -41,7 +40,6 @@ use stopwatch::Stopwatch;
 
 /// Everything that must be open before the door closes.
 struct Ready {
-    traffic: Traffic,
     outside: Session,
     /// Taken for the comparison inside the pause.
     comparer: Option<Comparer>,
@@ -95,7 +93,6 @@ async fn make_ready(
     let mut ours = comparer.source_process_ids();
     ours.push(follow.source().process_id());
     Ok(Ready {
-        traffic: traffic(run),
         outside: outside(run).await?,
         before: fence::settings_before(follow.source()).await?,
         comparisons: verifying::comparisons(&tables, &places, &Selection::All),
@@ -104,15 +101,6 @@ async fn make_ready(
         verified,
         ours,
     })
-}
-
-fn traffic(run: &Run<'_>) -> Traffic {
-    let scene = Scene {
-        migration: run.control.identity().name.clone(),
-        source: run.plan.source.label(),
-        target: run.plan.target.label(),
-    };
-    Traffic::new(&run.plan.cutover.traffic, scene)
 }
 
 /// A session on the source's server that the closed database does not lock out.
@@ -145,7 +133,7 @@ async fn switch(
         drop(follow);
         return give_up(run, ready, watch, Missed::Because(error.to_string())).await;
     }
-    let moved = move_clients(run, &ready.traffic).await;
+    let moved = move_clients(run).await;
     watch.lap("switch");
     let pause = watch.total();
     // The slot is free once the follower is gone; what it read is applied and durable.
@@ -211,14 +199,15 @@ async fn settle(run: &mut Run<'_>) -> Result<NotEntered, Error> {
 }
 
 /// Points clients to the target and lets them go on. May be called again after a crash.
-async fn move_clients(run: &mut Run<'_>, traffic: &Traffic) -> Result<(), Error> {
+async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
     /// After the point of no return clients wait for this: it gets the time that it needs.
     const PATIENCE: Duration = Duration::from_mins(1);
     run.step("moving clients");
     let moved = async {
-        traffic.switch(PATIENCE).await?;
-        traffic.release(Direction::Target, PATIENCE).await?;
-        traffic.verify(PATIENCE).await
+        let traffic = &run.plan.cutover.traffic;
+        traffic.point_at(Side::Target, PATIENCE).await?;
+        traffic.release(Side::Target, PATIENCE).await?;
+        traffic.verify(Side::Target, PATIENCE).await
     };
     moved.await.map_err(|error| Error::PastNoReturn {
         why: error.to_string(),
@@ -233,8 +222,7 @@ async fn move_clients(run: &mut Run<'_>, traffic: &Traffic) -> Result<(), Error>
 /// left of it, nothing is done.
 pub(crate) async fn finish(run: &mut Run<'_>) -> Result<AfterSwitch, Error> {
     if !run.control.state().clients_released {
-        let traffic = traffic(run);
-        move_clients(run, &traffic).await?;
+        move_clients(run).await?;
     }
     let Some(before) = run.control.state().fence.clone() else {
         return Ok(AfterSwitch::Closed);

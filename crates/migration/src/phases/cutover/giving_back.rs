@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use trunkline_changes::Lsn;
+use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::Backoff;
 
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
-use super::{Ready, outside, summary, traffic};
+use super::{Ready, outside, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
 use crate::limits::RECORD_WITHIN;
 use crate::phase::Event;
 use crate::report::CutoverReport;
 use crate::run::Run;
-use crate::traffic::Direction;
 
 /// Before the point of no return: the fence is lifted and clients go on at the source.
 pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
@@ -31,7 +30,8 @@ async fn lift_and_release(run: &Run<'_>) -> Result<(), Error> {
         lift_patiently(run, before).await?;
     }
     let patience = run.plan.cutover.max_pause.max(Duration::from_secs(10));
-    let released = traffic(run).release(Direction::Source, patience).await;
+    let released = run.plan.cutover.traffic.release(Side::Source, patience);
+    let released = released.await;
     released.map_err(|error| Error::FenceStands {
         why: format!("the fence is lifted, but clients are still held: {error}"),
     })

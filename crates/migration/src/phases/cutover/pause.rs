@@ -67,7 +67,7 @@ pub(super) async fn pause(
     within(deadline, "journal", watch, intent).await?;
 
     run.step("holding clients");
-    let hold = ready.traffic.hold(deadline - Instant::now());
+    let hold = run.plan.cutover.traffic.hold(deadline - Instant::now());
     within(deadline, "hold", watch, async {
         hold.await.map_err(because)
     })

@@ -7,10 +7,37 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
-use super::{CommandPlan, Direction, Scene, TrafficError};
+use trunkline_changes::Side;
+use trunkline_migration::traffic::{Step, Traffic, TrafficError};
 
 /// How much of what a failing command said is shown.
 const SHOWN_BYTES: u64 = 2_000;
+
+/// The operator's commands; each is run by the shell, and one that is missing is skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandPlan {
+    /// Makes clients wait.
+    pub hold: Option<String>,
+    /// Points clients to the side in `TRUNKLINE_SERVES`.
+    pub switch: Option<String>,
+    /// Lets clients go on.
+    pub release: Option<String>,
+    /// Succeeds when clients reach the side in `TRUNKLINE_SERVES`.
+    pub verify: Option<String>,
+    /// How long each may take.
+    pub timeout: Duration,
+}
+
+/// What the commands get in their environment.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    /// The migration's name.
+    pub migration: String,
+    /// `host:port/database` of the source.
+    pub source: String,
+    /// `host:port/database` of the target.
+    pub target: String,
+}
 
 /// Runs the plan's commands with `TRUNKLINE_MIGRATION`, `TRUNKLINE_STEP`,
 /// `TRUNKLINE_SOURCE`, `TRUNKLINE_TARGET` (`host:port/database`, no password) and
@@ -22,49 +49,16 @@ pub struct CommandHooks {
 }
 
 impl CommandHooks {
-    pub(super) fn new(plan: CommandPlan, scene: Scene) -> Self {
+    /// The commands of a plan, for one migration.
+    pub fn new(plan: CommandPlan, scene: Scene) -> Self {
         CommandHooks { plan, scene }
-    }
-
-    pub(super) async fn hold(&self, within: Duration) -> Result<(), TrafficError> {
-        self.run("hold", self.plan.hold.as_deref(), Direction::Source, within)
-            .await
-    }
-
-    pub(super) async fn switch(&self, within: Duration) -> Result<(), TrafficError> {
-        self.run(
-            "switch",
-            self.plan.switch.as_deref(),
-            Direction::Target,
-            within,
-        )
-        .await
-    }
-
-    pub(super) async fn release(
-        &self,
-        to: Direction,
-        within: Duration,
-    ) -> Result<(), TrafficError> {
-        self.run("release", self.plan.release.as_deref(), to, within)
-            .await
-    }
-
-    pub(super) async fn verify(&self, within: Duration) -> Result<(), TrafficError> {
-        self.run(
-            "verify",
-            self.plan.verify.as_deref(),
-            Direction::Target,
-            within,
-        )
-        .await
     }
 
     async fn run(
         &self,
         step: &'static str,
         command: Option<&str>,
-        serves: Direction,
+        serves: Side,
         within: Duration,
     ) -> Result<(), TrafficError> {
         let Some(command) = command else {
@@ -72,8 +66,8 @@ impl CommandHooks {
         };
         let failed = |why: String| TrafficError { step, why };
         let serves = match serves {
-            Direction::Source => "source",
-            Direction::Target => "target",
+            Side::Source => "source",
+            Side::Target => "target",
         };
         let mut child = Command::new("/bin/sh")
             .args(["-c", command])
@@ -108,6 +102,33 @@ impl CommandHooks {
                 Err(failed("it took too long".to_owned()))
             }
         }
+    }
+}
+
+impl Traffic for CommandHooks {
+    fn describe(&self) -> String {
+        "by the plan's commands".to_owned()
+    }
+
+    /// The commands have nothing to say before they are run.
+    fn look(&self, _serves: Side, _within: Duration) -> Step<'_> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn hold(&self, within: Duration) -> Step<'_> {
+        Box::pin(self.run("hold", self.plan.hold.as_deref(), Side::Source, within))
+    }
+
+    fn point_at(&self, side: Side, within: Duration) -> Step<'_> {
+        Box::pin(self.run("switch", self.plan.switch.as_deref(), side, within))
+    }
+
+    fn release(&self, serves: Side, within: Duration) -> Step<'_> {
+        Box::pin(self.run("release", self.plan.release.as_deref(), serves, within))
+    }
+
+    fn verify(&self, serves: Side, within: Duration) -> Step<'_> {
+        Box::pin(self.run("verify", self.plan.verify.as_deref(), serves, within))
     }
 }
 
@@ -146,13 +167,18 @@ mod tests {
     #[tokio::test]
     async fn a_hook_sees_which_side_serves() {
         let hooks = hooks("test \"$TRUNKLINE_SERVES:$TRUNKLINE_TARGET\" = target:b:2/x");
-        hooks.switch(WITHIN).await.expect("the environment is set");
+        hooks
+            .point_at(Side::Target, WITHIN)
+            .await
+            .expect("the environment is set");
         hooks.hold(WITHIN).await.expect("a missing hook is skipped");
     }
 
     #[tokio::test]
     async fn a_failing_hook_says_why() {
-        let error = hooks("echo no route >&2; exit 3").switch(WITHIN).await;
+        let error = hooks("echo no route >&2; exit 3")
+            .point_at(Side::Target, WITHIN)
+            .await;
         let text = error.expect_err("it failed").to_string();
         assert!(
             text.contains("switch") && text.contains("no route"),
@@ -163,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn a_hook_that_hangs_is_ended() {
         let error = hooks("sleep 60")
-            .switch(WITHIN)
+            .point_at(Side::Target, WITHIN)
             .await
             .expect_err("it hangs");
         assert!(error.to_string().contains("too long"));
