@@ -27,6 +27,7 @@ pub struct Applier {
     routes: Routes,
     cover: CopyCover,
     linger: std::time::Duration,
+    side: Side,
     inside: Inside,
     /// Of whole transactions.
     whole: Pending,
@@ -59,6 +60,12 @@ enum Inside {
 impl Applier {
     /// Connects, sets the session up and reads back both its role and the progress.
     pub async fn open(target: &Conninfo, options: ApplyOptions) -> Result<Self, ApplyError> {
+        let side = options.side;
+        let opened = Self::open_session(target, options).await;
+        opened.map_err(|error| error.on_side(side))
+    }
+
+    async fn open_session(target: &Conninfo, options: ApplyOptions) -> Result<Self, ApplyError> {
         let mut session = session::open(target).await?;
         let progress = progress::begin(&mut session, &options.migration, options.start)
             .await
@@ -69,6 +76,7 @@ impl Applier {
             routes,
             cover: options.cover,
             linger: options.linger,
+            side: options.side,
             inside: Inside::Nothing,
             whole: Pending::default(),
             partial: Pending::default(),
@@ -153,7 +161,7 @@ impl Applier {
             self.spent = true;
             self.writer.abandon().await;
         }
-        outcome
+        outcome.map_err(|error| error.on_side(self.side))
     }
 
     fn begin(&mut self, transaction: Transaction) -> Result<(), ApplyError> {

@@ -1,7 +1,7 @@
 //! What ends applying. After any of these the applier is spent: open a new one, which reads
 //! the progress back from the target.
 
-use trunkline_changes::{Lsn, TableName};
+use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_postgres::Fault;
 
 use crate::conflict::{Conflict, Operation};
@@ -11,7 +11,7 @@ use crate::cover::CoverError;
 /// with [`ApplyError::CommitUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// The target failed: connection, disk, read-only, privileges.
+    /// The server that is written to failed: connection, disk, read-only, privileges.
     #[error(transparent)]
     Target(#[from] Fault),
     /// The connection was lost while a COMMIT was under way: it may have happened.
@@ -115,4 +115,26 @@ pub enum ApplyError {
     /// An earlier call failed; this applier does nothing any more.
     #[error("applying has stopped at an earlier error")]
     Spent,
+}
+
+impl ApplyError {
+    /// The same, said of the server that was written to.
+    pub(crate) fn on_side(self, side: Side) -> Self {
+        match self {
+            ApplyError::Target(fault) => ApplyError::Target(Fault { side, ..fault }),
+            ApplyError::CommitUnknown {
+                before,
+                after,
+                mut cause,
+            } => {
+                cause.side = side;
+                ApplyError::CommitUnknown {
+                    before,
+                    after,
+                    cause,
+                }
+            }
+            other => other,
+        }
+    }
 }

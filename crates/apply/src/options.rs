@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use trunkline_changes::{Lsn, TableName};
+use trunkline_changes::{Lsn, Side, TableName};
 
 use crate::cover::CopyCover;
 
@@ -12,7 +12,10 @@ use crate::cover::CopyCover;
 pub struct ApplyOptions {
     /// Names the row in `trunkline.progress`.
     pub migration: String,
-    /// Where the stream begins when there is no progress yet: the slot's consistent point.
+    /// Which of the two servers is written to, for errors.
+    pub side: Side,
+    /// Where the stream begins: no transaction before it is applied. The slot's consistent
+    /// point, or a later position up to which both sides are known to agree.
     pub start: Lsn,
     /// What the copy holds already.
     pub cover: CopyCover,

@@ -58,7 +58,8 @@ pub async fn count_parked(session: &mut Session, migration: &str) -> Result<u64,
         .get(0)
 }
 
-/// Reads the progress, after recording `start` when there is none, and makes it durable.
+/// Reads the progress, after moving it to `start` where it is not that far, and makes it
+/// durable.
 pub(crate) async fn begin(
     session: &mut Session,
     migration: &str,
@@ -69,7 +70,9 @@ pub(crate) async fn begin(
         .query_one(
             "INSERT INTO trunkline.progress AS p (migration, applied_lsn, commit_lsn) \
              VALUES ($1::text, $2::pg_lsn, '0/0') \
-             ON CONFLICT (migration) DO UPDATE SET updated_at = pg_catalog.clock_timestamp() \
+             ON CONFLICT (migration) DO UPDATE \
+             SET applied_lsn = greatest(p.applied_lsn, excluded.applied_lsn), \
+                 updated_at = pg_catalog.clock_timestamp() \
              RETURNING p.applied_lsn, p.commit_lsn",
             &[&migration, &start],
         )

@@ -61,8 +61,11 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Compare both sides now, correct while writers run.
     Verify(VerifyArgs),
-    /// Hold clients, fence the source, drain to the barrier, prove, set sequences, switch, release.
+    /// Hold clients, fence the source, drain to the barrier, prove, set sequences, switch, start
+    /// the way back, release.
     Cutover(CutoverArgs),
+    /// Move the clients back to the source, with the same proof; until `complete` was called.
+    Rollback(RollbackArgs),
     /// After the switch: remove everything that Trunkline made, on both servers.
     Complete(CompleteArgs),
     /// Before the switch: remove everything that Trunkline made, and leave the source as it was.
@@ -255,17 +258,38 @@ pub(crate) struct VerifyArgs {
     pub(crate) table: Vec<String>,
 }
 
-/// Arguments of `cutover`.
+/// What `cutover` and `rollback` have in common.
 #[derive(Debug, Args)]
-pub(crate) struct CutoverArgs {
+pub(crate) struct SwitchArgs {
     #[command(flatten)]
     pub(crate) migration: MigrationArgs,
-    /// The longest time that clients wait; a miss gives the source back.
+    /// The longest time that clients wait; a miss gives them their side back.
     #[arg(long, value_name = "DURATION")]
     pub(crate) max_pause: Option<String>,
     /// The lag at which it may begin, such as "1 MB".
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_lag: Option<String>,
+    /// Do everything up to the switch, measure it, and give the side that serves back to its
+    /// clients.
+    #[arg(long)]
+    pub(crate) rehearse: bool,
+}
+
+/// Arguments of `cutover`.
+#[derive(Debug, Args)]
+pub(crate) struct CutoverArgs {
+    #[command(flatten)]
+    pub(crate) switch: SwitchArgs,
+    /// Let nothing flow back after the switch: there will be no rollback.
+    #[arg(long)]
+    pub(crate) no_way_back: bool,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct RollbackArgs {
+    #[command(flatten)]
+    pub(crate) switch: SwitchArgs,
 }
 
 /// Arguments of `complete`.

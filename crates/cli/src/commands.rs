@@ -4,17 +4,18 @@
 use serde::Serialize;
 use trunkline_load::Scope;
 use trunkline_migration::checks::{self, Finding, Verdict};
-use trunkline_migration::report::SCHEMA_VERSION;
+use trunkline_migration::plan::WayBack;
+use trunkline_migration::report::{CutoverReport, SCHEMA_VERSION};
 use trunkline_migration::{
-    Error, Setting, SourceFence, TargetTables, Until as Reached, abort, check, clone, complete,
-    cutover, plan_steps, run as run_migration, status, verify,
+    Error, Extent, Setting, SourceFence, TargetTables, Until as Reached, abort, check, clone,
+    complete, cutover, plan_steps, rollback, run as run_migration, status, verify,
 };
 
 mod scripts;
 
 use crate::args::{
-    AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RunArgs, StatusArgs, Until,
-    VerifyArgs,
+    AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RollbackArgs, RunArgs,
+    StatusArgs, SwitchArgs, Until, VerifyArgs,
 };
 use crate::output::{self, Report};
 use crate::progress::Progress;
@@ -36,6 +37,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Status(args) => run_status(&args, json).await,
         Command::Verify(args) => run_verify(&args, json).await,
         Command::Cutover(args) => run_cutover(&args, json).await,
+        Command::Rollback(args) => run_rollback(&args, json).await,
         Command::Complete(args) => run_complete(&args, json).await,
         Command::Abort(args) => run_abort(&args, json).await,
         Command::Sql(args) => scripts::run(&args).await,
@@ -185,24 +187,48 @@ async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
 }
 
 async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
-    let mut resolved = resolve(&args.migration)?;
-    resolved.adjust_cutover(args.max_pause.as_deref(), args.max_lag.as_deref())?;
+    let mut resolved = resolve(&args.switch.migration)?;
+    resolved.adjust_switch(&args.switch)?;
+    if args.no_way_back {
+        resolved.plan.cutover.way_back = WayBack::None;
+    }
     let progress = Progress::new(json);
-    let report = cutover(&setting(&resolved, &progress)).await;
+    let report = cutover(&setting(&resolved, &progress), extent(&args.switch)).await;
     progress.finish();
+    show_switch(report, json)
+}
+
+async fn run_rollback(args: &RollbackArgs, json: bool) -> Result<u8, Error> {
+    let mut resolved = resolve(&args.switch.migration)?;
+    resolved.adjust_switch(&args.switch)?;
+    let progress = Progress::new(json);
+    let report = rollback(&setting(&resolved, &progress), extent(&args.switch)).await;
+    progress.finish();
+    show_switch(report, json)
+}
+
+fn extent(args: &SwitchArgs) -> Extent {
+    if args.rehearse {
+        Extent::Rehearse
+    } else {
+        Extent::Switch
+    }
+}
+
+/// A switch that was given up has a report too.
+fn show_switch(report: Result<CutoverReport, Error>, json: bool) -> Result<u8, Error> {
     match report {
         Ok(report) => {
             output::print(&report, json)?;
             Ok(0)
         }
         Err(error) => {
-            let code = error.exit_code();
-            let Error::CutoverAborted { why, report } = error else {
+            let Error::CutoverAborted { report, .. } = &error else {
                 return Err(error);
             };
             output::print(report.as_ref(), json)?;
-            eprintln!("error: the cutover was given up, and the source serves as before: {why}");
-            Ok(code)
+            eprintln!("error: {error}");
+            Ok(error.exit_code())
         }
     }
 }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
-    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
+    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan, WayBack,
 };
-use trunkline_migration::{ConflictPolicy, Error, Setting, Until};
+use trunkline_migration::{ConflictPolicy, Error, Extent, Setting, Until};
 use trunkline_postgres::{Conninfo, Session};
 use trunkline_sandbox::{Installation, Server};
 use trunkline_traffic::{CommandHooks, CommandPlan, Scene};
@@ -174,6 +174,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             max_lag_bytes: 1 << 20,
             max_pause: Duration::from_secs(30),
             recheck: Duration::from_secs(1),
+            way_back: WayBack::Open,
             traffic: Arc::new(CommandHooks::new(hooks, scene)),
             maintenance_database: "postgres".to_owned(),
         },
@@ -196,7 +197,7 @@ async fn migrate(
     };
     trunkline_migration::run(&setting, Until::Verified).await?;
     writers.seen.measure_anew();
-    trunkline_migration::cutover(&setting).await
+    trunkline_migration::cutover(&setting, Extent::Switch).await
 }
 
 async fn finish(plan: &Plan, progress: &Progress) -> Result<(), Error> {

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde::Serialize;
-use trunkline_migration::report::{CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport};
+use trunkline_changes::Side;
+use trunkline_migration::report::{
+    CutoverOutcome, CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport,
+};
 use trunkline_migration::status::StatusReport;
 use trunkline_migration::{Error, Outcome};
 
@@ -171,23 +174,39 @@ impl Report for EndReport {
 
 impl Report for CutoverReport {
     fn text(&self) -> String {
+        let ended = match self.outcome {
+            CutoverOutcome::Switched => "cutover done",
+            CutoverOutcome::RolledBack => "rollback done",
+            CutoverOutcome::Rehearsed => "rehearsed, go",
+            CutoverOutcome::Aborted => "given up",
+        };
         let mut text = format!(
-            "{}: cutover {:?}, clients waited {:.0} ms\n",
-            self.migration, self.outcome, self.pause_ms
-        )
-        .replace("Switched", "done")
-        .replace("Aborted", "given up");
+            "{}: {ended}, clients waited {:.0} ms; the {} serves\n",
+            self.migration, self.pause_ms, self.serves
+        );
+        let moved = matches!(
+            self.outcome,
+            CutoverOutcome::Switched | CutoverOutcome::RolledBack
+        );
+        let left = match (self.serves, moved) {
+            (Side::Source, false) | (Side::Target, true) => Side::Source,
+            _ => Side::Target,
+        };
+        let reached = match left {
+            Side::Source => Side::Target,
+            Side::Target => Side::Source,
+        };
         let lsn = |lsn: Option<trunkline_changes::Lsn>| unknown(lsn.map(|lsn| lsn.to_string()));
         let rows: u64 = self.tables.iter().map(|table| table.rows).sum();
         let rechecked = self.tables.iter().filter(|table| table.rechecked).count();
         for (name, value) in [
             (
                 "barrier",
-                format!("{} on the source", lsn(self.barrier_lsn)),
+                format!("{} on the {left}", lsn(self.barrier_lsn)),
             ),
             (
                 "applied",
-                format!("{} committed on the target", lsn(self.applied_lsn)),
+                format!("{} committed on the {reached}", lsn(self.applied_lsn)),
             ),
             (
                 "rows",
@@ -211,6 +230,20 @@ impl Report for CutoverReport {
         }
         for step in &self.steps {
             let _written = writeln!(text, "  {:<16} {:.0} ms", step.step, step.ms);
+        }
+        if let Some(from) = self.way_back_lsn {
+            let _written = writeln!(
+                text,
+                "  way back         from {from} on the {}",
+                self.serves
+            );
+        }
+        if let Some(rehearsal) = &self.rehearsal {
+            let pause = rehearsal.expected_pause_ms;
+            let _written = writeln!(
+                text,
+                "  expected pause   {pause:.0} ms and the switch itself"
+            );
         }
         if let Some(reason) = &self.reason {
             let _written = writeln!(text, "  because          {reason}");

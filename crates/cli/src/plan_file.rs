@@ -83,6 +83,7 @@ pub(crate) struct CutoverTable {
     pub(crate) max_pause: Option<String>,
     pub(crate) recheck: Option<String>,
     pub(crate) maintenance_database: Option<String>,
+    pub(crate) way_back: Option<String>,
     pub(crate) traffic: Option<TrafficTable>,
 }
 
@@ -139,6 +140,7 @@ const KEYS: &[&str] = &[
     "max_pause",
     "recheck",
     "maintenance_database",
+    "way_back",
     "traffic",
     "kind",
     "hold",

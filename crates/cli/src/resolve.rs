@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
-    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan,
+    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan, WayBack,
 };
 use trunkline_migration::traffic::{NobodyTold, Traffic};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 use trunkline_traffic::{CommandHooks, CommandPlan, Scene};
 
-use crate::args::MigrationArgs;
+use crate::args::{MigrationArgs, SwitchArgs};
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
 
@@ -25,13 +25,10 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// What `cutover` was told on its command line goes before the plan.
-    pub(crate) fn adjust_cutover(
-        &mut self,
-        max_pause: Option<&str>,
-        max_lag: Option<&str>,
-    ) -> Result<(), Error> {
+    /// What a switch was told on its command line goes before the plan.
+    pub(crate) fn adjust_switch(&mut self, args: &SwitchArgs) -> Result<(), Error> {
         let cutover = &mut self.plan.cutover;
+        let (max_pause, max_lag) = (args.max_pause.as_deref(), args.max_lag.as_deref());
         cutover.max_pause = duration("max-pause", max_pause, cutover.max_pause)?;
         cutover.max_lag_bytes = size("max-lag", max_lag, cutover.max_lag_bytes)?;
         cutover.recheck = cutover.recheck.min(cutover.max_pause);
@@ -354,11 +351,21 @@ fn cutover(file: &PlanFile, scene: Scene) -> Result<CutoverPlan, Error> {
             cutover.recheck.as_deref(),
             max_pause.min(seconds(1)),
         )?,
+        way_back: way_back(file)?,
         traffic: traffic(file, max_pause, scene)?,
         maintenance_database: cutover
             .maintenance_database
             .clone()
             .unwrap_or_else(|| "postgres".to_owned()),
+    })
+}
+
+fn way_back(file: &PlanFile) -> Result<WayBack, Error> {
+    let value = file.cutover.way_back.as_deref();
+    one_of("way_back", value, &["open", "none"])?;
+    Ok(match value {
+        Some("none") => WayBack::None,
+        _ => WayBack::Open,
     })
 }
 

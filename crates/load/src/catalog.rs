@@ -132,8 +132,12 @@ pub async fn tables(source: &mut Session, scope: &Scope) -> Result<Vec<Table>, L
 
 /// The same once a migration is under way: that a table which was left out is gone by now
 /// is no error of the filter's.
-pub async fn tables_by_now(source: &mut Session, scope: &Scope) -> Result<Vec<Table>, LoadError> {
-    Ok(within(all_tables(source, Side::Source).await?, scope))
+pub async fn tables_by_now(
+    session: &mut Session,
+    side: Side,
+    scope: &Scope,
+) -> Result<Vec<Table>, LoadError> {
+    Ok(within(all_tables(session, side).await?, scope))
 }
 
 /// The tables that a scope covers, partitions with their ancestors.

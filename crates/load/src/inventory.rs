@@ -36,7 +36,7 @@ impl Loader {
         let mut source = self.connect(Side::Source, "structure").await?;
         let scope = &self.options.scope;
         let tables = if structure::is_dumped(directory) {
-            catalog::tables_by_now(&mut source, scope).await?
+            catalog::tables_by_now(&mut source, Side::Source, scope).await?
         } else {
             catalog::tables(&mut source, scope).await?
         };
@@ -69,7 +69,8 @@ impl Loader {
     pub(crate) async fn dumped_structure(&self, directory: &Path) -> Result<Structure, LoadError> {
         let read = || async {
             let mut source = self.connect(Side::Source, "structure").await?;
-            let tables = catalog::tables_by_now(&mut source, &self.options.scope).await?;
+            let tables =
+                catalog::tables_by_now(&mut source, Side::Source, &self.options.scope).await?;
             self.dumped(&mut source, &tables, directory).await
         };
         let (entries, _) = retried(&self.cancel, read).await?;

@@ -1,6 +1,7 @@
 //! What each command does with the phases: the door through which the binary comes in.
 
 mod cloning;
+pub(crate) mod reopening;
 mod running;
 
 use tokio_util::sync::CancellationToken;
@@ -9,13 +10,14 @@ use trunkline_load::Scope;
 use trunkline_postgres::{OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump};
-use crate::control::{self, Claim, Control};
+use crate::control::{self, Claim};
 use crate::error::Error;
 use crate::follow::Follow;
 use crate::journal::Object;
 use crate::limits::HAND_OVER_WITHIN;
 use crate::observer::Observer;
 use crate::phase::Phase;
+use crate::phases::cutover::Extent;
 use crate::phases::ending::{SourceFence, TargetTables};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
@@ -43,7 +45,7 @@ impl<'a> Setting<'a> {
     }
 
     async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
-        let control = Control::open(&self.plan.target, &self.plan.name, claim, begin).await?;
+        let control = reopening::open(self.plan, claim, begin).await?;
         Ok(Run::new(
             self.plan,
             control,
@@ -53,6 +55,9 @@ impl<'a> Setting<'a> {
         ))
     }
 }
+
+/// The leg whose slot and publication a preflight may meet.
+const FIRST_LEG: u32 = 1;
 
 /// Looks at both servers: every finding, the gravest first.
 pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
@@ -64,7 +69,9 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         .await
         .on(Side::Target, doing)?;
     let own = control::peek(&mut target, &plan.name).await?;
-    let own_name = own.as_ref().map(|(identity, _)| identity.object_name());
+    let own_name = own
+        .as_ref()
+        .map(|(identity, _)| identity.object_name(FIRST_LEG));
     // What is missing is a finding of its own.
     let programs = trunkline_load::Programs::find(source.version(), target.version(), &[])
         .await
@@ -116,10 +123,7 @@ async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
     let mut run = setting
         .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
         .await?;
-    let phase = run.control.state().phase;
-    if run.control.state().fence.is_some() && phase != Phase::Switched {
-        cutover::give_back(&mut run).await?;
-    }
+    settle(&mut run).await?;
     match run.control.state().phase {
         Phase::Following | Phase::Verified | Phase::Switched => Ok(run),
         phase => Err(Error::Refused {
@@ -132,16 +136,23 @@ async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
     }
 }
 
+/// Ends what a command that died had begun, and takes note that a rollback was made.
+async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.control.state().is_pausing() {
+        cutover::give_back(run).await?;
+    }
+    if run.control.state().leg.is_some() || run.control.state().phase.is_switched() {
+        cutover::finish(run).await?;
+    }
+    if run.control.state().phase == Phase::RolledBack {
+        running::catch_up(run).await?;
+    }
+    Ok(())
+}
+
 /// Compares both sides now, while writers run. With a selection, the result is shown only.
 pub async fn verify(setting: &Setting<'_>, tables: Option<&Scope>) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
-    if run.control.state().phase == Phase::Switched {
-        return Err(Error::Refused {
-            why: "clients write on the target since the switch: the two sides differ by now"
-                .to_owned(),
-            hint: "the cutover's report holds the comparison at the switch".to_owned(),
-        });
-    }
     if let Some(scope) = tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
@@ -163,18 +174,44 @@ async fn refuse_unmatched(plan: &Plan, scope: &Scope) -> Result<(), Error> {
     Ok(())
 }
 
-/// Moves the clients; [`Error::CutoverAborted`] says that the source serves as before.
-pub async fn cutover(setting: &Setting<'_>) -> Result<CutoverReport, Error> {
+/// Moves the clients to the target; [`Error::CutoverAborted`] says that the source serves as
+/// before.
+pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverReport, Error> {
     let mut run = claim_following(setting).await?;
     if run.control.state().phase == Phase::Switched {
-        cutover::finish(&mut run).await?;
         return Err(Error::Refused {
             why: "clients are switched already; what was left of it is done".to_owned(),
             hint: "`trunkline status` says what is next".to_owned(),
         });
     }
     let follow = Follow::open(&mut run).await?;
-    cutover::cutover(&mut run, follow).await
+    cutover::cutover(&mut run, follow, extent).await
+}
+
+/// Moves the clients back to the source, with the same proof; [`Error::CutoverAborted`] says
+/// that the target serves as before.
+pub async fn rollback(setting: &Setting<'_>, extent: Extent) -> Result<CutoverReport, Error> {
+    let mut run = setting
+        .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
+        .await?;
+    let died_behind_the_switch = run.control.state().phase == Phase::RolledBack;
+    settle(&mut run).await?;
+    if run.control.state().phase != Phase::Switched {
+        let why = if died_behind_the_switch {
+            "clients are on the source again; what was left of the rollback is done".to_owned()
+        } else {
+            format!(
+                "the migration is {}: clients are on the source",
+                run.control.state().phase.name()
+            )
+        };
+        return Err(Error::Refused {
+            why,
+            hint: "`trunkline status` says what is next".to_owned(),
+        });
+    }
+    let follow = Follow::open(&mut run).await?;
+    cutover::cutover(&mut run, follow, extent).await
 }
 
 /// Gives the migration up.

@@ -1,6 +1,9 @@
 //! The control schema `trunkline` on the target: the journal, and who holds the migration.
 //! Holds always: nothing is written without the migration's advisory lock, which goes with
-//! the session of whoever held it.
+//! the session of whoever held it. While a rollback may close the target, the journal goes
+//! on on the source: see [`away`].
+
+pub(crate) mod away;
 
 use std::time::Duration;
 
@@ -32,9 +35,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The name of our slot and publication: ours alone, and within PostgreSQL's 63 bytes
-    /// of lower-case letters, digits and underscores.
-    pub(crate) fn object_name(&self) -> String {
+    /// The name of a leg's slot and publication: ours alone, and within PostgreSQL's 63 bytes
+    /// of lower-case letters, digits and underscores, with room for two more.
+    pub(crate) fn object_name(&self, leg: u32) -> String {
         let plain = |c: char| {
             if c.is_ascii_alphanumeric() {
                 c.to_ascii_lowercase()
@@ -42,8 +45,11 @@ impl Identity {
                 '_'
             }
         };
-        let name: String = self.name.chars().map(plain).take(40).collect();
-        format!("trunkline_{name}_{}", self.id)
+        let name: String = self.name.chars().map(plain).take(36).collect();
+        match leg {
+            1 => format!("trunkline_{name}_{}", self.id),
+            _ => format!("trunkline_{name}_{}_{leg}", self.id),
+        }
     }
 }
 
@@ -57,6 +63,8 @@ pub(crate) struct Control {
     length: i64,
     /// Whether the session has the lock, and the journal was replayed with it.
     holds: bool,
+    /// Where the journal goes on while a rollback may close the target.
+    away: Option<away::Away>,
 }
 
 /// How a command asks for a migration that somebody holds.
@@ -84,7 +92,7 @@ impl Control {
         if !begin && !schema_exists(&mut session).await? {
             return Err(no_such_migration(name));
         }
-        take_lock(&mut session, name, claim).await?;
+        take_lock(&mut session, Side::Target, name, claim).await?;
         if begin {
             // Under the lock: whoever held it may just have removed the schema.
             create_schema(&mut session).await?;
@@ -97,6 +105,7 @@ impl Control {
             state: State::new(),
             length: 0,
             holds: true,
+            away: None,
         };
         control.replay().await?;
         Ok(control)
@@ -128,15 +137,11 @@ impl Control {
     pub(crate) async fn record(&mut self, entry: Entry) -> Result<(), Error> {
         let mut next = self.state.clone();
         next.apply(&entry)?;
-        let text = serde_json::to_string(&entry).map_err(|error| Error::internal(&error))?;
-        self.session
-            .execute(
-                "INSERT INTO trunkline.journal (migration, seq, entry) \
-                 VALUES ($1, $2::bigint, $3::jsonb)",
-                &[&self.identity.name, &self.length, &text],
-            )
-            .await
-            .on(Side::Target, "writing the journal")?;
+        let (session, side) = match &mut self.away {
+            Some(away) => (away.session(), Side::Source),
+            None => (&mut self.session, Side::Target),
+        };
+        write(session, side, &self.identity.name, self.length, &entry).await?;
         self.state = next;
         self.length += 1;
         Ok(())
@@ -145,6 +150,14 @@ impl Control {
     /// Where the connection is gone or was left in the middle of a statement: ends that,
     /// connects and takes the lock again, and reads what the journal says by now.
     pub(crate) async fn mend(&mut self) -> Result<(), Error> {
+        if self.away.is_some() {
+            return self.mend_away().await;
+        }
+        self.mend_session().await
+    }
+
+    /// The same for the session on the target.
+    async fn mend_session(&mut self) -> Result<(), Error> {
         if self.session.is_broken() {
             self.holds = false;
             // The old session has the lock until its statement ends and its socket closes.
@@ -158,7 +171,7 @@ impl Control {
             return Ok(());
         }
         let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-        take_lock(&mut self.session, &self.identity.name, claim).await?;
+        take_lock(&mut self.session, Side::Target, &self.identity.name, claim).await?;
         self.replay().await?;
         self.holds = true;
         Ok(())
@@ -198,7 +211,7 @@ impl Control {
         if !schema_exists(&mut self.session).await? {
             return Err(Error::Ended);
         }
-        match find(&mut self.session, name).await? {
+        match find(&mut self.session, Side::Target, name).await? {
             Some(identity) if identity == self.identity => self.replay().await,
             _ => Err(Error::Ended),
         }
@@ -222,7 +235,7 @@ pub(crate) async fn peek(
     if !schema_exists(session).await? {
         return Ok(None);
     }
-    let Some(identity) = find(session, name).await? else {
+    let Some(identity) = find(session, Side::Target, name).await? else {
         return Ok(None);
     };
     let (state, _) = replay(session, name).await?;
@@ -245,12 +258,42 @@ async fn create_schema(session: &mut Session) -> Result<(), Fault> {
     if schema_exists(session).await? {
         return Ok(());
     }
+    make_tables(session, Side::Target).await
+}
+
+/// Makes the schema `trunkline` with every table of ours, where it is missing.
+pub(crate) async fn make_tables(session: &mut Session, side: Side) -> Result<(), Fault> {
     let made = session.batch(&tables_sql()).await;
-    made.on(Side::Target, "making the control schema")?;
+    made.on(side, "making the schema trunkline")?;
     Ok(())
 }
 
-async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<(), Error> {
+/// Appends an entry.
+async fn write(
+    session: &mut Session,
+    side: Side,
+    name: &str,
+    seq: i64,
+    entry: &Entry,
+) -> Result<(), Error> {
+    let text = serde_json::to_string(entry).map_err(|error| Error::internal(&error))?;
+    session
+        .execute(
+            "INSERT INTO trunkline.journal (migration, seq, entry) \
+             VALUES ($1, $2::bigint, $3::jsonb)",
+            &[&name, &seq, &text],
+        )
+        .await
+        .on(side, "writing the journal")?;
+    Ok(())
+}
+
+async fn take_lock(
+    session: &mut Session,
+    side: Side,
+    name: &str,
+    claim: Claim,
+) -> Result<(), Error> {
     let doing = "taking the migration's lock";
     let held = |wait: &str| Error::Held {
         name: name.to_owned(),
@@ -259,14 +302,14 @@ async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<()
     let tried = session
         .query_one(include_str!("sql/lock_try.sql"), &[&name])
         .await;
-    if tried.and_then(|row| row.get(0)).on(Side::Target, doing)? {
+    if tried.and_then(|row| row.get(0)).on(side, doing)? {
         return Ok(());
     }
     let Claim::HandedOver(patience) = claim else {
         return Err(held("wait for the other run to end, or end it"));
     };
     let wait = format!("SET lock_timeout = {}", patience.as_millis());
-    session.batch(&wait).await.on(Side::Target, doing)?;
+    session.batch(&wait).await.on(side, doing)?;
     match session
         .query(include_str!("sql/lock_take.sql"), &[&name])
         .await
@@ -277,16 +320,16 @@ async fn take_lock(session: &mut Session, name: &str, claim: Claim) -> Result<()
                 "the other run did not hand over in time: it copies rows, or another command waits",
             ));
         }
-        Err(error) => return Err(error).on(Side::Target, doing).map_err(Error::from),
+        Err(error) => return Err(error).on(side, doing).map_err(Error::from),
     }
     session
         .batch("SET lock_timeout = 0")
         .await
-        .on(Side::Target, doing)?;
+        .on(side, doing)?;
     Ok(())
 }
 
-async fn find(session: &mut Session, name: &str) -> Result<Option<Identity>, Error> {
+async fn find(session: &mut Session, side: Side, name: &str) -> Result<Option<Identity>, Error> {
     let doing = "reading the migration's record";
     let row = session
         .query_opt(
@@ -294,9 +337,9 @@ async fn find(session: &mut Session, name: &str) -> Result<Option<Identity>, Err
             &[&name],
         )
         .await
-        .on(Side::Target, doing)?;
+        .on(side, doing)?;
     let Some(row) = row else { return Ok(None) };
-    let format: i32 = row.get(1).on(Side::Target, doing)?;
+    let format: i32 = row.get(1).on(side, doing)?;
     if format != FORMAT {
         return Err(Error::Journal {
             why: format!("its format is {format}, and this program writes format {FORMAT}"),
@@ -304,12 +347,12 @@ async fn find(session: &mut Session, name: &str) -> Result<Option<Identity>, Err
     }
     Ok(Some(Identity {
         name: name.to_owned(),
-        id: row.get(0).on(Side::Target, doing)?,
+        id: row.get(0).on(side, doing)?,
     }))
 }
 
 async fn find_or_begin(session: &mut Session, name: &str, begin: bool) -> Result<Identity, Error> {
-    if let Some(identity) = find(session, name).await? {
+    if let Some(identity) = find(session, Side::Target, name).await? {
         return Ok(identity);
     }
     if !begin {
@@ -355,29 +398,47 @@ fn no_such_migration(name: &str) -> Error {
 }
 
 async fn replay(session: &mut Session, name: &str) -> Result<(State, i64), Error> {
+    let mut state = State::new();
+    let entries = entries(session, Side::Target, name, 0).await?;
+    let length = append(&mut state, 0, &entries)?;
+    Ok((state, length))
+}
+
+/// A journal's entries from a number on, as they are written, with their numbers.
+async fn entries(
+    session: &mut Session,
+    side: Side,
+    name: &str,
+    from: i64,
+) -> Result<Vec<(i64, String)>, Error> {
     let doing = "reading the journal";
     let rows = session
         .query(
-            "SELECT seq, entry::text FROM trunkline.journal WHERE migration = $1 ORDER BY seq",
-            &[&name],
+            "SELECT seq, entry::text FROM trunkline.journal \
+             WHERE migration = $1 AND seq >= $2::bigint ORDER BY seq",
+            &[&name, &from],
         )
         .await
-        .on(Side::Target, doing)?;
-    let mut state = State::new();
-    for (expected, row) in (0_i64..).zip(&rows) {
-        let seq: i64 = row.get(0).on(Side::Target, doing)?;
-        let text: String = row.get(1).on(Side::Target, doing)?;
-        if seq != expected {
+        .on(side, doing)?;
+    let read = |row: &trunkline_postgres::DataRow| Ok((row.get(0)?, row.get(1)?));
+    let read = rows.iter().map(read).collect::<Result<_, _>>();
+    Ok(read.on(side, doing)?)
+}
+
+/// Adds entries to a state that holds `length` of them; gives how many it holds then.
+fn append(state: &mut State, length: i64, entries: &[(i64, String)]) -> Result<i64, Error> {
+    for (expected, (seq, text)) in (length..).zip(entries) {
+        if *seq != expected {
             return Err(Error::Journal {
                 why: format!("entry {expected} is missing"),
             });
         }
-        let entry: Entry = serde_json::from_str(&text).map_err(|error| Error::Journal {
+        let entry: Entry = serde_json::from_str(text).map_err(|error| Error::Journal {
             why: format!("entry {seq} cannot be read: {error}"),
         })?;
         state.apply(&entry).map_err(|error| Error::Journal {
             why: format!("entry {seq} does not follow from those before it: {error}"),
         })?;
     }
-    Ok((state, rows.len().try_into().unwrap_or(i64::MAX)))
+    Ok(length + i64::try_from(entries.len()).unwrap_or(i64::MAX))
 }

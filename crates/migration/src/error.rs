@@ -34,22 +34,34 @@ pub enum Error {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The changes could not be written.
-    #[error(transparent)]
-    Apply(#[from] ApplyError),
+    #[error("{}{cause}", on_the_way_back(*.to))]
+    Apply {
+        /// The side that they go to.
+        to: Side,
+        /// What happened.
+        cause: ApplyError,
+    },
     /// The two sides hold different rows.
     #[error("{} different on the two sides: {}", tables(.0.len()), .0.join(", "))]
     Differences(Vec<String>),
-    /// The cutover was given up, and the source serves its clients as before.
-    #[error("the cutover was given up, and the source serves as before: {why}")]
+    /// The switch was given up, and clients are served as before.
+    #[error("{} given up, and the {serves} serves as before: {why}", switch(*.serves, *.rehearsed))]
     CutoverAborted {
+        /// The side that serves.
+        serves: Side,
+        /// Whether it was a rehearsal.
+        rehearsed: bool,
         /// What was missed.
         why: String,
         /// How far it went.
         report: Box<CutoverReport>,
     },
-    /// The cutover was given up, and the source could not be given back to its clients.
-    #[error("the source is still fenced and could not be given back: {why}")]
+    /// The switch was given up, and the side that serves could not be given back to its
+    /// clients.
+    #[error("the {side} is still fenced and could not be given back: {why}")]
     FenceStands {
+        /// The side.
+        side: Side,
         /// Why the fence could not be lifted.
         why: String,
     },
@@ -105,6 +117,22 @@ pub enum Error {
     Internal(String),
 }
 
+/// What is said of the target is said of the side that changes go to.
+fn on_the_way_back(to: Side) -> &'static str {
+    match to {
+        Side::Target => "",
+        Side::Source => "on the way back, where changes go from the target to the source: ",
+    }
+}
+
+fn switch(serves: Side, rehearsed: bool) -> &'static str {
+    match (serves, rehearsed) {
+        (Side::Source, false) => "the cutover was",
+        (Side::Target, false) => "the rollback was",
+        (_, true) => "no-go: the rehearsal was",
+    }
+}
+
 fn blockers(findings: &[Finding]) -> String {
     let count = findings
         .iter()
@@ -141,14 +169,19 @@ impl Error {
                 | LoadError::FilterMatchesNothing { .. },
             ) => 2,
             Error::Preflight(_) => 3,
-            Error::Server(_) | Error::Load(_) | Error::Capture(_) | Error::Apply(_) => {
+            Error::Server(_) | Error::Load(_) | Error::Capture(_) | Error::Apply { .. } => {
                 match self.side() {
                     Some(Side::Source) => 4,
                     Some(Side::Target) => 5,
                     None => 1,
                 }
             }
-            Error::FenceStands { .. } => 4,
+            Error::FenceStands {
+                side: Side::Source, ..
+            } => 4,
+            Error::FenceStands {
+                side: Side::Target, ..
+            } => 5,
             Error::Journal { .. } => 5,
             Error::Differences(_) => 6,
             Error::CutoverAborted { .. } => 7,
@@ -165,7 +198,7 @@ impl Error {
             Error::Server(fault) => Some(fault.side),
             Error::Load(error) => load_side(error),
             Error::Capture(error) => capture_side(error),
-            Error::Apply(error) => apply_side(error),
+            Error::Apply { to, cause } => apply_side(*to, cause),
             _ => None,
         }
     }
@@ -179,7 +212,10 @@ impl Error {
             | Error::Refused { hint, .. } => Some(hint.clone()),
             Error::Server(fault)
             | Error::Load(LoadError::Server(fault))
-            | Error::Apply(ApplyError::Target(fault))
+            | Error::Apply {
+                cause: ApplyError::Target(fault),
+                ..
+            }
             | Error::Capture(CaptureError::Server(fault)) => fault_hint(fault),
             Error::Capture(CaptureError::Refused(_)) => Some(
                 "changes may be missing: `trunkline abort`, then start again with a new copy"
@@ -190,12 +226,11 @@ impl Error {
                     .to_owned(),
             ),
             Error::CutoverAborted { .. } => {
-                Some("mend the cause and run `trunkline cutover` again".to_owned())
+                Some("mend the cause and run the same command again".to_owned())
             }
-            Error::FenceStands { .. } => Some(
-                "once the source answers, `trunkline run` lifts the fence and follows again"
-                    .to_owned(),
-            ),
+            Error::FenceStands { side, .. } => Some(format!(
+                "once the {side} answers, `trunkline run` lifts the fence and follows again"
+            )),
             Error::Journal { .. } => Some(
                 "restore the table trunkline.journal from a backup of the target, or remove the \
                  schema trunkline and the slot by hand and start again"
@@ -213,10 +248,15 @@ impl Error {
         match self {
             Error::Load(error) => error.may_retry(),
             Error::Capture(error) => error.may_reopen(),
-            Error::Server(fault) | Error::Apply(ApplyError::Target(fault)) => {
-                fault.cause.may_retry()
-            }
-            Error::Apply(ApplyError::CommitUnknown { .. }) => true,
+            Error::Server(fault)
+            | Error::Apply {
+                cause: ApplyError::Target(fault),
+                ..
+            } => fault.cause.may_retry(),
+            Error::Apply {
+                cause: ApplyError::CommitUnknown { .. },
+                ..
+            } => true,
             _ => false,
         }
     }
@@ -249,11 +289,14 @@ fn capture_side(error: &CaptureError) -> Option<Side> {
     }
 }
 
-fn apply_side(error: &ApplyError) -> Option<Side> {
+fn apply_side(to: Side, error: &ApplyError) -> Option<Side> {
     match error {
-        ApplyError::NoIdentity { .. } | ApplyError::Stream(_) => Some(Side::Source),
+        ApplyError::NoIdentity { .. } | ApplyError::Stream(_) => Some(match to {
+            Side::Target => Side::Source,
+            Side::Source => Side::Target,
+        }),
         ApplyError::Spent => None,
-        _ => Some(Side::Target),
+        _ => Some(to),
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) struct WritesFenced(());
 /// The hands on the source's database: a session inside it, and one in the maintenance
 /// database that can still be used when the first is locked out.
 pub(crate) struct Fence<'a> {
+    pub(crate) side: Side,
     /// A session in the source's database.
     pub(crate) inside: &'a mut Session,
     /// A session in another database of the source's server.
@@ -78,7 +79,10 @@ pub(crate) struct Fence<'a> {
 }
 
 /// Reads what the fence will change.
-pub(crate) async fn settings_before(source: &mut Session) -> Result<FenceBefore, Fault> {
+pub(crate) async fn settings_before(
+    source: &mut Session,
+    _side: Side,
+) -> Result<FenceBefore, Fault> {
     let row = source
         .query_one(include_str!("sql/fence_before.sql"), &[])
         .await
@@ -128,7 +132,7 @@ impl Fence<'_> {
     }
 
     /// Whether the fence still holds: nobody came in since.
-    pub(crate) async fn still_holds(&mut self) -> Result<(), FenceError> {
+    pub(crate) async fn still_holds(&mut self, _fenced: &WritesFenced) -> Result<(), FenceError> {
         let intruders = self.others().await?;
         if !intruders.is_empty() {
             return Err(FenceError::SessionsStay(intruders));
@@ -199,7 +203,11 @@ impl Fence<'_> {
 }
 
 /// Gives the source back: exactly what was set before.
-pub(crate) async fn lift(outside: &mut Session, before: &FenceBefore) -> Result<(), Fault> {
+pub(crate) async fn lift(
+    outside: &mut Session,
+    _side: Side,
+    before: &FenceBefore,
+) -> Result<(), Fault> {
     let database = quote_ident(&before.database);
     let read_only = match &before.read_only {
         Some(value) => format!(
@@ -258,8 +266,9 @@ pub enum AfterSwitch {
 /// After the switch: the old database may be read (by superusers, or whoever the operator
 /// lets in), and what comes in without saying otherwise cannot write. Where a superuser's
 /// own settings say otherwise, the database stays closed.
-pub(crate) async fn relax_after_switch(
+pub(crate) async fn stand(
     outside: &mut Session,
+    _side: Side,
     before: &FenceBefore,
 ) -> Result<AfterSwitch, Fault> {
     let doing = "opening the old database for reading";
@@ -277,4 +286,8 @@ pub(crate) async fn relax_after_switch(
         .await
         .on(Side::Source, doing)?;
     Ok(AfterSwitch::ReadableBySuperusers)
+}
+
+pub(crate) async fn may_stand(_inside: &mut Session, _side: Side) -> Result<(), FenceError> {
+    Ok(())
 }

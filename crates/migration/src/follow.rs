@@ -10,15 +10,16 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use trunkline_apply::{Applier, ApplyOptions, Durability};
+use trunkline_apply::{Applier, ApplyError, ApplyOptions, Durability};
 use trunkline_capture::{
     BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds,
     decide, lag, slot,
 };
-use trunkline_changes::{Lsn, Side, StreamEvent};
-use trunkline_postgres::{OnSide, Session};
+use trunkline_changes::{Lsn, StreamEvent};
+use trunkline_postgres::Session;
 
 use crate::error::Error;
+use crate::journal::Leg;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
 use crate::phases::copying;
 use crate::run::Run;
@@ -51,8 +52,9 @@ pub(crate) enum Reached {
     Wanted,
 }
 
-/// Capture and apply, running.
+/// Capture and apply, running, in one direction.
 pub(crate) struct Follow {
+    leg: Leg,
     feed: Feed,
     spill_folder: PathBuf,
     applier: Applier,
@@ -80,29 +82,32 @@ pub(crate) struct Follow {
 impl Follow {
     /// Examines the slot and opens both ends.
     pub(crate) async fn open(run: &mut Run<'_>) -> Result<Follow, Error> {
-        let record = run.slot()?.clone();
+        let leg = run.leg()?.clone();
+        let (from, to) = (leg.way.from(), leg.way.to());
         let name = run.control.identity().name.clone();
-        let recorded = recorded_position(run.control.session(), &name, &record).await?;
-        slot::examine(&run.plan.source, Side::Source, &record, recorded.position).await?;
+        let recorded = recorded_position(run, &leg).await?;
+        slot::examine(run.plan.server(from), from, &leg.slot, recorded.position).await?;
         let options = ApplyOptions {
             migration: name,
-            start: record.consistent_point,
-            cover: run.cover().await?,
-            tables: run.table_map().await?,
+            side: to,
+            start: leg.start,
+            cover: run.cover(&leg).await?,
+            tables: run.table_map(&leg).await?,
             policy: run.plan.conflict,
             linger: LINGER,
         };
-        let applier = Applier::open(&run.plan.target, options).await?;
-        let source = Session::connect(&run.plan.source, "watch").await;
-        let source = source.on(Side::Source, "connecting to watch the lag")?;
+        let applier = Applier::open(run.plan.server(to), options).await;
+        let applier = applier.map_err(|cause| Error::Apply { to, cause })?;
+        let source = run.connect(from, "watch").await?;
         let position = recorded.position.max(applier.applied());
         Ok(Follow {
             feed: Feed {
-                conninfo: run.plan.source.clone(),
-                side: Side::Source,
-                slot: record.name.clone(),
-                publications: run.publications(),
+                conninfo: run.plan.server(from).clone(),
+                side: from,
+                slot: leg.slot.name.clone(),
+                publications: run.publications(&leg),
             },
+            leg,
             spill_folder: copying::folder(run)?,
             applier,
             source,
@@ -123,13 +128,19 @@ impl Follow {
         })
     }
 
-    /// The last position committed on the target.
+    /// What is followed.
+    pub(crate) fn leg(&self) -> &Leg {
+        &self.leg
+    }
+
+    /// The last position committed on the side that changes go to.
     pub(crate) fn applied(&self) -> Lsn {
         self.applier.applied()
     }
 
-    /// The watching session on the source: it stays open through a fence.
-    pub(crate) fn source(&mut self) -> &mut Session {
+    /// The watching session on the side that changes come from: it stays open through its
+    /// fence.
+    pub(crate) fn from(&mut self) -> &mut Session {
         &mut self.source
     }
 
@@ -343,7 +354,8 @@ impl Follow {
                 StreamEvent::Commit { .. } => self.inside = false,
                 StreamEvent::Change(_) => {}
             }
-            self.applier.push(event).await?;
+            let pushed = self.applier.push(event).await;
+            pushed.map_err(|cause| self.failed(cause))?;
             if done {
                 self.commit(Durability::Durable).await?;
                 return Ok(true);
@@ -354,7 +366,8 @@ impl Follow {
     }
 
     async fn commit(&mut self, durability: Durability) -> Result<(), Error> {
-        self.applier.flush(durability).await?;
+        let flushed = self.applier.flush(durability).await;
+        flushed.map_err(|cause| self.failed(cause))?;
         self.pending = false;
         self.position = self.position.max(self.applier.applied());
         if durability == Durability::Durable {
@@ -394,6 +407,11 @@ impl Follow {
         self.confirmed = received.lsn();
         self.last_idle_confirm = Instant::now();
         Ok(())
+    }
+
+    fn failed(&self, cause: ApplyError) -> Error {
+        let to = self.leg.way.to();
+        Error::Apply { to, cause }
     }
 
     async fn interrupted(&mut self, run: &Run<'_>) -> Result<Error, Error> {

@@ -3,25 +3,57 @@
 
 use std::collections::BTreeSet;
 
-use crate::fence::FenceBefore;
-use crate::phase::{Event, IllegalEvent, Phase};
 use trunkline_capture::slot::SlotRecord;
+use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::SchemaSettings;
 
+use crate::fence::FenceBefore;
+use crate::phase::{Event, IllegalEvent, Phase};
+use crate::way::Way;
+
 /// The version of the entries' format. A journal of another version is refused.
-pub(crate) const FORMAT: i32 = 1;
+pub(crate) const FORMAT: i32 = 2;
 
 /// Something that we make, and must take away again. Its name is ours alone (it holds the
 /// migration's id), so an intent is receipt enough to remove it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Object {
-    /// A publication on the source.
-    Publication(String),
-    /// A replication slot on the source.
-    Slot(String),
+    /// A publication.
+    Publication {
+        /// Where.
+        side: Side,
+        /// Its name.
+        name: String,
+    },
+    /// A replication slot.
+    Slot {
+        /// Where.
+        side: Side,
+        /// Its name.
+        name: String,
+    },
     /// The structure restored on the target, as the structure ledger lists it.
     Structure,
+    /// The schema `trunkline` on the source, which the way back needs.
+    SourceRecords,
+}
+
+/// One stretch of following, between two switches of the clients.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Leg {
+    /// Counted from 1; part of the names of its slot and publications from the second on.
+    pub(crate) number: u32,
+    /// Its direction.
+    pub(crate) way: Way,
+    /// Its slot, as it was made.
+    pub(crate) slot: SlotRecord,
+    /// Tables of the side that changes come from which the other side did not have when
+    /// the leg was prepared: they stay out of it.
+    pub(crate) left_out: BTreeSet<TableName>,
+    /// From where on changes count: both sides agree up to there. The slot's own beginning
+    /// for the first leg, whose rows are copied.
+    pub(crate) start: Lsn,
 }
 
 /// One entry of the journal.
@@ -34,11 +66,20 @@ pub(crate) enum Entry {
     Making(Object),
     /// The object is gone again.
     Removed(Object),
-    /// The slot, as it was made.
-    SlotMade(SlotRecord),
-    /// The source's settings before the fence, written before the first of them changes.
-    Fencing(FenceBefore),
-    /// Clients reach the target: the traffic's steps are done.
+    /// What a leg follows was made: the first one's, or the next one's before a switch.
+    LegPrepared(Leg),
+    /// The next leg is not to be: its switch was given up, and what was made for it is gone.
+    LegGivenUp,
+    /// A side's settings before its fence, written before the first of them changes.
+    Fencing {
+        /// The side.
+        side: Side,
+        /// What it had.
+        before: FenceBefore,
+    },
+    /// The side that serves after a switch has its own settings again.
+    Unfenced(Side),
+    /// Clients reach the side that serves: the traffic's steps are done.
     ClientsReleased,
     /// The structure was in place before us: nothing of it is ours.
     StructureAdopted,
@@ -46,6 +87,10 @@ pub(crate) enum Entry {
     Standing(BTreeSet<String>),
     /// What these schemas were before the structure was restored.
     SchemasBefore(Vec<SchemaSettings>),
+    /// The target is about to be closed for a rollback: the journal goes on on the source.
+    GoneAway,
+    /// What was written on the source is on the target too, and the journal goes on here.
+    CameHome,
 }
 
 /// What the journal's entries add up to.
@@ -55,16 +100,24 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// What we made and did not remove.
     pub(crate) receipts: BTreeSet<Object>,
-    /// The slot.
-    pub(crate) slot: Option<SlotRecord>,
-    /// The source's settings before the fence, while the fence may stand.
-    pub(crate) fence: Option<FenceBefore>,
-    /// Whether the traffic's steps after the switch are done.
+    /// What is followed; none before the slot is made, and after a switch without a way back.
+    pub(crate) leg: Option<Leg>,
+    /// What is followed once clients are switched.
+    pub(crate) next_leg: Option<Leg>,
+    /// Legs prepared so far.
+    pub(crate) legs: u32,
+    /// The source's settings before its fence, while one may stand.
+    source_fence: Option<FenceBefore>,
+    /// The target's.
+    target_fence: Option<FenceBefore>,
+    /// Whether the traffic's steps after the last switch are done; true before the first.
     pub(crate) clients_released: bool,
     /// Schemas and extensions of the target that were there before us.
     pub(crate) standing: Option<BTreeSet<String>>,
     /// Owners, grants and comments of those schemas.
     pub(crate) schemas_before: Option<Vec<SchemaSettings>>,
+    /// Whether the journal goes on on the source.
+    pub(crate) away: bool,
 }
 
 impl State {
@@ -73,32 +126,66 @@ impl State {
         State {
             phase: Phase::Planned,
             receipts: BTreeSet::new(),
-            slot: None,
-            fence: None,
-            clients_released: false,
+            leg: None,
+            next_leg: None,
+            legs: 0,
+            source_fence: None,
+            target_fence: None,
+            clients_released: true,
             standing: None,
             schemas_before: None,
+            away: false,
         }
+    }
+
+    /// The direction in which changes flow.
+    pub(crate) fn way(&self) -> Way {
+        self.phase.way()
+    }
+
+    /// A side's settings before its fence, while one may stand.
+    pub(crate) fn fence(&self, side: Side) -> Option<&FenceBefore> {
+        match side {
+            Side::Source => self.source_fence.as_ref(),
+            Side::Target => self.target_fence.as_ref(),
+        }
+    }
+
+    fn fence_mut(&mut self, side: Side) -> &mut Option<FenceBefore> {
+        match side {
+            Side::Source => &mut self.source_fence,
+            Side::Target => &mut self.target_fence,
+        }
+    }
+
+    /// Whether clients may be held and the side that serves them fenced: a switch was begun,
+    /// and its point of no return not passed.
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.clients_released && self.fence(self.way().from()).is_some()
     }
 
     /// The state after one more entry.
     pub(crate) fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEvent> {
         match entry {
-            Entry::Moved(event) => {
-                self.phase = self.phase.after(event)?;
-                if matches!(event, Event::FenceLifted | Event::CleanedUp) {
-                    self.fence = None;
-                }
-            }
+            Entry::Moved(event) => self.moved(event)?,
             Entry::Making(object) => {
                 self.receipts.insert(object.clone());
             }
             Entry::Removed(object) => {
                 self.receipts.remove(object);
             }
-            Entry::SlotMade(slot) => self.slot = Some(slot.clone()),
+            Entry::LegPrepared(leg) if leg.number == 1 => {
+                self.legs = 1;
+                self.leg = Some(leg.clone());
+            }
+            Entry::LegPrepared(leg) => {
+                self.legs = leg.number;
+                self.next_leg = Some(leg.clone());
+            }
+            Entry::LegGivenUp => self.next_leg = None,
+            Entry::Fencing { side, before } => *self.fence_mut(*side) = Some(before.clone()),
+            Entry::Unfenced(side) => *self.fence_mut(*side) = None,
             Entry::ClientsReleased => self.clients_released = true,
-            Entry::Fencing(before) => self.fence = Some(before.clone()),
             // A restore that was interrupted finds its own schemas: the first look counts.
             Entry::SchemasBefore(schemas) => {
                 self.schemas_before.get_or_insert_with(|| schemas.clone());
@@ -109,6 +196,29 @@ impl State {
             Entry::StructureAdopted => {
                 self.receipts.remove(&Object::Structure);
             }
+            Entry::GoneAway => self.away = true,
+            Entry::CameHome => self.away = false,
+        }
+        Ok(())
+    }
+
+    fn moved(&mut self, event: &Event) -> Result<(), IllegalEvent> {
+        let served = self.way().from();
+        self.phase = self.phase.after(event)?;
+        match event {
+            Event::FenceLifted => *self.fence_mut(served) = None,
+            Event::ClientsMoved { onwards } => {
+                self.clients_released = false;
+                self.leg = self.next_leg.take().map(|leg| Leg {
+                    start: onwards.unwrap_or(leg.slot.consistent_point),
+                    ..leg
+                });
+            }
+            Event::CleanedUp => {
+                self.source_fence = None;
+                self.target_fence = None;
+            }
+            _ => {}
         }
         Ok(())
     }

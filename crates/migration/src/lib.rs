@@ -19,15 +19,18 @@ pub mod scripts;
 pub mod status;
 mod steps;
 pub mod traffic;
+mod way;
 
 pub use commands::{
-    Setting, Until, abort, check, clone, complete, cutover, plan_steps, run, verify,
+    Setting, Until, abort, check, clone, complete, cutover, plan_steps, rollback, run, verify,
 };
 pub use error::Error;
 pub use fence::AfterSwitch;
 pub use observer::{Notice, Observer};
 pub use phase::{Event, IllegalEvent, Phase};
+pub use phases::cutover::Extent;
 pub use phases::ending::{SourceFence, TargetTables};
 pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::Outcome;
+pub use way::Way;

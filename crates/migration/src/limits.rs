@@ -73,3 +73,6 @@ pub(crate) const OUTLAST_LOOK: Duration = Duration::from_millis(50);
 
 /// Between two looks at the log that the source keeps while rows are copied.
 pub(crate) const BUDGET_LOOK: Duration = Duration::from_secs(5);
+
+/// How long what moves the clients may take to say that it can, before anyone is held.
+pub(crate) const LOOK_AT_TRAFFIC_WITHIN: Duration = Duration::from_secs(10);

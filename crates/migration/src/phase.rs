@@ -2,6 +2,8 @@
 
 use trunkline_changes::Lsn;
 
+use crate::way::Way;
+
 /// Where a migration stands. Each phase is set by the event named in [`Phase::after`], and
 /// is durable in the journal before anything relies on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -28,8 +30,14 @@ pub enum Phase {
     Fenced,
     /// Everything written before the fence is committed on the target.
     Drained,
-    /// The point of no return: clients belong to the target.
+    /// The point of no return: clients belong to the target, and changes flow back.
     Switched,
+    /// A rollback is under way, and the target refuses writes.
+    FencedBack,
+    /// Everything written on the target before its fence is committed on the source.
+    DrainedBack,
+    /// The rollback's point of no return: clients belong to the source again.
+    RolledBack,
     /// Over, and nothing of ours is left.
     Completed,
     /// Given up, and nothing of ours is left.
@@ -62,19 +70,22 @@ pub enum Event {
         /// The position of the comparison.
         at: Lsn,
     },
-    /// The source was shown to refuse writes.
+    /// The side that serves was shown to refuse writes.
     WritesFenced,
-    /// The source was given back to its clients.
+    /// The side that serves was given back to its clients.
     FenceLifted,
-    /// The barrier is committed on the target.
+    /// The barrier is committed on the other side.
     BarrierApplied {
-        /// The barrier's position on the source.
+        /// The barrier's position on the side that served.
         barrier: Lsn,
-        /// The progress that the target holds.
+        /// The progress that the other side holds.
         applied: Lsn,
     },
-    /// Clients are moved to the target from now on.
-    ClientsMoved,
+    /// Clients are moved to the other side from now on.
+    ClientsMoved {
+        /// The position there from which changes flow back; none where nothing follows.
+        onwards: Option<Lsn>,
+    },
     /// Everything of ours was removed after the switch.
     CleanedUp,
     /// Everything of ours was removed before the switch.
@@ -104,7 +115,8 @@ impl Phase {
             (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
             (P::Copying, E::CopyFinished) => Ok(P::Loaded),
             (P::Loaded | P::Following, E::CaughtUp)
-            | (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
+            | (P::Verified | P::Fenced | P::Drained, E::FenceLifted)
+            | (P::RolledBack, E::CaughtUp) => Ok(P::Following),
             (P::Verified, E::CaughtUp) => Ok(P::Verified),
             (_, E::FoundEqual { .. }) if following => Ok(P::Verified),
             (_, E::FoundDifferent { .. }) if following => Ok(P::Following),
@@ -112,7 +124,13 @@ impl Phase {
             (P::Fenced, E::BarrierApplied { barrier, applied }) if applied >= barrier => {
                 Ok(P::Drained)
             }
-            (P::Drained, E::ClientsMoved) => Ok(P::Switched),
+            (P::Drained, E::ClientsMoved { .. })
+            | (P::Switched | P::FencedBack | P::DrainedBack, E::FenceLifted) => Ok(P::Switched),
+            (P::Switched, E::WritesFenced) => Ok(P::FencedBack),
+            (P::FencedBack, E::BarrierApplied { barrier, applied }) if applied >= barrier => {
+                Ok(P::DrainedBack)
+            }
+            (P::DrainedBack, E::ClientsMoved { .. }) => Ok(P::RolledBack),
             (P::Switched, E::CleanedUp) => Ok(P::Completed),
             (phase, E::GivenUp) if phase.may_be_given_up() => Ok(P::Aborted),
             (phase, event) => Err(IllegalEvent {
@@ -126,8 +144,29 @@ impl Phase {
     pub fn may_be_given_up(self) -> bool {
         !matches!(
             self,
-            Phase::Fenced | Phase::Drained | Phase::Switched | Phase::Completed | Phase::Aborted
+            Phase::Fenced
+                | Phase::Drained
+                | Phase::Switched
+                | Phase::FencedBack
+                | Phase::DrainedBack
+                | Phase::Completed
+                | Phase::Aborted
         )
+    }
+
+    /// The direction in which changes flow.
+    pub fn way(self) -> Way {
+        match self {
+            Phase::Switched | Phase::FencedBack | Phase::DrainedBack | Phase::Completed => {
+                Way::Back
+            }
+            _ => Way::There,
+        }
+    }
+
+    /// Whether clients are, or were at the end, on the target.
+    pub fn is_switched(self) -> bool {
+        self.way() == Way::Back
     }
 
     /// Whether nothing more can happen.
@@ -162,6 +201,9 @@ impl Phase {
             Phase::Fenced => "fenced",
             Phase::Drained => "drained",
             Phase::Switched => "switched",
+            Phase::FencedBack => "fenced_back",
+            Phase::DrainedBack => "drained_back",
+            Phase::RolledBack => "rolled_back",
             Phase::Completed => "completed",
             Phase::Aborted => "aborted",
         }
@@ -172,7 +214,7 @@ impl Phase {
 mod tests {
     use super::*;
 
-    const ALL: [Phase; 13] = [
+    const ALL: [Phase; 16] = [
         Phase::Planned,
         Phase::Checked,
         Phase::Prepared,
@@ -184,15 +226,20 @@ mod tests {
         Phase::Fenced,
         Phase::Drained,
         Phase::Switched,
+        Phase::FencedBack,
+        Phase::DrainedBack,
+        Phase::RolledBack,
         Phase::Completed,
         Phase::Aborted,
     ];
 
+    const MOVED: Event = Event::ClientsMoved { onwards: None };
+
     #[test]
     fn only_a_drained_migration_can_switch() {
         for phase in ALL {
-            let switched = phase.after(&Event::ClientsMoved);
-            assert_eq!(switched.is_ok(), phase == Phase::Drained, "{phase:?}");
+            let drained = matches!(phase, Phase::Drained | Phase::DrainedBack);
+            assert_eq!(phase.after(&MOVED).is_ok(), drained, "{phase:?}");
         }
     }
 
@@ -202,33 +249,58 @@ mod tests {
             barrier: Lsn::new(10),
             applied: Lsn::new(9),
         };
-        assert!(Phase::Fenced.after(&short).is_err());
+        for phase in ALL {
+            assert!(phase.after(&short).is_err(), "{phase:?}");
+        }
     }
 
     #[test]
-    fn nothing_leads_back_from_the_switch_but_its_completion() {
-        for event in [
-            Event::FenceLifted,
-            Event::GivenUp,
-            Event::WritesFenced,
-            Event::CaughtUp,
-        ] {
+    fn nothing_leads_back_from_the_switch_but_a_rollback() {
+        for event in [Event::GivenUp, Event::CaughtUp, MOVED] {
             assert!(Phase::Switched.after(&event).is_err(), "{event:?}");
         }
+        let lifted = Phase::Switched.after(&Event::FenceLifted);
+        assert_eq!(lifted, Ok(Phase::Switched), "a rollback that was given up");
     }
 
     #[test]
-    fn only_a_comparison_without_difference_allows_the_fence() {
-        for phase in ALL {
-            let fenced = phase.after(&Event::WritesFenced);
-            assert_eq!(fenced.is_ok(), phase == Phase::Verified, "{phase:?}");
+    fn a_rollback_ends_where_a_cutover_can_begin_again() {
+        let reached = Event::BarrierApplied {
+            barrier: Lsn::new(9),
+            applied: Lsn::new(9),
+        };
+        let found = Event::FoundEqual { at: Lsn::new(9) };
+        let events = [
+            (Event::WritesFenced, Phase::FencedBack),
+            (reached, Phase::DrainedBack),
+            (MOVED, Phase::RolledBack),
+            (Event::CaughtUp, Phase::Following),
+            (found, Phase::Verified),
+            (Event::WritesFenced, Phase::Fenced),
+        ];
+        let mut phase = Phase::Switched;
+        for (event, next) in events {
+            phase = phase.after(&event).expect("it is allowed");
+            assert_eq!(phase, next);
         }
     }
 
     #[test]
-    fn a_fence_that_is_lifted_asks_for_a_new_comparison() {
+    fn the_fence_needs_a_comparison_without_difference_or_a_switch() {
+        for phase in ALL {
+            let fenced = phase.after(&Event::WritesFenced);
+            let may = matches!(phase, Phase::Verified | Phase::Switched);
+            assert_eq!(fenced.is_ok(), may, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn a_fence_that_is_lifted_leads_to_the_side_that_serves() {
         for phase in [Phase::Verified, Phase::Fenced, Phase::Drained] {
             assert_eq!(phase.after(&Event::FenceLifted), Ok(Phase::Following));
+        }
+        for phase in [Phase::FencedBack, Phase::DrainedBack] {
+            assert_eq!(phase.after(&Event::FenceLifted), Ok(Phase::Switched));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_apply::ConflictPolicy;
+use trunkline_changes::Side;
 use trunkline_load::Scope;
 use trunkline_postgres::Conninfo;
 
@@ -38,6 +39,26 @@ pub struct Plan {
     pub cutover: CutoverPlan,
     /// What the source may bear.
     pub budget: Budget,
+}
+
+impl Plan {
+    /// How one of the two servers is reached.
+    pub fn server(&self, side: Side) -> &Conninfo {
+        match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        }
+    }
+}
+
+/// Whether the old side is kept up to date after a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayBack {
+    /// Changes flow back from before the first client writes, so that `rollback` loses
+    /// nothing. A cutover that cannot prepare it is refused.
+    Open,
+    /// Nothing flows back: there is no rollback.
+    None,
 }
 
 /// How the tables get onto the target.
@@ -94,6 +115,8 @@ pub struct CutoverPlan {
     pub max_pause: Duration,
     /// How long the comparison inside the pause may take.
     pub recheck: Duration,
+    /// Whether the old side is kept up to date after the switch.
+    pub way_back: WayBack,
     /// How clients are moved.
     pub traffic: Arc<dyn Traffic>,
     /// The source's database from which the fence is set.

@@ -2,7 +2,7 @@
 //! changes that a reader would notice.
 
 use serde::Serialize;
-use trunkline_changes::{Lsn, TableName};
+use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_verify::TableVerdict;
 
 use crate::fence::AfterSwitch;
@@ -17,7 +17,11 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum CutoverOutcome {
     /// Clients belong to the target.
     Switched,
-    /// The source serves as before.
+    /// Clients belong to the source again.
+    RolledBack,
+    /// Everything but the switch was done; the side that served serves on.
+    Rehearsed,
+    /// It was given up; the side that served serves on.
     Aborted,
 }
 
@@ -61,9 +65,11 @@ pub struct CutoverReport {
     pub migration: String,
     /// How it ended.
     pub outcome: CutoverOutcome,
-    /// A position after the last write on the source.
+    /// The side that serves the clients now.
+    pub serves: Side,
+    /// A position after the last write on the side that served.
     pub barrier_lsn: Option<Lsn>,
-    /// The position committed on the target: at or after the barrier.
+    /// The position committed on the other side: at or after the barrier.
     pub applied_lsn: Option<Lsn>,
     /// Milliseconds from holding the clients to releasing them.
     pub pause_ms: f64,
@@ -77,12 +83,27 @@ pub struct CutoverReport {
     pub differences: Vec<TableVerdict>,
     /// Changes that were put aside: none, or there is no switch.
     pub parked_changes: u64,
-    /// How the old database stands.
+    /// How the database that clients left stands.
     pub source_after: Option<AfterSwitch>,
+    /// The position on the side that serves now from which changes flow back; none where
+    /// there is no way back.
+    pub way_back_lsn: Option<Lsn>,
+    /// What a rehearsal found.
+    pub rehearsal: Option<Rehearsal>,
     /// Why it was aborted.
     pub reason: Option<String>,
     /// What to do next.
     pub next_steps: Vec<String>,
+}
+
+/// What a rehearsal found.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rehearsal {
+    /// Whether every gate was passed within the longest pause.
+    pub go: bool,
+    /// Milliseconds from holding the clients to the point of no return: a real switch takes
+    /// this, and the time that pointing the clients to the other side takes.
+    pub expected_pause_ms: f64,
 }
 
 /// What a comparison found.

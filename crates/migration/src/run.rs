@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{CopyCover, KeyRange, TableCover, TableMap};
-use trunkline_capture::slot::SlotRecord;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::{Cover, Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::control::Control;
 use crate::error::Error;
-use crate::journal::Object;
+use crate::journal::{Leg, Object};
 use crate::limits::RECONNECT_FOR;
 use crate::observer::{Notice, Observer};
 use crate::plan::Plan;
+use crate::way::Way;
 
 /// A command at work on a migration that it holds.
 pub(crate) struct Run<'a> {
@@ -74,29 +74,57 @@ impl<'a> Run<'a> {
         self.pulse.beat();
     }
 
-    /// The slot that the journal records.
-    pub(crate) fn slot(&self) -> Result<&SlotRecord, Error> {
-        let slot = self.control.state().slot.as_ref();
-        slot.ok_or_else(|| Error::Journal {
-            why: "it holds no record of the slot".to_owned(),
+    /// The direction in which changes flow.
+    pub(crate) fn way(&self) -> Way {
+        self.control.state().way()
+    }
+
+    /// A session on one of the two servers.
+    pub(crate) async fn connect(&self, side: Side, purpose: &str) -> Result<Session, Error> {
+        let session = Session::connect(self.plan.server(side), purpose).await;
+        Ok(session.on(side, format!("connecting ({purpose})"))?)
+    }
+
+    /// What is followed, as the journal records it.
+    pub(crate) fn leg(&self) -> Result<&Leg, Error> {
+        let state = self.control.state();
+        state.leg.as_ref().ok_or_else(|| match state.phase.way() {
+            Way::There => Error::Journal {
+                why: "it holds no record of the slot".to_owned(),
+            },
+            Way::Back => Error::Refused {
+                why: "there is no way back: the cutover was made without one".to_owned(),
+                hint: "`trunkline complete` ends the migration".to_owned(),
+            },
         })
     }
 
-    /// The publications: the administrator's, or those that the journal records.
-    pub(crate) fn publications(&self) -> Vec<String> {
-        if let Some(name) = &self.plan.publication {
-            return vec![name.clone()];
+    /// The publications of a leg: the administrator's, or those that the journal records.
+    pub(crate) fn publications(&self, leg: &Leg) -> Vec<String> {
+        match &self.plan.publication {
+            Some(name) if leg.way == Way::There => vec![name.clone()],
+            _ => self.publications_named(&leg.slot.name),
         }
+    }
+
+    fn publications_named(&self, base: &str) -> Vec<String> {
         let receipts = &self.control.state().receipts;
+        let insert_only = format!("{base}_i");
         let names = receipts.iter().filter_map(|object| match object {
-            Object::Publication(name) => Some(name.clone()),
-            Object::Slot(_) | Object::Structure => None,
+            Object::Publication { name, .. } if *name == base || *name == insert_only => {
+                Some(name.clone())
+            }
+            _ => None,
         });
         names.collect()
     }
 
-    /// What the copy holds, as the ledger says.
-    pub(crate) async fn cover(&mut self) -> Result<CopyCover, Error> {
+    /// What the copy holds, as the ledger says. After a switch there was none: both sides
+    /// agreed where the leg begins.
+    pub(crate) async fn cover(&mut self, leg: &Leg) -> Result<CopyCover, Error> {
+        if leg.number > 1 {
+            return Ok(CopyCover::nothing_copied());
+        }
         let ledger = trunkline_load::read_cover(self.control.session()).await?;
         let mut cover = CopyCover::new();
         for (table, copied) in ledger {
@@ -105,16 +133,19 @@ impl<'a> Run<'a> {
         Ok(cover)
     }
 
-    /// Where each table's changes go. Read from the source each time, so that a table made
+    /// Where each table's changes go. Read from both sides each time, so that a table made
     /// there since is known to be missing.
-    pub(crate) async fn table_map(&mut self) -> Result<TableMap, Error> {
-        let (tables, places) = self.tables_and_places().await?;
+    pub(crate) async fn table_map(&mut self, leg: &Leg) -> Result<TableMap, Error> {
+        let (tables, places) = self.tables_and_places(leg.way).await?;
         let mut map = TableMap::new();
         for table in &tables {
             match places.get(&table.name) {
                 Some(place) if table.data => map.route(table.name.clone(), place.clone()),
                 _ => map.ignore(table.name.clone()),
             };
+        }
+        if leg.number > 1 {
+            return Ok(map);
         }
         // Of a table that was dropped or renamed on the source since, changes may still come:
         // they belong to where its rows were copied.
@@ -129,55 +160,63 @@ impl<'a> Run<'a> {
         Ok(map)
     }
 
-    /// The source's tables in scope, and where each stands on the target.
+    /// The tables in scope on the side that changes come from, and where each stands on the
+    /// other.
     pub(crate) async fn tables_and_places(
         &mut self,
+        way: Way,
     ) -> Result<(Vec<Table>, trunkline_load::TableMap), Error> {
-        let doing = "reading the tables";
-        let mut source = Session::connect(&self.plan.source, "catalog")
-            .await
-            .on(Side::Source, doing)?;
-        let tables = trunkline_load::tables_by_now(&mut source, &self.plan.scope).await?;
-        source.close().await;
-        let target = trunkline_load::all_tables(self.control.session(), Side::Target).await?;
-        let names: Vec<&TableName> = target.iter().map(|table| &table.name).collect();
+        let mut from = self.connect(way.from(), "catalog").await?;
+        let tables = trunkline_load::tables_by_now(&mut from, way.from(), &self.plan.scope).await?;
+        from.close().await;
+        let mut to = self.connect(way.to(), "catalog").await?;
+        let standing = trunkline_load::all_tables(&mut to, way.to()).await?;
+        to.close().await;
+        let names: Vec<&TableName> = standing.iter().map(|table| &table.name).collect();
         let places = trunkline_load::target_map(&tables, names);
         Ok((tables, places))
     }
 
-    /// The source's position, and whether the log that it keeps for us is within budget.
+    /// The position of the side that changes come from, and whether the log that it keeps
+    /// for us is within budget.
     pub(crate) async fn look_at_source(
         &mut self,
-        source: &mut Session,
+        from: &mut Session,
+        leg: &Leg,
     ) -> Result<SourceLook, Error> {
         let doing = "reading the log's position";
-        let slot = self.slot()?.name.clone();
-        let row = source
-            .query_one(include_str!("sql/status_source.sql"), &[&slot])
+        let row = from
+            .query_one(include_str!("sql/status_source.sql"), &[&leg.slot.name])
             .await
-            .on(Side::Source, doing)?;
-        let position = row.get(0).on(Side::Source, doing)?;
-        let kept: Option<u64> = row.get(1).on(Side::Source, doing)?;
-        self.keep_budget(kept.unwrap_or(0))?;
+            .on(leg.way.from(), doing)?;
+        let position = row.get(0).on(leg.way.from(), doing)?;
+        let kept: Option<u64> = row.get(1).on(leg.way.from(), doing)?;
+        self.keep_budget(leg.way, kept.unwrap_or(0))?;
         Ok(SourceLook { position })
     }
 
-    fn keep_budget(&mut self, kept_bytes: u64) -> Result<(), Error> {
+    fn keep_budget(&mut self, way: Way, kept_bytes: u64) -> Result<(), Error> {
         let budget = self.plan.budget;
+        let side = way.from();
         if kept_bytes > budget.wal_kept_stop_bytes {
+            let ends = match way {
+                Way::There => "abort",
+                Way::Back => "complete",
+            };
             return Err(Error::Refused {
                 why: format!(
-                    "the source keeps {kept_bytes} bytes of log for the migration, above the \
+                    "the {side} keeps {kept_bytes} bytes of log for the migration, above the \
                      plan's wal_kept_stop of {}",
                     budget.wal_kept_stop_bytes
                 ),
-                hint: "`trunkline abort` gives the log free; or raise the budget and run again"
-                    .to_owned(),
+                hint: format!(
+                    "`trunkline {ends}` gives the log free; or raise the budget and run again"
+                ),
             });
         }
         if kept_bytes > budget.wal_kept_warn_bytes && !self.warned_of_wal {
             self.warned_of_wal = true;
-            let warning = format!("the source keeps {} MB of log for us", kept_bytes >> 20);
+            let warning = format!("the {side} keeps {} MB of log for us", kept_bytes >> 20);
             self.observer.notice(Notice::Warning(&warning));
         }
         Ok(())

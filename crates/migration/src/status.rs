@@ -4,11 +4,14 @@ use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
-use crate::control;
+use crate::commands::reopening;
+use crate::control::{self, away};
 use crate::error::Error;
+use crate::journal::State;
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
+use crate::way::Way;
 
 /// How far the target is behind, and whether it will arrive. Pure arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -86,21 +89,24 @@ pub struct StatusReport {
     pub migration: String,
     /// Where it stands.
     pub phase: Phase,
+    /// The side that serves the clients.
+    pub serves: Side,
     /// Whether a process works on it now.
     pub held: bool,
-    /// Bytes of the source's log that are not on the target; unknown before the copy ends.
+    /// Bytes of the serving side's log that are not on the other side; unknown before the
+    /// copy ends, and after a switch without a way back.
     pub lag_bytes: Option<u64>,
-    /// Age of the last transaction on the target while there is lag, in seconds.
+    /// Age of the last transaction on the other side while there is lag, in seconds.
     pub lag_seconds: Option<f64>,
-    /// Bytes of log that the source keeps for us.
+    /// Bytes of log that the serving side keeps for us.
     pub wal_kept_bytes: Option<u64>,
     /// Rows copied.
     pub rows_copied: u64,
     /// Rows to copy, as the source's statistics estimate them.
     pub rows_total: u64,
-    /// Rows changed by the stream.
+    /// Rows changed by the stream since clients were last moved.
     pub rows_applied: u64,
-    /// The position committed on the target.
+    /// The position committed on the other side.
     pub applied_lsn: Option<Lsn>,
     /// Seconds until the target arrives; none when it is unknown or never.
     pub eta_seconds: Option<u64>,
@@ -117,13 +123,10 @@ struct TargetNumbers {
     rows_copied: u64,
     rows_total: u64,
     rows_applied: u64,
-    applied: Option<Lsn>,
-    committed_age: Option<f64>,
     confirmed: Option<Lsn>,
     apply_rate: Option<f64>,
     write_rate: Option<f64>,
     held: bool,
-    parked: u64,
 }
 
 fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
@@ -131,38 +134,82 @@ fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
         rows_copied: row.get(0)?,
         rows_total: row.get(1)?,
         rows_applied: row.get(2)?,
-        applied: row.get(3)?,
-        committed_age: row.get(4)?,
-        confirmed: row.get(5)?,
-        apply_rate: row.get(6)?,
-        write_rate: row.get(7)?,
-        held: row.get(8)?,
-        parked: row.get(9)?,
+        confirmed: row.get(3)?,
+        apply_rate: row.get(4)?,
+        write_rate: row.get(5)?,
+        held: row.get(6)?,
     })
+}
+
+/// Numbers that lie where changes go to.
+#[derive(Default)]
+struct Applied {
+    position: Option<Lsn>,
+    age_seconds: Option<f64>,
+    parked: u64,
+}
+
+/// Numbers of the server that changes come from.
+#[derive(Default)]
+struct Written {
+    position: Option<Lsn>,
+    kept_bytes: Option<u64>,
 }
 
 /// Reads a migration's state from both servers. An unreachable source leaves its numbers
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     let doing = "reading the status";
-    let mut target = Session::connect(&plan.target, "status")
+    let target = Session::connect(&plan.target, "status")
         .await
-        .on(Side::Target, doing)?;
+        .on(Side::Target, doing);
+    let mut target = match target.map_err(Error::from) {
+        Err(error) if reopening::is_closed(&error) => return closed(plan, error).await,
+        opened => opened?,
+    };
     let Some((identity, state)) = control::peek(&mut target, &plan.name).await? else {
         return ended_or_unknown(plan);
     };
+    let leg = state.leg.as_ref().map_or(0, |leg| leg.number);
     let row = target
-        .query_one(include_str!("sql/status_target.sql"), &[&plan.name])
+        .query_one(include_str!("sql/status_target.sql"), &[&plan.name, &leg])
         .await;
     let numbers = row
         .and_then(|row| target_numbers(&row))
         .on(Side::Target, doing)?;
-    let source = source_numbers(plan, &identity.object_name()).await;
-    let position = numbers.applied.max(numbers.confirmed);
-    let lag_bytes = match (source, position) {
-        (Some((now, _)), Some(position)) if state.phase.has_rows() => {
-            Some(now.bytes_since(position))
+    let source = Session::connect(&plan.source, "status").await.ok();
+    let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
+    let (applied, written) = match (state.way(), source) {
+        (Way::There, source) => {
+            let applied = applied(&mut target, &plan.name).await;
+            let written = match source {
+                Some(mut source) => written(&mut source, slot).await.ok(),
+                None => None,
+            };
+            (
+                applied.on(Side::Target, doing)?,
+                written.unwrap_or_default(),
+            )
         }
+        (Way::Back, Some(mut source)) => (
+            applied(&mut source, &plan.name).await.unwrap_or_default(),
+            written(&mut target, slot).await.on(Side::Target, doing)?,
+        ),
+        (Way::Back, None) => (Applied::default(), Written::default()),
+    };
+    Ok(report(identity.name, &state, &numbers, &applied, &written))
+}
+
+fn report(
+    migration: String,
+    state: &State,
+    numbers: &TargetNumbers,
+    applied: &Applied,
+    written: &Written,
+) -> StatusReport {
+    let follows = state.phase.has_rows() && state.leg.is_some();
+    let lag_bytes = match (written.position, applied.position.max(numbers.confirmed)) {
+        (Some(now), Some(position)) if follows => Some(now.bytes_since(position)),
         _ => None,
     };
     let arrival = lag_bytes.map_or(Arrival::Unknown, |lag| {
@@ -173,25 +220,39 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
         Arrival::In { seconds } => Some(seconds),
         Arrival::Never | Arrival::Unknown => None,
     };
-    Ok(StatusReport {
+    StatusReport {
         schema_version: SCHEMA_VERSION,
-        migration: identity.name,
+        migration,
         phase: state.phase,
+        serves: state.way().from(),
         held: numbers.held,
         lag_bytes,
         lag_seconds: lag_bytes.and(match arrival {
             Arrival::Now => Some(0.0),
-            _ => numbers.committed_age,
+            _ => applied.age_seconds,
         }),
-        wal_kept_bytes: source.and_then(|(_, kept)| kept),
+        wal_kept_bytes: written.kept_bytes,
         rows_copied: numbers.rows_copied,
         rows_total: numbers.rows_total.max(numbers.rows_copied),
         rows_applied: numbers.rows_applied,
-        applied_lsn: numbers.applied,
+        applied_lsn: applied.position,
         eta_seconds,
         eta: in_words(arrival),
-        parked_changes: numbers.parked,
-        next_steps: next_steps(state.phase, numbers.held),
+        parked_changes: applied.parked,
+        next_steps: state.next_steps(numbers.held),
+    }
+}
+
+/// While a rollback has the target closed, the journal on the source says where it stands.
+async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
+    let Some((identity, state)) = away::peek(&plan.source, &plan.name).await? else {
+        return Err(error);
+    };
+    Ok(StatusReport {
+        migration: identity.name,
+        serves: state.way().from(),
+        next_steps: state.next_steps(false),
+        ..over(plan, state.phase)
     })
 }
 
@@ -210,10 +271,16 @@ fn ended_or_unknown(plan: &Plan) -> Result<StatusReport, Error> {
             });
         }
     };
-    Ok(StatusReport {
+    Ok(over(plan, phase))
+}
+
+/// A report without a number.
+fn over(plan: &Plan, phase: Phase) -> StatusReport {
+    StatusReport {
         schema_version: SCHEMA_VERSION,
         migration: plan.name.clone(),
         phase,
+        serves: phase.way().from(),
         held: false,
         lag_bytes: None,
         lag_seconds: None,
@@ -223,20 +290,31 @@ fn ended_or_unknown(plan: &Plan) -> Result<StatusReport, Error> {
         rows_applied: 0,
         applied_lsn: None,
         eta_seconds: None,
-        eta: "over".to_owned(),
+        eta: if phase.is_final() { "over" } else { "unknown" }.to_owned(),
         parked_changes: 0,
         next_steps: next_steps(phase, false),
+    }
+}
+
+/// What the side that changes go to says of them.
+async fn applied(session: &mut Session, name: &str) -> Result<Applied, PgError> {
+    let sql = include_str!("sql/status_applied.sql");
+    let row = session.query_one(sql, &[&name]).await?;
+    Ok(Applied {
+        position: row.get(0)?,
+        age_seconds: row.get(1)?,
+        parked: row.get(2)?,
     })
 }
 
-/// The source's position and the bytes of log kept for the slot.
-async fn source_numbers(plan: &Plan, slot: &str) -> Option<(Lsn, Option<u64>)> {
-    let mut source = Session::connect(&plan.source, "status").await.ok()?;
-    let row = source
-        .query_one(include_str!("sql/status_source.sql"), &[&slot])
-        .await
-        .ok()?;
-    Some((row.get(0).ok()?, row.get(1).ok()?))
+/// The position of the side that changes come from, and the log that it keeps for a slot.
+async fn written(session: &mut Session, slot: &str) -> Result<Written, PgError> {
+    let sql = include_str!("sql/status_source.sql");
+    let row = session.query_one(sql, &[&slot]).await?;
+    Ok(Written {
+        position: row.get(0)?,
+        kept_bytes: row.get(1)?,
+    })
 }
 
 fn in_words(arrival: Arrival) -> String {
@@ -253,9 +331,25 @@ pub fn next_steps(phase: Phase, held: bool) -> Vec<String> {
     let steps: &[&str] = match phase {
         Phase::Aborted => &["trunkline run (begins anew)"],
         Phase::Completed => &[],
-        Phase::Switched => &["trunkline complete, when the old database is not needed any more"],
+        Phase::Switched if held => &[
+            "trunkline rollback, while something may still be wrong with the target",
+            "trunkline complete, when the old database is not needed any more",
+        ],
+        Phase::Switched => &[
+            "trunkline run (keeps the old database up to date; until then the target keeps its log)",
+            "trunkline rollback, while something may still be wrong with the target",
+            "trunkline complete, when the old database is not needed any more",
+        ],
+        Phase::RolledBack if !held => &[
+            "trunkline run (follows the source again)",
+            "trunkline cutover, again",
+            "trunkline abort, to give the move up",
+        ],
         Phase::Fenced | Phase::Drained if !held => {
             &["trunkline run (gives the source back and follows again)"]
+        }
+        Phase::FencedBack | Phase::DrainedBack if !held => {
+            &["trunkline run (gives the target back and follows again)"]
         }
         Phase::Following | Phase::Verified if held => &["trunkline verify", "trunkline cutover"],
         Phase::Following | Phase::Verified => &[
@@ -267,6 +361,18 @@ pub fn next_steps(phase: Phase, held: bool) -> Vec<String> {
         _ => &["trunkline run (goes on where it was)"],
     };
     steps.iter().map(|step| (*step).to_owned()).collect()
+}
+
+impl State {
+    /// What an operator does next.
+    pub(crate) fn next_steps(&self, held: bool) -> Vec<String> {
+        if self.phase == Phase::Switched && self.leg.is_none() {
+            return vec![
+                "trunkline complete, when the old database is not needed any more".to_owned(),
+            ];
+        }
+        next_steps(self.phase, held)
+    }
 }
 
 #[cfg(test)]

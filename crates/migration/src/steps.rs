@@ -6,7 +6,7 @@ use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::phases::prepare;
-use crate::plan::{Plan, StructurePlan};
+use crate::plan::{Plan, StructurePlan, WayBack};
 use crate::run::is_streamed;
 
 /// The steps, a line each; statements on the source are marked as such.
@@ -74,6 +74,13 @@ fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
          other session is ended",
         plan.cutover.maintenance_database
     ));
+    if plan.cutover.way_back == WayBack::Open {
+        steps.push(
+            "before that, for the way back: target: a publication and a slot; source: CREATE \
+             SCHEMA trunkline (progress)"
+                .to_owned(),
+        );
+    }
     steps.push(
         "drain to a barrier, compare once more, set every sequence and read it back, look again"
             .to_owned(),
@@ -83,7 +90,14 @@ fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
         plan.cutover.max_pause
     ));
     steps.push(format!(
-        "source: ALTER DATABASE {database} SET default_transaction_read_only = on, CONNECTION \
-         LIMIT 0, until `trunkline complete` restores both"
+        "source: ALTER DATABASE {database} SET default_transaction_read_only = on, and only \
+         Trunkline's role gets in, until `trunkline complete` restores both"
     ));
+    if plan.cutover.way_back == WayBack::Open {
+        steps.push(
+            "follow the changes of the target back to the source, for `trunkline rollback`, until \
+             `trunkline complete`"
+                .to_owned(),
+        );
+    }
 }

@@ -14,15 +14,16 @@ use crate::checksum::{Checksum, Reading, checksum};
 use crate::emptied::{keep_from_emptying, was_rewritten};
 use crate::verdict::{Outcome, TableVerdict, judge};
 
-/// A table of the target and the tables of the source whose rows it holds (usually one; the
-/// leaves of a partitioned table where the target is partitioned otherwise).
+/// A table of the server that changes go to, and the tables of the server that they come from
+/// whose rows it holds (usually one; the leaves of a partitioned table where the other side
+/// is partitioned otherwise).
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// On the target.
+    /// Where changes go to.
     pub target: TableName,
     /// Which of its rows.
     pub target_reading: Reading,
-    /// On the source, each read by itself.
+    /// Where changes come from, each read by itself.
     pub sources: Vec<TableName>,
     /// The columns, by name, in one order for both sides.
     pub columns: Vec<String>,
@@ -45,42 +46,50 @@ pub enum View<'a> {
 /// Pairs of sessions that compare tables.
 pub struct Comparer {
     workers: Vec<Worker>,
+    /// The server whose tables are [`Comparison::sources`].
+    from: Side,
     /// Tables that were to be kept from being emptied, and could not be: reading them would
     /// wait for whoever has them.
     taken: Vec<(Side, TableName)>,
 }
 
 struct Worker {
-    source: Session,
-    target: Session,
+    from: Session,
+    to: Session,
+    sides: (Side, Side),
 }
 
 impl Comparer {
-    /// Connects `jobs` pairs.
-    pub async fn connect(source: &Conninfo, target: &Conninfo, jobs: usize) -> Result<Self, Fault> {
+    /// Connects `jobs` pairs. `from` is the server that changes come from, and `to` the one
+    /// that they go to: [`Comparison::sources`] lie on the first, [`Comparison::target`] on
+    /// the second.
+    pub async fn connect(
+        from: (Side, &Conninfo),
+        to: (Side, &Conninfo),
+        jobs: usize,
+    ) -> Result<Self, Fault> {
         let doing = "connecting to compare tables";
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs.max(1) {
             workers.push(Worker {
-                source: Session::connect(source, "verify")
-                    .await
-                    .on(Side::Source, doing)?,
-                target: Session::connect(target, "verify")
-                    .await
-                    .on(Side::Target, doing)?,
+                from: Session::connect(from.1, "verify").await.on(from.0, doing)?,
+                to: Session::connect(to.1, "verify").await.on(to.0, doing)?,
+                sides: (from.0, to.0),
             });
         }
         Ok(Comparer {
             workers,
+            from: from.0,
             taken: Vec::new(),
         })
     }
 
-    /// The process ids of the source's sessions: they may stay through a fence.
-    pub fn source_process_ids(&self) -> Vec<i32> {
+    /// The process ids of the sessions on the server that changes come from: they may stay
+    /// through its fence.
+    pub fn process_ids(&self) -> Vec<i32> {
         self.workers
             .iter()
-            .map(|worker| worker.source.process_id())
+            .map(|worker| worker.from.process_id())
             .collect()
     }
 
@@ -107,9 +116,10 @@ impl Comparer {
         let doing = "opening a snapshot to compare tables";
         let import = snapshot.map(import).unwrap_or_default();
         for worker in &mut self.workers {
-            let session = match side {
-                Side::Source => &mut worker.source,
-                Side::Target => &mut worker.target,
+            let session = if side == worker.sides.0 {
+                &mut worker.from
+            } else {
+                &mut worker.to
             };
             let entered = async {
                 session.batch(&begin(&import)).await?;
@@ -137,7 +147,7 @@ impl Comparer {
         let (sender, mut receiver) = mpsc::channel(self.workers.len());
         let (left_out, comparisons): (Vec<_>, Vec<_>) = comparisons
             .into_iter()
-            .partition(|c| is_taken(c, &self.taken));
+            .partition(|c| is_taken(c, self.from, &self.taken));
         let queue: Queue = Arc::new(Mutex::new(comparisons.into()));
         let mut tasks = JoinSet::new();
         for worker in self.workers {
@@ -160,10 +170,13 @@ impl Comparer {
     }
 }
 
-fn is_taken(comparison: &Comparison, taken: &[(Side, TableName)]) -> bool {
-    taken.iter().any(|(side, table)| match side {
-        Side::Source => comparison.sources.contains(table),
-        Side::Target => comparison.target == *table,
+fn is_taken(comparison: &Comparison, from: Side, taken: &[(Side, TableName)]) -> bool {
+    taken.iter().any(|(side, table)| {
+        if *side == from {
+            comparison.sources.contains(table)
+        } else {
+            comparison.target == *table
+        }
     })
 }
 
@@ -193,8 +206,8 @@ impl Worker {
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop_front();
             let Some(comparison) = next else {
-                self.source.close().await;
-                self.target.close().await;
+                self.from.close().await;
+                self.to.close().await;
                 return Ok(());
             };
             let verdict = self.compare(&comparison).await?;
@@ -206,21 +219,25 @@ impl Worker {
 
     async fn compare(&mut self, comparison: &Comparison) -> Result<TableVerdict, Fault> {
         let began = Instant::now();
-        let Worker { source, target } = self;
+        let Worker { from, to, sides } = self;
         let doing = || format!("computing the checksum of {}", comparison.target);
-        let ((source, source_gone), (target, target_gone)) = tokio::try_join!(
+        let ((from, from_gone), (to, to_gone)) = tokio::try_join!(
             async {
-                let sum = source_checksum(source, comparison).await;
-                sum.on(Side::Source, doing())
+                let sum = sum_of_sources(from, comparison).await;
+                sum.on(sides.0, doing())
             },
             async {
-                let sum = target_checksum(target, comparison).await;
-                sum.on(Side::Target, doing())
+                let sum = sum_of_target(to, comparison).await;
+                sum.on(sides.1, doing())
             },
         )?;
         let name = comparison.target.clone();
-        let mut verdict = judge(name, &source, &target, began.elapsed());
-        if source_gone || target_gone {
+        let (source, target) = match sides.0 {
+            Side::Source => (&from, &to),
+            Side::Target => (&to, &from),
+        };
+        let mut verdict = judge(name, source, target, began.elapsed());
+        if from_gone || to_gone {
             verdict.outcome = Outcome::Disturbed;
         }
         Ok(verdict)
@@ -236,7 +253,7 @@ async fn release(session: &mut Session) -> Result<(), PgError> {
 }
 
 /// The checksum, and whether a table was emptied meanwhile.
-async fn source_checksum(
+async fn sum_of_sources(
     session: &mut Session,
     comparison: &Comparison,
 ) -> Result<(Checksum, bool), PgError> {
@@ -250,7 +267,7 @@ async fn source_checksum(
     Ok((whole, gone))
 }
 
-async fn target_checksum(
+async fn sum_of_target(
     session: &mut Session,
     comparison: &Comparison,
 ) -> Result<(Checksum, bool), PgError> {

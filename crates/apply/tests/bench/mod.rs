@@ -90,6 +90,7 @@ impl Bench {
             .filter_map(|line| line.trim_start_matches('\n').split_once('\u{1}'));
         ApplyOptions {
             migration: "test".into(),
+            side: trunkline_changes::Side::Target,
             start: Lsn::ZERO,
             cover: CopyCover::nothing_copied(),
             tables: TableMap::same(tables.map(|(schema, name)| TableName::new(schema, name))),

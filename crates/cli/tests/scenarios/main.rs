@@ -17,3 +17,4 @@ mod subset;
 mod tampered;
 mod verify;
 mod versions;
+mod way_back;

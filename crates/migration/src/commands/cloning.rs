@@ -24,7 +24,7 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
         return Err(Error::Preflight(findings));
     }
     let mut run = setting.open(Claim::Now, true).await?;
-    if run.control.state().slot.is_some() {
+    if run.control.state().leg.is_some() {
         return Err(Error::Refused {
             why: "this is a live move that was begun with `trunkline run`".to_owned(),
             hint: "go on with `trunkline run`, or `trunkline abort` it first".to_owned(),

@@ -4,7 +4,7 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
-use super::{Setting, check};
+use super::{Setting, check, reopening};
 use crate::checks::{self, Verdict};
 use crate::control::Claim;
 use crate::error::Error;
@@ -12,6 +12,7 @@ use crate::follow::{Follow, Goal, Reached};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
+use crate::phases::cutover::Extent;
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, prepare};
 use crate::plan::Plan;
@@ -44,10 +45,13 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
     loop {
         let error = match attempt(setting, until, &pulse, &mut stands).await {
             Ok(report) => return Ok(report),
+            Err(Error::Ended) => return ended(setting.plan, stands),
             Err(error) => error,
         };
+        // A target that a rollback closes for a moment opens again.
+        let may_come_back = error.may_retry() || reopening::is_closed(&error);
         // What never worked is an error at once; what worked before may come back.
-        if !(error.may_retry() && pulse.is_recent()) {
+        if !(may_come_back && pulse.is_recent()) {
             return Err(error);
         }
         if setting.cancel.is_cancelled() {
@@ -64,6 +68,21 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
             () = setting.cancel.cancelled() => return Err(Error::Interrupted(stands)),
         }
     }
+}
+
+/// Another command ended the migration while it had it: completed, it is done.
+fn ended(plan: &Plan, stood: Phase) -> Result<EndReport, Error> {
+    let outcome = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
+    if !stood.is_switched() || outcome.trim() != Phase::Completed.name() {
+        return Err(Error::Ended);
+    }
+    Ok(EndReport {
+        schema_version: SCHEMA_VERSION,
+        migration: plan.name.clone(),
+        phase: Phase::Completed,
+        done: vec!["another command completed the migration".to_owned()],
+        next_steps: next_steps(Phase::Completed, false),
+    })
 }
 
 /// The pauses between attempts; how long it goes on is the pulse's matter.
@@ -126,7 +145,7 @@ async fn explained(plan: &Plan, error: Error) -> Error {
 /// The target has answered; once the source does too, what is lost may come back. A fenced
 /// source takes no connection.
 async fn reach_source(run: &Run<'_>) -> Result<(), Error> {
-    if run.control.state().fence.is_none() {
+    if run.control.state().fence(Side::Source).is_none() {
         let source = Session::connect(&run.plan.source, "reach").await;
         source.on(Side::Source, "connecting")?.close().await;
         run.beat();
@@ -141,8 +160,8 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
         let phase = run.control.state().phase;
         setting.observer.notice(Notice::Phase(phase));
         run.stop_if_cancelled()?;
-        if run.control.state().fence.is_some() && phase != Phase::Switched {
-            // A cutover died before the point of no return: the source is given back.
+        if run.control.state().is_pausing() {
+            // A switch died before its point of no return: clients get their side back.
             cutover::give_back(run).await?;
             continue;
         }
@@ -177,16 +196,24 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
             }
             Phase::Verified if until == Until::Switched => {
                 let follow = Follow::open(run).await?;
-                cutover::cutover(run, follow).await?;
+                cutover::cutover(run, follow, Extent::Switch).await?;
             }
             Phase::Verified => stay(run).await?,
-            Phase::Fenced | Phase::Drained => {
+            Phase::Fenced | Phase::Drained | Phase::FencedBack | Phase::DrainedBack => {
                 // The fence's record is missing: nothing was fenced.
                 run.control.moved(Event::FenceLifted).await?;
             }
             Phase::Switched => {
                 cutover::finish(run).await?;
-                return Ok(end_report(run));
+                if until != Until::Forever || run.control.state().leg.is_none() {
+                    return Ok(end_report(run));
+                }
+                run.step("keeping the old side up to date");
+                stay(run).await?;
+            }
+            Phase::RolledBack => {
+                cutover::finish(run).await?;
+                catch_up(run).await?;
             }
             Phase::Completed | Phase::Aborted => return Err(Error::Ended),
         }
@@ -233,11 +260,12 @@ async fn preflight(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::CheckPassed).await
 }
 
-async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
+/// Follows until the other side is near, after the copy or after a rollback.
+pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("catching up");
     if run.control.state().phase == Phase::Loaded {
         let mut follow = Follow::open(run).await?;
-        let copied = verifying::emit(follow.source(), "copied").await?;
+        let copied = verifying::emit(follow.from(), Side::Source, "copied").await?;
         follow.until(run, Goal::Commit(copied)).await?;
         follow.close(run).await?;
         // Now the target is what the source was at one moment.
@@ -263,6 +291,7 @@ async fn compare(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
 /// Stays following; hands the migration over to a command that asks for it, and goes on
 /// when that is done.
 async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
+    let way = run.way();
     loop {
         let mut follow = Follow::open(run).await?;
         let reached = follow.until(run, Goal::Forever).await?;
@@ -277,8 +306,12 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
             }
         }
         let state = run.control.state();
-        // A cutover that died while it held clients leaves its intent, and the phase as it was.
-        if state.fence.is_some() || !matches!(state.phase, Phase::Following | Phase::Verified) {
+        let follows = matches!(
+            state.phase,
+            Phase::Following | Phase::Verified | Phase::Switched
+        );
+        // A switch that died while it held clients leaves its intent, and the phase as it was.
+        if state.is_pausing() || state.way() != way || !follows {
             return Ok(());
         }
     }
@@ -291,6 +324,6 @@ fn end_report(run: &Run<'_>) -> EndReport {
         migration: run.control.identity().name.clone(),
         phase,
         done: Vec::new(),
-        next_steps: next_steps(phase, false),
+        next_steps: run.control.state().next_steps(false),
     }
 }

@@ -26,7 +26,7 @@ impl Follow {
             return Ok(None);
         }
         self.last_tick = Some(Instant::now());
-        let looked = run.look_at_source(&mut self.source).await?;
+        let looked = run.look_at_source(&mut self.source, &self.leg).await?;
         run.alive();
         self.pace.look(looked.position, self.position);
         let status = FollowStatus {
@@ -84,6 +84,7 @@ impl Follow {
                 include_str!("../sql/follower_write.sql"),
                 &[
                     &name,
+                    &self.leg.number,
                     &mode,
                     &confirmed,
                     &rows,

@@ -166,9 +166,11 @@ async fn shown<T>(
                 run.observer.notice(Notice::Copy(progress));
             }
         }
-        if looked.elapsed() >= BUDGET_LOOK && run.control.state().slot.is_some() {
+        if looked.elapsed() >= BUDGET_LOOK
+            && let Some(leg) = run.control.state().leg.clone()
+        {
             looked = Instant::now();
-            run.look_at_source(&mut source).await?;
+            run.look_at_source(&mut source, &leg).await?;
         }
     };
     run.observer.notice(Notice::Copy(progress));

@@ -1,13 +1,16 @@
-//! Verified → Fenced → Drained → Switched: the moment that must not go wrong quietly.
+//! Verified → Fenced → Drained → Switched, and the same in the other direction: Switched →
+//! FencedBack → DrainedBack → RolledBack. The moment that must not go wrong quietly.
 //!
-//! Needs: a follower near the source, nothing parked, no difference. Does, in order: hold
-//! clients, fence the source, write a barrier, apply up to it, compare once more what time
-//! allows, set every sequence and read it back, write a second barrier and see that nothing
-//! came between the two, journal the point of no return, switch, release. Looks: the journal.
-//! Undone, before the point of no return: [`give_back`]; after it: never, only finished.
+//! Needs: a follower near the side that serves, nothing parked, no difference. Does, in order:
+//! prepare the way back, hold clients, fence the side that serves, write a barrier, apply up
+//! to it, compare once more what time allows, set every sequence and read it back, write a
+//! second barrier and see that nothing came between the two, journal the point of no return,
+//! switch, release. Looks: the journal. Undone, before the point of no return: [`give_back`];
+//! after it: never, only finished ([`finish`]).
 
 mod gates;
 mod giving_back;
+mod moving;
 mod pause;
 mod proof;
 mod sequences;
@@ -16,8 +19,7 @@ mod summary;
 mod unstreamed;
 
 pub(crate) use giving_back::give_back;
-
-use std::time::Duration;
+pub(crate) use moving::finish;
 
 use tokio::time::Instant;
 use trunkline_changes::Side;
@@ -25,35 +27,55 @@ use trunkline_postgres::{Backoff, OnSide, Session};
 use trunkline_verify::{Comparer, Comparison};
 
 use crate::error::Error;
-use crate::fence::{self, AfterSwitch, FenceBefore};
+use crate::fence::{self, FenceBefore};
 use crate::follow::{Follow, Goal};
-use crate::journal::Entry;
-use crate::limits::{RECONNECT_FIRST, RECONNECT_PAUSE};
-use crate::phase::{Event, Phase};
+use crate::limits::{LOOK_AT_TRAFFIC_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
+use crate::phase::Event;
 use crate::phases::verifying::{self, Selection};
+use crate::phases::way_back;
+use crate::plan::WayBack;
 use crate::report::{CutoverReport, VerifyReport};
 use crate::run::Run;
+use crate::way::Way;
 use giving_back::give_up;
 use pause::{Missed, Proved, pause};
-use proof::{CaughtUp, SequencesSet};
 use stopwatch::Stopwatch;
+
+/// How far a cutover goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// To the switch.
+    Switch,
+    /// Up to the switch, measured; then the side that serves is given back to its clients.
+    Rehearse,
+}
 
 /// Everything that must be open before the door closes.
 struct Ready {
+    way: Way,
+    extent: Extent,
+    /// On the server of the side that serves, in another database.
     outside: Session,
+    /// On the side that is to serve.
+    to: Session,
     /// Taken for the comparison inside the pause.
     comparer: Option<Comparer>,
     comparisons: Vec<Comparison>,
     unlogged: Vec<unstreamed::Unlogged>,
     before: FenceBefore,
     verified: VerifyReport,
-    /// Our own sessions in the source's database.
+    /// Our own sessions in the database of the side that serves.
     ours: Vec<i32>,
 }
 
-/// Moves the clients, or gives the source back and says why.
-pub(crate) async fn cutover(run: &mut Run<'_>, mut follow: Follow) -> Result<CutoverReport, Error> {
-    gates::nothing_parked(run).await?;
+/// Moves the clients to the other side, or gives the side that serves back and says why.
+pub(crate) async fn cutover(
+    run: &mut Run<'_>,
+    mut follow: Follow,
+    extent: Extent,
+) -> Result<CutoverReport, Error> {
+    let way = follow.leg().way;
+    look_first(run, &mut follow, way).await?;
     let verified = verifying::verify(run, &mut follow, &Selection::All).await?;
     if !verified.equal {
         let names = verified
@@ -62,17 +84,25 @@ pub(crate) async fn cutover(run: &mut Run<'_>, mut follow: Follow) -> Result<Cut
             .map(|verdict| verdict.table.to_string());
         return Err(Error::Differences(names.collect()));
     }
-    gates::target_is_complete(run).await?;
-    let mut ready = make_ready(run, &mut follow, verified).await?;
+    gates::other_side_is_complete(run, way).await?;
+    let mut ready = make_ready(run, &mut follow, verified, extent).await?;
     follow
         .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
         .await?;
     follow.stay_live();
+    if way == Way::Back {
+        // What is about to be closed holds the journal.
+        run.control.go_away(run.plan.server(Side::Source)).await?;
+    }
     let mut watch = Stopwatch::start();
     let deadline = Instant::now() + run.plan.cutover.max_pause;
     let proved = pause(run, &mut follow, &mut ready, &mut watch, deadline).await;
     match proved {
-        Ok(proved) => switch(run, follow, ready, proved, watch).await,
+        Ok(proved) if extent == Extent::Switch => switch(run, follow, ready, proved, watch).await,
+        Ok(proved) => {
+            drop(follow);
+            give_up(run, ready, watch, Missed::Rehearsed(Box::new(proved))).await
+        }
         Err(why) => {
             // The follower may have been left inside of a transaction: it is dropped as it is.
             drop(follow);
@@ -81,20 +111,52 @@ pub(crate) async fn cutover(run: &mut Run<'_>, mut follow: Follow) -> Result<Cut
     }
 }
 
+/// What can be known before the long comparison: that nothing stands in the way.
+async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<(), Error> {
+    // What a switch that was given up left, if its end was not reached.
+    way_back::give_up(run).await?;
+    way_back::refuse_impossible(run).await?;
+    gates::nothing_parked(run, way.to()).await?;
+    if run.plan.cutover.way_back == WayBack::Open {
+        let may = fence::may_stand(follow.from(), way.from()).await;
+        may.map_err(|error| Error::Refused {
+            why: format!(
+                "the {} could not be kept closed after the switch: {error}",
+                way.from()
+            ),
+            hint: "mend what is named; or give the way back up with --no-way-back".to_owned(),
+        })?;
+    }
+    let traffic = &run.plan.cutover.traffic;
+    let looked = traffic.look(way.from(), LOOK_AT_TRAFFIC_WITHIN).await;
+    looked.map_err(|error| Error::Refused {
+        why: error.to_string(),
+        hint: "nothing was held: mend it, then run this again".to_owned(),
+    })
+}
+
 async fn make_ready(
     run: &mut Run<'_>,
     follow: &mut Follow,
     verified: VerifyReport,
+    extent: Extent,
 ) -> Result<Ready, Error> {
-    run.step("preparing the cutover");
-    let (tables, places) = run.tables_and_places().await?;
-    let comparer =
-        Comparer::connect(&run.plan.source, &run.plan.target, run.plan.copy.jobs).await?;
-    let mut ours = comparer.source_process_ids();
-    ours.push(follow.source().process_id());
+    let way = follow.leg().way;
+    way_back::prepare(run).await?;
+    run.step("preparing the switch");
+    let (tables, places) = run.tables_and_places(way).await?;
+    let comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
+    let mut ours = comparer.process_ids();
+    ours.push(follow.from().process_id());
+    if way == Way::Back {
+        ours.push(run.control.session().process_id());
+    }
     Ok(Ready {
-        outside: outside(run).await?,
-        before: fence::settings_before(follow.source()).await?,
+        way,
+        extent,
+        outside: outside(run, way.from()).await?,
+        to: run.connect(way.to(), "switch").await?,
+        before: fence::settings_before(follow.from(), way.from()).await?,
         comparisons: verifying::comparisons(&tables, &places, &Selection::All),
         unlogged: unstreamed::unlogged_tables(&tables, &places),
         comparer: Some(comparer),
@@ -103,66 +165,59 @@ async fn make_ready(
     })
 }
 
-/// A session on the source's server that the closed database does not lock out.
-pub(crate) async fn outside(run: &Run<'_>) -> Result<Session, Error> {
-    let conninfo = run
-        .plan
-        .source
-        .with_database(&run.plan.cutover.maintenance_database);
-    let doing = format!(
-        "connecting to the maintenance database {}",
-        run.plan.cutover.maintenance_database
-    );
-    Ok(Session::connect(&conninfo, "fence")
-        .await
-        .on(Side::Source, doing)?)
+/// A session on one side's server that its closed database does not lock out.
+pub(crate) async fn outside(run: &Run<'_>, side: Side) -> Result<Session, Error> {
+    let maintenance = &run.plan.cutover.maintenance_database;
+    let conninfo = run.plan.server(side).with_database(maintenance);
+    let doing = format!("connecting to the maintenance database {maintenance}");
+    Ok(Session::connect(&conninfo, "fence").await.on(side, doing)?)
 }
 
 /// The point of no return, and what follows it.
 async fn switch(
     run: &mut Run<'_>,
     follow: Follow,
-    mut ready: Ready,
+    ready: Ready,
     proved: Proved,
     mut watch: Stopwatch,
 ) -> Result<CutoverReport, Error> {
-    let entered = point_of_no_return(run, &proved.fenced, &proved.caught_up, &proved.sequences);
-    if let Err(error) = entered.await
-        && let NotEntered::No = settle(run).await?
+    let entered = point_of_no_return(run, &proved).await;
+    if let Err(error) = entered
+        && let NotEntered::No = settle(run, ready.way).await?
     {
         drop(follow);
         return give_up(run, ready, watch, Missed::Because(error.to_string())).await;
     }
-    let moved = move_clients(run).await;
+    let moved = moving::move_clients(run).await;
     watch.lap("switch");
     let pause = watch.total();
     // The slot is free once the follower is gone; what it read is applied and durable.
-    let closed = follow.close(run).await;
-    let source_after = fence::relax_after_switch(&mut ready.outside, &ready.before).await;
-    moved?;
-    if let Err(error) = closed {
+    if let Err(error) = follow.close(run).await {
         tracing::warn!(%error, "the stream did not end in order");
     }
-    let source_after = source_after.unwrap_or(AfterSwitch::Closed);
+    let Ready {
+        outside, verified, ..
+    } = ready;
+    let after = moving::stand_behind(run, outside).await;
+    moved?;
     Ok(summary::switched(
-        run,
-        &ready.verified,
-        &proved,
-        &watch,
-        pause,
-        source_after,
+        run, &verified, &proved, &watch, pause, after,
     ))
 }
 
-/// Nothing can call this without having seen the source fenced, the barrier applied and the
-/// sequences set.
-async fn point_of_no_return(
-    run: &mut Run<'_>,
-    _fenced: &fence::WritesFenced,
-    _caught_up: &CaughtUp,
-    _sequences: &SequencesSet,
-) -> Result<(), Error> {
-    run.control.moved(Event::ClientsMoved).await
+/// Nothing can call this without having seen the side that serves fenced, the barrier applied
+/// and the sequences set.
+async fn point_of_no_return(run: &mut Run<'_>, proved: &Proved) -> Result<(), Error> {
+    let Proved {
+        fenced: _,
+        caught_up: _,
+        sequences: _,
+        onwards,
+        ..
+    } = proved;
+    run.control
+        .moved(Event::ClientsMoved { onwards: *onwards })
+        .await
 }
 
 /// What the journal says of the point of no return.
@@ -175,13 +230,11 @@ enum NotEntered {
 
 /// The journal's answer was lost: whether the entry is there is read back, for as long as
 /// that takes. Until then clients stay held, because either answer may be true.
-async fn settle(run: &mut Run<'_>) -> Result<NotEntered, Error> {
+async fn settle(run: &mut Run<'_>, way: Way) -> Result<NotEntered, Error> {
     let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX);
     loop {
         match run.control.mend().await {
-            Ok(()) if run.control.state().phase == Phase::Switched => {
-                return Ok(NotEntered::Passed);
-            }
+            Ok(()) if run.way() != way => return Ok(NotEntered::Passed),
             Ok(()) => return Ok(NotEntered::No),
             Err(error) => tracing::warn!(%error, "the journal does not answer"),
         }
@@ -190,43 +243,12 @@ async fn settle(run: &mut Run<'_>) -> Result<NotEntered, Error> {
             () = tokio::time::sleep(wait) => {}
             () = run.cancel.cancelled() => return Err(Error::PastNoReturn {
                 why: "whether the switch was journalled is not known".to_owned(),
-                hint: "both sides refuse writes; once the target answers, `trunkline run` reads \
-                       its journal and does what it says"
-                    .to_owned(),
+                hint: format!(
+                    "both sides refuse writes; once the {} answers, `trunkline run` reads its \
+                     journal and does what it says",
+                    way.to()
+                ),
             }),
         }
     }
-}
-
-/// Points clients to the target and lets them go on. May be called again after a crash.
-async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
-    /// After the point of no return clients wait for this: it gets the time that it needs.
-    const PATIENCE: Duration = Duration::from_mins(1);
-    run.step("moving clients");
-    let moved = async {
-        let traffic = &run.plan.cutover.traffic;
-        traffic.point_at(Side::Target, PATIENCE).await?;
-        traffic.release(Side::Target, PATIENCE).await?;
-        traffic.verify(Side::Target, PATIENCE).await
-    };
-    moved.await.map_err(|error| Error::PastNoReturn {
-        why: error.to_string(),
-        hint: "the target holds everything and serves: point the clients there, or run \
-               `trunkline cutover` again to repeat the switch"
-            .to_owned(),
-    })?;
-    run.control.record(Entry::ClientsReleased).await
-}
-
-/// After a crash behind the point of no return: the rest of the switch. Where nothing is
-/// left of it, nothing is done.
-pub(crate) async fn finish(run: &mut Run<'_>) -> Result<AfterSwitch, Error> {
-    if !run.control.state().clients_released {
-        move_clients(run).await?;
-    }
-    let Some(before) = run.control.state().fence.clone() else {
-        return Ok(AfterSwitch::Closed);
-    };
-    let mut outside = outside(run).await?;
-    Ok(fence::relax_after_switch(&mut outside, &before).await?)
 }

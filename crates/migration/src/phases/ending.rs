@@ -1,22 +1,21 @@
 //! → Completed, → Aborted: everything of ours is removed, by receipts.
 //!
-//! Needs: the migration's lock and both servers. Does: on the source the slot, the
-//! publications and the fence; on the target, for an abort, the structure that we restored;
-//! last the control schema with the journal itself. Looks: the receipts that are left, so
+//! Needs: the migration's lock and both servers. Does: on both sides slots, publications and
+//! fences; on the target, for an abort, the structure that we restored; last the control
+//! schema with the journal itself. Looks: the receipts that are left, so
 //! that it can be run again until nothing is.
 
 use std::path::Path;
 
 use trunkline_changes::Side;
 use trunkline_load::{Loader, restore_schema_settings};
-use trunkline_postgres::{OnSide, Session};
 
 use crate::control::Control;
 use crate::error::Error;
 use crate::fence;
 use crate::journal::{Entry, Object};
 use crate::phase::{Event, Phase};
-use crate::phases::{copying, cutover, prepare};
+use crate::phases::{copying, cutover, prepare, way_back};
 use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
@@ -42,17 +41,17 @@ pub enum SourceFence {
 
 /// Gives the migration up: the source as it was, nothing of ours on either side.
 pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndReport, Error> {
-    let phase = run.control.state().phase;
-    if matches!(phase, Phase::Switched | Phase::Completed) {
+    if run.control.state().phase.is_switched() {
         return Err(Error::Refused {
             why: "clients were switched to the target: there is nothing to abort".to_owned(),
-            hint: "`trunkline complete` ends the migration".to_owned(),
+            hint: "`trunkline rollback` moves them back, `trunkline complete` ends the migration"
+                .to_owned(),
         });
     }
-    if run.control.state().fence.is_some() {
-        cutover::give_back(&mut run).await?;
-    }
-    let mut done = clean_source(&mut run).await?;
+    settle(&mut run).await?;
+    let mut done = clean_up(&mut run).await?;
+    // After a rollback the target has been closed to everybody else.
+    done.extend(unfence(&mut run, Side::Target).await?);
     if tables == TargetTables::Drop && run.control.state().receipts.contains(&Object::Structure) {
         run.step("dropping what was restored");
         let loader = Loader::new(
@@ -91,35 +90,52 @@ pub(crate) async fn complete(
             hint: "`trunkline cutover` first, or `trunkline abort` to give it up".to_owned(),
         });
     }
-    let before = run.control.state().fence.clone();
-    let mut outside = cutover::outside(&run).await?;
+    settle(&mut run).await?;
+    let before = run.control.state().fence(Side::Source).cloned();
     if let Some(before) = &before {
-        fence::let_ourselves_in(&mut outside, before).await?;
+        let mut outside = cutover::outside(&run, Side::Source).await?;
+        fence::stand(&mut outside, Side::Source, before).await?;
+        outside.close().await;
     }
-    let mut done = clean_source(&mut run).await?;
-    match (&before, source_fence) {
-        (Some(before), SourceFence::Lift) => {
-            fence::lift(&mut outside, before).await?;
-            done.push("the source's settings are what they were before the cutover".to_owned());
-        }
-        (Some(before), SourceFence::Keep) => {
-            fence::relax_after_switch(&mut outside, before).await?;
-            done.push("the old database still refuses writes".to_owned());
-        }
-        (None, _) => {}
+    let mut done = clean_up(&mut run).await?;
+    if source_fence == SourceFence::Lift {
+        done.extend(unfence(&mut run, Side::Source).await?);
+    } else if before.is_some() {
+        done.push("the old database still refuses writes".to_owned());
     }
-    outside.close().await;
     run.control.moved(Event::CleanedUp).await?;
     end(run, Phase::Completed, done).await
 }
 
-async fn clean_source(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
-    run.step("cleaning up the source");
-    let source = Session::connect(&run.plan.source, "clean up").await;
-    let mut source = source.on(Side::Source, "connecting to clean up")?;
-    let done = prepare::undo(run, &mut source).await?;
-    source.close().await;
+/// Ends what a command that died had begun: a pause, or the rest of a switch.
+async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.control.state().is_pausing() {
+        cutover::give_back(run).await?;
+    }
+    cutover::finish(run).await
+}
+
+/// Removes every slot and publication of ours, and what we kept on the source.
+async fn clean_up(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
+    run.step("cleaning up");
+    let mut done = prepare::undo(run, Side::Source).await?;
+    done.extend(prepare::undo(run, Side::Target).await?);
+    done.extend(way_back::remove_records(run).await?);
     Ok(done)
+}
+
+/// Gives a side the settings back that it had before it was fenced.
+async fn unfence(run: &mut Run<'_>, side: Side) -> Result<Option<String>, Error> {
+    let Some(before) = run.control.state().fence(side).cloned() else {
+        return Ok(None);
+    };
+    let mut outside = cutover::outside(run, side).await?;
+    fence::lift(&mut outside, side, &before).await?;
+    outside.close().await;
+    run.control.record(Entry::Unfenced(side)).await?;
+    Ok(Some(format!(
+        "the {side}'s settings are what they were before the fence"
+    )))
 }
 
 async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndReport, Error> {

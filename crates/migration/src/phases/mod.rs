@@ -6,3 +6,4 @@ pub(crate) mod cutover;
 pub(crate) mod ending;
 pub(crate) mod prepare;
 pub(crate) mod verifying;
+pub(crate) mod way_back;

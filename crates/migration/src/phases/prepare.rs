@@ -1,8 +1,11 @@
-//! Checked → Prepared: publications and slot on the source.
+//! Checked → Prepared: publications and slot on the source. The same things are made on the
+//! side that is to serve before each switch: see [`super::way_back`].
 //!
 //! Needs: a role that owns the tables and has REPLICATION. Does: journals the intent, makes
 //! the publications, then the slot (from there on no change is lost). Looks: by name, which
 //! is ours alone. Undone: [`undo`], by the receipts in the journal.
+
+use std::collections::BTreeSet;
 
 use trunkline_capture::slot::{NewSlot, SlotRecord, drop_slot, open_transactions};
 use trunkline_changes::{Side, quote_ident};
@@ -10,13 +13,14 @@ use trunkline_load::Table;
 use trunkline_postgres::{Canceller, OnSide, PgError, Session};
 
 use crate::error::Error;
-use crate::journal::{Entry, Object};
+use crate::journal::{Entry, Leg, Object};
 use crate::limits::{OUTLAST_LOOK, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::verifying::coverage;
 use crate::plan::Plan;
 use crate::run::{Run, is_streamed};
+use crate::way::Way;
 
 /// What one publication publishes.
 struct Publication {
@@ -41,8 +45,8 @@ impl Publication {
 
 /// The publications for the tables in scope: leaves by their own names, tables without a
 /// replica identity in a publication of their own that promises inserts only.
-fn publications(plan: &Plan, base: &str, tables: &[Table]) -> Vec<Publication> {
-    if plan.publication.is_some() {
+fn publications(plan: &Plan, way: Way, base: &str, tables: &[Table]) -> Vec<Publication> {
+    if way == Way::There && plan.publication.is_some() {
         return Vec::new();
     }
     let insert_only = |table: &Table| {
@@ -72,7 +76,7 @@ fn publications(plan: &Plan, base: &str, tables: &[Table]) -> Vec<Publication> {
 
 /// The statements that this phase runs on the source, for `plan`.
 pub(crate) fn statements(plan: &Plan, name: &str, tables: &[Table]) -> Vec<String> {
-    let made = publications(plan, name, tables);
+    let made = publications(plan, Way::There, name, tables);
     let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
     sql.push(format!(
         "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput",
@@ -83,38 +87,55 @@ pub(crate) fn statements(plan: &Plan, name: &str, tables: &[Table]) -> Vec<Strin
 
 /// Makes what is missing.
 pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
-    let doing = "making the publication";
-    let mut source = Session::connect(&run.plan.source, "prepare")
-        .await
-        .on(Side::Source, doing)?;
+    const FIRST: u32 = 1;
+    let mut source = run.connect(Side::Source, "prepare").await?;
     let tables = trunkline_load::tables(&mut source, &run.plan.scope).await?;
     run.step("publication");
     if let Some(given) = &run.plan.publication {
-        refuse_incomplete(run, &mut source, given, &tables).await?;
+        refuse_incomplete(&mut source, given, &tables).await?;
     }
-    let name = run.control.identity().object_name();
-    for publication in publications(run.plan, &name, &tables) {
-        let object = Object::Publication(publication.name.clone());
-        run.control.record(Entry::Making(object)).await?;
-        if !publication_exists(&mut source, &publication.name)
-            .await
-            .on(Side::Source, doing)?
-        {
-            source
-                .batch(&publication.sql())
-                .await
-                .on(Side::Source, doing)?;
-        }
-    }
-    make_slot(run, &mut source).await?;
+    publish(run, &mut source, Way::There, FIRST, &tables).await?;
+    let slot = make_slot(run, &mut source, Side::Source, FIRST).await?;
+    outlast_commits_under_way(run, &mut source).await?;
+    let leg = Leg {
+        number: FIRST,
+        way: Way::There,
+        start: slot.consistent_point,
+        slot,
+        left_out: BTreeSet::new(),
+    };
+    run.control.record(Entry::LegPrepared(leg)).await?;
     source.close().await;
     run.control.moved(Event::SourcePrepared).await
+}
+
+/// Makes a leg's publications on the side that its changes come from.
+pub(crate) async fn publish(
+    run: &mut Run<'_>,
+    from: &mut Session,
+    way: Way,
+    number: u32,
+    tables: &[Table],
+) -> Result<(), Error> {
+    let (side, doing) = (way.from(), "making the publication");
+    let base = run.control.identity().object_name(number);
+    for publication in publications(run.plan, way, &base, tables) {
+        let name = publication.name.clone();
+        let object = Object::Publication { side, name };
+        run.control.record(Entry::Making(object)).await?;
+        if !publication_exists(from, &publication.name)
+            .await
+            .on(side, doing)?
+        {
+            from.batch(&publication.sql()).await.on(side, doing)?;
+        }
+    }
+    Ok(())
 }
 
 /// An administrator's publication must be there and name every table: the changes of one
 /// that it leaves out would be lost.
 async fn refuse_incomplete(
-    run: &Run<'_>,
     source: &mut Session,
     given: &str,
     tables: &[Table],
@@ -130,7 +151,7 @@ async fn refuse_incomplete(
             hint,
         });
     }
-    let published = coverage::published(run, source).await?;
+    let published = coverage::published(source, Side::Source, &[given.to_owned()]).await?;
     let missing: Vec<String> = tables
         .iter()
         .filter(|table| is_streamed(table) && !published.contains(&table.name))
@@ -153,22 +174,29 @@ async fn publication_exists(source: &mut Session, name: &str) -> Result<bool, Pg
     Ok(source.query_opt(sql, &[&name]).await?.is_some())
 }
 
-async fn make_slot(run: &mut Run<'_>, source: &mut Session) -> Result<(), Error> {
-    let name = run.control.identity().object_name();
-    run.control
-        .record(Entry::Making(Object::Slot(name.clone())))
-        .await?;
+/// Makes a leg's slot on the side that its changes come from.
+pub(crate) async fn make_slot(
+    run: &mut Run<'_>,
+    from: &mut Session,
+    side: Side,
+    number: u32,
+) -> Result<SlotRecord, Error> {
+    let name = run.control.identity().object_name(number);
+    let object = Object::Slot {
+        side,
+        name: name.clone(),
+    };
+    run.control.record(Entry::Making(object)).await?;
     // A slot without its record was made by a run that died in between: nothing was copied
     // yet, so a new one loses nothing.
-    let database = run.plan.source.database().to_owned();
-    drop_slot(source, Side::Source, &record_to_drop(&name, &database)).await?;
+    let server = run.plan.server(side);
+    let record = record_to_drop(&name, server.database());
+    drop_slot(from, side, &record).await?;
     run.step("replication slot");
-    let slot = NewSlot::prepare(&run.plan.source, Side::Source).await?;
+    let slot = NewSlot::prepare(server, side).await?;
     let canceller = slot.canceller();
     let creation = async { Ok(slot.create(&name).await?) };
-    let record = patiently(run, source, &canceller, creation).await?;
-    outlast_commits_under_way(run, source).await?;
-    run.control.record(Entry::SlotMade(record)).await
+    patiently(run, from, side, &canceller, creation).await
 }
 
 /// Waits until every transaction that has a number now has ended.
@@ -191,7 +219,7 @@ async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Resul
     while read(source, oldest).await? < now {
         run.stop_if_cancelled()?;
         if said.elapsed() >= SLOT_PATIENCE {
-            say_who_is_waited_for(run, source).await?;
+            say_who_is_waited_for(run, source, Side::Source).await?;
             said = tokio::time::Instant::now();
         }
         tokio::time::sleep(OUTLAST_LOOK).await;
@@ -203,7 +231,8 @@ async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Resul
 /// it up when the operator interrupts.
 pub(crate) async fn patiently<T>(
     run: &Run<'_>,
-    source: &mut Session,
+    from: &mut Session,
+    side: Side,
     canceller: &Canceller,
     creation: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -211,7 +240,7 @@ pub(crate) async fn patiently<T>(
     loop {
         tokio::select! {
             made = &mut creation => return made,
-            () = tokio::time::sleep(SLOT_PATIENCE) => say_who_is_waited_for(run, source).await?,
+            () = tokio::time::sleep(SLOT_PATIENCE) => say_who_is_waited_for(run, from, side).await?,
             () = run.cancel.cancelled() => {
                 // The server gives the slot up; the creation ends with that error.
                 let _sent = canceller.cancel().await;
@@ -221,9 +250,9 @@ pub(crate) async fn patiently<T>(
     }
 }
 
-async fn say_who_is_waited_for(run: &Run<'_>, source: &mut Session) -> Result<(), Error> {
+async fn say_who_is_waited_for(run: &Run<'_>, from: &mut Session, side: Side) -> Result<(), Error> {
     let doing = "looking for open transactions";
-    for open in open_transactions(source).await.on(Side::Source, doing)? {
+    for open in open_transactions(from).await.on(side, doing)? {
         let who = match (open.pid, &open.prepared) {
             (Some(pid), _) => format!("process {pid}"),
             (None, Some(gid)) => format!("prepared transaction {gid}"),
@@ -250,28 +279,49 @@ fn record_to_drop(name: &str, database: &str) -> SlotRecord {
     }
 }
 
-/// Removes what this phase made, by its receipts.
-pub(crate) async fn undo(run: &mut Run<'_>, source: &mut Session) -> Result<Vec<String>, Error> {
+/// Removes the publications and slots that we made on a side, by their receipts.
+pub(crate) async fn undo(run: &mut Run<'_>, side: Side) -> Result<Vec<String>, Error> {
+    let of_side = |object: &&Object| match object {
+        Object::Publication { side: at, .. } | Object::Slot { side: at, .. } => *at == side,
+        Object::Structure | Object::SourceRecords => false,
+    };
+    let receipts = &run.control.state().receipts;
+    let ours: Vec<Object> = receipts.iter().rev().filter(of_side).cloned().collect();
     let mut removed = Vec::new();
-    let receipts: Vec<Object> = run.control.state().receipts.iter().rev().cloned().collect();
-    let database = run.plan.source.database().to_owned();
-    for object in receipts {
-        match &object {
-            Object::Slot(name) => {
-                drop_slot(source, Side::Source, &record_to_drop(name, &database)).await?;
-                removed.push(format!("dropped the slot {name} on the source"));
-            }
-            Object::Publication(name) => {
-                let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
-                source
-                    .batch(&sql)
-                    .await
-                    .on(Side::Source, "dropping the publication")?;
-                removed.push(format!("dropped the publication {name} on the source"));
-            }
-            Object::Structure => continue,
-        }
+    if ours.is_empty() {
+        return Ok(removed);
+    }
+    let mut session = run.connect(side, "clean up").await?;
+    for object in ours {
+        removed.extend(remove(run, &mut session, side, &object).await?);
         run.control.record(Entry::Removed(object)).await?;
     }
+    session.close().await;
     Ok(removed)
+}
+
+async fn remove(
+    run: &Run<'_>,
+    session: &mut Session,
+    side: Side,
+    object: &Object,
+) -> Result<Option<String>, Error> {
+    match object {
+        Object::Slot { name, .. } => {
+            let record = record_to_drop(name, run.plan.server(side).database());
+            drop_slot(session, side, &record).await?;
+            Ok(Some(format!("dropped the slot {name} on the {side}")))
+        }
+        Object::Publication { name, .. } => {
+            let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
+            session
+                .batch(&sql)
+                .await
+                .on(side, "dropping the publication")?;
+            Ok(Some(format!(
+                "dropped the publication {name} on the {side}"
+            )))
+        }
+        Object::Structure | Object::SourceRecords => Ok(None),
+    }
 }

@@ -26,6 +26,7 @@ use crate::phase::Event;
 use crate::phases::prepare;
 use crate::report::{SCHEMA_VERSION, VerifyReport};
 use crate::run::{Run, is_streamed};
+use crate::way::Way;
 
 /// Which tables are compared.
 pub(crate) enum Selection<'a> {
@@ -100,15 +101,16 @@ pub(crate) async fn verify(
 ) -> Result<VerifyReport, Error> {
     let began = Instant::now();
     run.step("comparing both sides");
-    let (tables, places) = run.tables_and_places().await?;
-    coverage::refuse_gaps(run, follow.source(), &tables, &places).await?;
+    let leg = follow.leg().clone();
+    let (tables, places) = run.tables_and_places(leg.way).await?;
+    coverage::refuse_gaps(run, &leg, follow.from(), &tables, &places).await?;
     let list = comparisons(&tables, &places, selection);
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
     let mut verdicts = compare_while_following(run, follow, paired, list.clone()).await?;
     settle(run, follow, &list, &mut verdicts).await?;
     let report = report(run, point, applied, verdicts, began);
-    if matches!(selection, Selection::All) {
+    if matches!(selection, Selection::All) && leg.way == Way::There {
         let event = if report.equal {
             Event::FoundEqual { at: point }
         } else {
@@ -162,41 +164,39 @@ async fn pair_snapshots(
         .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
         .await?;
     let doing = "taking a snapshot at one position";
+    let way = follow.leg().way;
+    let (from, to) = (way.from(), way.to());
     let jobs = if kept.is_empty() {
         run.plan.copy.jobs
     } else {
         1
     };
-    let mut comparer = Comparer::connect(&run.plan.source, &run.plan.target, jobs).await?;
-    let mut walsender = ReplicationSession::connect(&run.plan.source, "snapshot")
+    let mut comparer = connect_comparer(run, way, jobs).await?;
+    let mut walsender = ReplicationSession::connect(run.plan.server(from), "snapshot")
         .await
-        .on(Side::Source, doing)?;
-    let slot = temporary_slot(run, follow.source(), &mut walsender).await?;
+        .on(from, doing)?;
+    let slot = temporary_slot(run, follow, &mut walsender).await?;
     let sources: Vec<TableName> = kept.iter().flat_map(|c| c.sources.clone()).collect();
     comparer
-        .enter_side(Side::Source, slot.snapshot.as_deref(), &sources)
+        .enter_side(from, slot.snapshot.as_deref(), &sources)
         .await?;
     walsender.close().await;
-    emit(follow.source(), "verify").await?;
+    emit(follow.from(), from, "verify").await?;
     follow
         .until(run, Goal::Before(slot.consistent_point))
         .await?;
     let applied = follow.applied();
-    let mut exporter = Session::connect(&run.plan.target, "snapshot")
-        .await
-        .on(Side::Target, doing)?;
+    let mut exporter = run.connect(to, "snapshot").await?;
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    exporter.batch(begin).await.on(Side::Target, doing)?;
+    exporter.batch(begin).await.on(to, doing)?;
     let exported = exporter
         .query_one("SELECT pg_catalog.pg_export_snapshot()", &[])
         .await;
-    let target_snapshot: String = exported
-        .and_then(|row| row.get(0))
-        .on(Side::Target, doing)?;
+    let target_snapshot: String = exported.and_then(|row| row.get(0)).on(to, doing)?;
     // Nothing is applied until the comparison begins: nothing is emptied in between.
     let targets: Vec<TableName> = kept.iter().map(|c| c.target.clone()).collect();
     comparer
-        .enter_side(Side::Target, Some(&target_snapshot), &targets)
+        .enter_side(to, Some(&target_snapshot), &targets)
         .await?;
     exporter.close().await;
     Ok(PairedSnapshots {
@@ -209,30 +209,41 @@ async fn pair_snapshots(
 /// Makes the slot whose snapshot is read; says who is waited for while it waits.
 async fn temporary_slot(
     run: &Run<'_>,
-    source: &mut Session,
+    follow: &mut Follow,
     walsender: &mut ReplicationSession,
 ) -> Result<CreatedSlot, Error> {
     let doing = "making a temporary slot for the comparison";
-    let name = format!("{}_v", run.control.identity().object_name());
+    let side = follow.leg().way.from();
+    let name = format!("{}_v", follow.leg().slot.name);
     let canceller = walsender.canceller();
     let (life, snapshot) = (SlotLife::Temporary, SnapshotAction::Export);
     let creation = walsender.create_slot(&name, "pgoutput", life, snapshot);
-    let creation = async { creation.await.on(Side::Source, doing).map_err(Error::from) };
-    prepare::patiently(run, source, &canceller, creation).await
+    let creation = async { creation.await.on(side, doing).map_err(Error::from) };
+    prepare::patiently(run, follow.from(), side, &canceller, creation).await
 }
 
-/// Writes a message into the source's log, in a transaction of its own; gives a position
-/// that its commit lies after.
-pub(crate) async fn emit(source: &mut Session, content: &str) -> Result<Lsn, Error> {
+/// Sessions of both sides for a comparison.
+pub(crate) async fn connect_comparer(
+    run: &Run<'_>,
+    way: Way,
+    jobs: usize,
+) -> Result<Comparer, Error> {
+    let end = |side: Side| (side, run.plan.server(side));
+    Ok(Comparer::connect(end(way.from()), end(way.to()), jobs).await?)
+}
+
+/// Writes a message into a server's log, in a transaction of its own; gives a position that
+/// its commit lies after.
+pub(crate) async fn emit(session: &mut Session, side: Side, content: &str) -> Result<Lsn, Error> {
     let doing = "writing a marker into the log";
-    let row = source
+    let row = session
         .query_one(
             "SELECT pg_catalog.pg_logical_emit_message(true, 'trunkline', $1::text)",
             &[&content],
         )
         .await
-        .on(Side::Source, doing)?;
-    Ok(row.get(0).on(Side::Source, doing)?)
+        .on(side, doing)?;
+    Ok(row.get(0).on(side, doing)?)
 }
 
 async fn compare_while_following(

@@ -21,11 +21,14 @@ CREATE TABLE IF NOT EXISTS trunkline.journal (
 -- What the process that follows last said of itself. confirmed_lsn is written, durably,
 -- before the source hears of it.
 CREATE TABLE IF NOT EXISTS trunkline.follower (
-    migration       text PRIMARY KEY,
+    migration       text NOT NULL,
+    -- Legs are counted from 1; the position is one of the side that the leg comes from.
+    leg             integer NOT NULL,
     mode            text NOT NULL,
     confirmed_lsn   pg_lsn NOT NULL,
     rows_applied    bigint NOT NULL,
     apply_bytes_per_second  double precision,
     source_bytes_per_second double precision,
-    updated_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+    updated_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (migration, leg)
 );

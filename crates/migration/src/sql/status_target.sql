@@ -1,9 +1,7 @@
--- What the control schema says of migration $1.
+-- What the control schema says of migration $1, and of its leg $2.
 SELECT (SELECT coalesce(sum(rows), 0)::bigint FROM trunkline.copy_parts WHERE state = 'copied'),
        (SELECT coalesce(max(rows_total), 0)::bigint FROM trunkline.migration WHERE name = $1),
        coalesce(f.rows_applied, 0),
-       p.applied_lsn,
-       extract(epoch FROM pg_catalog.clock_timestamp() - p.committed_at)::double precision,
        f.confirmed_lsn,
        f.apply_bytes_per_second,
        f.source_bytes_per_second,
@@ -11,8 +9,6 @@ SELECT (SELECT coalesce(sum(rows), 0)::bigint FROM trunkline.copy_parts WHERE st
                       (SELECT pg_catalog.hashtextextended('trunkline ' || $1, 0) AS key) k
                 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
                   AND l.classid::bigint = ((k.key >> 32) & 4294967295)
-                  AND l.objid::bigint = (k.key & 4294967295)),
-       (SELECT count(*) FROM trunkline.parked WHERE migration = $1)
+                  AND l.objid::bigint = (k.key & 4294967295))
   FROM (SELECT 1) AS one
-  LEFT JOIN trunkline.progress p ON p.migration = $1
-  LEFT JOIN trunkline.follower f ON f.migration = $1
+  LEFT JOIN trunkline.follower f ON f.migration = $1 AND f.leg = $2::integer

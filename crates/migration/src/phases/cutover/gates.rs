@@ -8,31 +8,39 @@ use trunkline_verify::{Comparison, TableVerdict};
 
 use crate::error::Error;
 use crate::run::Run;
+use crate::way::Way;
 
 /// A parked change is a row that the target does not have as the source does.
-pub(super) async fn nothing_parked(run: &mut Run<'_>) -> Result<(), Error> {
-    let name = run.control.identity().name.clone();
-    let parked = trunkline_apply::count_parked(run.control.session(), &name).await;
-    match parked.on(Side::Target, "counting parked changes")? {
+pub(super) async fn nothing_parked(run: &Run<'_>, side: Side) -> Result<(), Error> {
+    let mut session = run.connect(side, "gates").await?;
+    none_parked(run, &mut session, side).await?;
+    session.close().await;
+    Ok(())
+}
+
+/// The same in a session that is open.
+pub(super) async fn none_parked(
+    run: &Run<'_>,
+    session: &mut Session,
+    side: Side,
+) -> Result<(), Error> {
+    let name = &run.control.identity().name;
+    let parked = trunkline_apply::count_parked(session, name).await;
+    match parked.on(side, "counting parked changes")? {
         0 => Ok(()),
         count => Err(Error::Refused {
-            why: format!("{count} changes are parked in trunkline.parked on the target"),
-            hint: "look at each, mend its row on the target, and delete it there".to_owned(),
+            why: format!("{count} changes are parked in trunkline.parked on the {side}"),
+            hint: format!("look at each, mend its row on the {side}, and delete it there"),
         }),
     }
 }
 
-/// Every index of the target is valid, and every constraint that the source has validated
-/// is validated there.
-pub(super) async fn target_is_complete(run: &mut Run<'_>) -> Result<(), Error> {
-    let doing = "looking for invalid indexes and constraints";
-    let mut source = Session::connect(&run.plan.source, "gates")
-        .await
-        .on(Side::Source, doing)?;
-    let excused = unfinished(&mut source, Side::Source).await?;
-    source.close().await;
-    let found = unfinished(run.control.session(), Side::Target).await?;
-    let wanting: Vec<String> = found
+/// On the side that is to serve every index is valid, and every constraint is validated that
+/// the side that serves has validated.
+pub(super) async fn other_side_is_complete(run: &Run<'_>, way: Way) -> Result<(), Error> {
+    let excused = unfinished(run, way.from()).await?;
+    let wanting: Vec<String> = unfinished(run, way.to())
+        .await?
         .into_iter()
         .filter(|name| !excused.contains(name))
         .collect();
@@ -40,17 +48,19 @@ pub(super) async fn target_is_complete(run: &mut Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Refused {
-        why: format!("not valid on the target: {}", wanting.join(", ")),
-        hint: "REINDEX or VALIDATE CONSTRAINT what is named, then run the cutover again".to_owned(),
+        why: format!("not valid on the {}: {}", way.to(), wanting.join(", ")),
+        hint: "REINDEX or VALIDATE CONSTRAINT what is named, then run this again".to_owned(),
     })
 }
 
-async fn unfinished(session: &mut Session, side: Side) -> Result<Vec<String>, Error> {
+async fn unfinished(run: &Run<'_>, side: Side) -> Result<Vec<String>, Error> {
     let doing = "looking for invalid indexes and constraints";
+    let mut session = run.connect(side, "gates").await?;
     let rows = session
         .query(include_str!("../../sql/unfinished.sql"), &[])
         .await
         .on(side, doing)?;
+    session.close().await;
     let names: Result<Vec<String>, _> = rows.iter().map(|row| row.get(0)).collect();
     Ok(names.on(side, doing)?)
 }

@@ -1,68 +1,78 @@
-//! Before the point of no return: the source is given back to its clients, whatever failed.
+//! Before the point of no return: the side that serves is given back to its clients,
+//! whatever failed.
 
 use std::time::Duration;
 
-use trunkline_changes::{Lsn, Side};
+use trunkline_changes::Lsn;
 use trunkline_postgres::Backoff;
 
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
-use super::{Ready, outside, summary};
+use super::{Extent, Ready, outside, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
 use crate::limits::RECORD_WITHIN;
 use crate::phase::Event;
+use crate::phases::way_back;
 use crate::report::CutoverReport;
 use crate::run::Run;
+use crate::way::Way;
 
-/// Before the point of no return: the fence is lifted and clients go on at the source.
+/// Before the point of no return: the fence is lifted and clients go on where they were.
 pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
     lift_and_release(run).await?;
-    if run.control.state().fence.is_some() {
+    if run.control.state().is_pausing() {
         run.control.moved(Event::FenceLifted).await?;
     }
-    Ok(())
+    run.control.come_home().await?;
+    way_back::give_up(run).await
 }
 
 async fn lift_and_release(run: &Run<'_>) -> Result<(), Error> {
-    run.step("giving the source back");
-    if let Some(before) = &run.control.state().fence {
+    let serves = run.way().from();
+    run.step("giving the clients their side back");
+    if let Some(before) = run.control.state().fence(serves) {
         lift_patiently(run, before).await?;
     }
     let patience = run.plan.cutover.max_pause.max(Duration::from_secs(10));
-    let released = run.plan.cutover.traffic.release(Side::Source, patience);
-    let released = released.await;
+    let released = run.plan.cutover.traffic.release(serves, patience).await;
     released.map_err(|error| Error::FenceStands {
+        side: serves,
         why: format!("the fence is lifted, but clients are still held: {error}"),
     })
 }
 
-/// Records that the source was given back. A target that does not answer cannot hold this
-/// up: the next run finds the fence's record and lifts it once more, which changes nothing.
+/// Records that the clients have their side back, and takes away what the way back needed. A
+/// server that does not answer cannot hold this up: the next run finds the fence's record
+/// and lifts it once more, which changes nothing.
 async fn record_given_back(run: &mut Run<'_>, different: Option<Lsn>) {
     let recorded = async {
         run.control.mend().await?;
-        if run.control.state().fence.is_some() {
+        if run.control.state().is_pausing() {
             run.control.moved(Event::FenceLifted).await?;
         }
-        match different {
-            Some(at) => run.control.moved(Event::FoundDifferent { at }).await,
-            None => Ok(()),
+        if let Some(at) = different
+            && run.way() == Way::There
+        {
+            run.control.moved(Event::FoundDifferent { at }).await?;
         }
+        run.control.come_home().await?;
+        way_back::give_up(run).await
     };
     match tokio::time::timeout(RECORD_WITHIN, recorded).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the journal was not told"),
-        Err(_) => tracing::warn!("the target does not answer: the journal was not told"),
+        Err(_) => tracing::warn!("a server does not answer: the journal was not told"),
     }
 }
 
 async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error> {
+    let serves = run.way().from();
     let mut backoff = Backoff::for_connecting();
     loop {
         let lifted = async {
-            let mut outside = outside(run).await?;
-            fence::lift(&mut outside, before).await?;
+            let mut outside = outside(run, serves).await?;
+            fence::lift(&mut outside, serves, before).await?;
             Ok::<(), Error>(())
         };
         let error = match lifted.await {
@@ -73,6 +83,7 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
             Some(wait) if error.may_retry() => tokio::time::sleep(wait).await,
             _ => {
                 return Err(Error::FenceStands {
+                    side: serves,
                     why: error.to_string(),
                 });
             }
@@ -80,13 +91,35 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
     }
 }
 
+/// Ends a pause before its point of no return.
 pub(super) async fn give_up(
     run: &mut Run<'_>,
     ready: Ready,
     mut watch: Stopwatch,
     missed: Missed,
 ) -> Result<CutoverReport, Error> {
+    let Ready {
+        verified,
+        outside,
+        comparer,
+        to,
+        ..
+    } = ready;
+    drop(comparer);
+    outside.close().await;
+    drop(to);
+    let reached = watch.total();
+    // Held clients are let go also where the fence was never begun.
+    lift_and_release(run).await?;
+    watch.lap("give back");
+    let pause = watch.total();
     let (why, differences) = match missed {
+        Missed::Rehearsed(proved) => {
+            record_given_back(run, None).await;
+            return Ok(summary::rehearsed(
+                run, &verified, &proved, &watch, pause, reached,
+            ));
+        }
         Missed::Deadline(step) => (
             format!(
                 "the pause of {:?} was over during: {step}",
@@ -99,24 +132,14 @@ pub(super) async fn give_up(
             ("tables differ after the last write".to_owned(), different)
         }
     };
-    tracing::warn!(why, "the cutover is given up");
-    let Ready {
-        verified,
-        outside,
-        comparer,
-        ..
-    } = ready;
-    drop(comparer);
-    outside.close().await;
-    // Held clients are let go also where the fence was never begun.
-    lift_and_release(run).await?;
-    watch.lap("give back");
-    let pause = watch.total();
+    tracing::warn!(why, "the switch is given up");
     let different = (!differences.is_empty()).then_some(verified.barrier_lsn);
     record_given_back(run, different).await;
     let mut report = summary::aborted(run, &verified, &watch, pause, &why);
     report.differences = differences;
     Err(Error::CutoverAborted {
+        serves: run.way().from(),
+        rehearsed: ready.extent == Extent::Rehearse,
         why,
         report: Box::new(report),
     })

@@ -14,6 +14,7 @@ use crate::follow::{Follow, Goal};
 use crate::journal::Entry;
 use crate::phase::Event;
 use crate::phases::verifying::emit;
+use crate::phases::way_back;
 use crate::run::Run;
 
 /// What the pause showed.
@@ -22,6 +23,8 @@ pub(super) struct Proved {
     pub(super) sequences: SequencesSet,
     pub(super) rechecked: Vec<TableVerdict>,
     pub(super) fenced: fence::WritesFenced,
+    /// Where on the other side changes of its clients begin, if they are to flow back.
+    pub(super) onwards: Option<Lsn>,
 }
 
 /// Why the pause was given up.
@@ -32,6 +35,8 @@ pub(super) enum Missed {
     Because(String),
     /// The two sides differ.
     Different(Vec<TableVerdict>),
+    /// Nothing was missed, and no more than this was asked for.
+    Rehearsed(Box<Proved>),
 }
 
 impl From<Error> for Missed {
@@ -62,8 +67,12 @@ pub(super) async fn pause(
     watch: &mut Stopwatch,
     deadline: Instant,
 ) -> Result<Proved, Missed> {
+    let way = ready.way;
     // Written before clients are held, so that whoever comes after a crash lets them go.
-    let intent = run.control.record(Entry::Fencing(ready.before.clone()));
+    let intent = run.control.record(Entry::Fencing {
+        side: way.from(),
+        before: ready.before.clone(),
+    });
     within(deadline, "journal", watch, intent).await?;
 
     run.step("holding clients");
@@ -73,8 +82,8 @@ pub(super) async fn pause(
     })
     .await?;
 
-    run.step("fencing the source");
-    let raise = raise(follow.source(), ready, deadline);
+    run.step("fencing the side that serves");
+    let raise = raise(follow.from(), ready, deadline);
     let fenced = within(deadline, "fence", watch, async {
         raise.await.map_err(because)
     })
@@ -83,21 +92,24 @@ pub(super) async fn pause(
     within(deadline, "journal", watch, fenced_entry).await?;
 
     run.step("draining to the barrier");
-    let drain = drain(run, follow, "barrier");
+    let drain = drain(run, follow, &mut ready.to, "barrier");
     let first = within(deadline, "drain", watch, drain).await?;
 
     run.step("copying what is not streamed");
-    let unstreamed = unstreamed::carry_over(run, follow.source(), &ready.unlogged);
+    let (from, to) = (follow.from(), &mut ready.to);
+    let unstreamed = unstreamed::carry_over(run, way, from, to, &ready.unlogged);
     within(deadline, "not streamed", watch, unstreamed).await?;
 
     let rechecked = recheck(run, ready, watch, deadline).await?;
 
     run.step("setting sequences");
-    let set = sequences::set_and_read_back(run, follow.source());
+    let set = sequences::set_and_read_back(run, way, follow.from(), &mut ready.to);
     let sequences = within(deadline, "sequences", watch, set).await?;
 
-    let last = last_look(run, follow, ready, &first);
+    let last = last_look(run, follow, ready, &first, &fenced);
     let caught_up = within(deadline, "last look", watch, last).await?;
+    let onwards = way_back::onwards(run, &mut ready.to);
+    let onwards = within(deadline, "way back", watch, onwards).await?;
     let drained = run.control.moved(Event::BarrierApplied {
         barrier: caught_up.barrier(),
         applied: caught_up.applied(),
@@ -108,6 +120,7 @@ pub(super) async fn pause(
         sequences,
         rechecked,
         fenced,
+        onwards,
     })
 }
 
@@ -121,6 +134,7 @@ async fn raise(
     deadline: Instant,
 ) -> Result<fence::WritesFenced, fence::FenceError> {
     let mut fence = Fence {
+        side: ready.way.from(),
         inside,
         outside: &mut ready.outside,
         ours: &ready.ours,
@@ -129,23 +143,29 @@ async fn raise(
 }
 
 /// Writes a barrier and applies everything up to it.
-async fn drain(run: &mut Run<'_>, follow: &mut Follow, name: &str) -> Result<CaughtUp, Error> {
-    let barrier = emit(follow.source(), name).await?;
+async fn drain(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    to: &mut Session,
+    name: &str,
+) -> Result<CaughtUp, Error> {
+    let way = follow.leg().way;
+    let barrier = emit(follow.from(), way.from(), name).await?;
     follow.until(run, Goal::Commit(barrier)).await?;
-    let applied = read_applied(run).await?;
+    let applied = read_applied(run, to, way.to()).await?;
     CaughtUp::new(barrier, applied).ok_or_else(|| {
         Error::Internal(format!(
-            "the barrier {barrier} was passed, but the target holds {applied}"
+            "the barrier {barrier} was passed, but the {} holds {applied}",
+            way.to()
         ))
     })
 }
 
-/// The position as the target itself holds it: not what we think we wrote.
-async fn read_applied(run: &mut Run<'_>) -> Result<Lsn, Error> {
+/// The position as the other side itself holds it: not what we think we wrote.
+async fn read_applied(run: &Run<'_>, to: &mut Session, side: Side) -> Result<Lsn, Error> {
     let doing = "reading the position back";
-    let name = run.control.identity().name.clone();
-    let progress = trunkline_apply::read_progress(run.control.session(), &name).await;
-    let progress = progress.on(Side::Target, doing)?;
+    let progress = trunkline_apply::read_progress(to, &run.control.identity().name).await;
+    let progress = progress.on(side, doing)?;
     Ok(progress.map_or(Lsn::ZERO, |progress| progress.applied))
 }
 
@@ -155,22 +175,26 @@ async fn last_look(
     follow: &mut Follow,
     ready: &mut Ready,
     first: &CaughtUp,
+    fenced: &fence::WritesFenced,
 ) -> Result<CaughtUp, Missed> {
+    let way = ready.way;
     let changes_before = follow.changes_seen();
-    let second = drain(run, follow, "last look").await?;
+    let second = drain(run, follow, &mut ready.to, "last look").await?;
     if follow.changes_seen() != changes_before {
         return Err(Missed::Because(format!(
-            "rows were written on the source after the barrier at {}: the fence does not hold",
+            "rows were written on the {} after the barrier at {}: the fence does not hold",
+            way.from(),
             first.barrier()
         )));
     }
     let mut fence = Fence {
-        inside: follow.source(),
+        side: way.from(),
+        inside: follow.from(),
         outside: &mut ready.outside,
         ours: &ready.ours,
     };
-    fence.still_holds().await.map_err(because)?;
-    gates::nothing_parked(run).await?;
+    fence.still_holds(fenced).await.map_err(because)?;
+    gates::none_parked(run, &mut ready.to, way.to()).await?;
     Ok(second)
 }
 

@@ -1,6 +1,5 @@
-//! Every sequence of the fenced source, set on the target and read back.
+//! Every sequence of the fenced side, set on the other one and read back.
 
-use trunkline_changes::Side;
 use trunkline_load::{compare_sequences, read_sequences, set_sequences};
 use trunkline_postgres::Session;
 
@@ -8,21 +7,23 @@ use super::Missed;
 use super::proof::SequencesSet;
 use crate::error::Error;
 use crate::run::Run;
+use crate::way::Way;
 
 /// Sets them, and shows it.
 pub(super) async fn set_and_read_back(
-    run: &mut Run<'_>,
-    source: &mut Session,
+    run: &Run<'_>,
+    way: Way,
+    from: &mut Session,
+    to: &mut Session,
 ) -> Result<SequencesSet, Missed> {
     let scope = &run.plan.scope;
-    let wanted = read_sequences(source, Side::Source, scope)
+    let wanted = read_sequences(from, way.from(), scope)
         .await
         .map_err(Error::from)?;
-    let target = run.control.session();
-    set_sequences(target, Side::Target, &wanted)
+    set_sequences(to, way.to(), &wanted)
         .await
         .map_err(Error::from)?;
-    let found = read_sequences(target, Side::Target, scope)
+    let found = read_sequences(to, way.to(), scope)
         .await
         .map_err(Error::from)?;
     let differences = compare_sequences(&wanted, &found);

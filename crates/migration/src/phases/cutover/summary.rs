@@ -1,4 +1,4 @@
-//! The cutover's report, from what was shown.
+//! The report of a switch, from what was shown.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use super::pause::Proved;
 use super::proof::CaughtUp;
 use super::stopwatch::Stopwatch;
 use crate::fence::AfterSwitch;
-use crate::phase::Phase;
 use crate::report::{
-    CutoverOutcome, CutoverReport, CutoverTable, SCHEMA_VERSION, SequenceCounts, VerifyReport,
+    CutoverOutcome, CutoverReport, CutoverTable, Rehearsal, SCHEMA_VERSION, SequenceCounts,
+    VerifyReport,
 };
 use crate::run::Run;
-use crate::status::next_steps;
+use crate::way::Way;
 
-/// The source was given back.
+/// The side that served was given back.
 pub(super) fn aborted(
     run: &Run<'_>,
     verified: &VerifyReport,
@@ -23,45 +23,88 @@ pub(super) fn aborted(
     pause: Duration,
     why: &str,
 ) -> CutoverReport {
+    let state = run.control.state();
     CutoverReport {
         schema_version: SCHEMA_VERSION,
         migration: run.control.identity().name.clone(),
         outcome: CutoverOutcome::Aborted,
+        serves: state.way().from(),
         barrier_lsn: None,
         applied_lsn: None,
-        pause_ms: pause.as_secs_f64() * 1000.0,
+        pause_ms: milliseconds(pause),
         steps: watch.steps(),
         sequences: SequenceCounts::default(),
         tables: tables(verified, None, &[]),
         differences: Vec::new(),
         parked_changes: 0,
         source_after: None,
+        way_back_lsn: None,
+        rehearsal: None,
         reason: Some(why.to_owned()),
-        next_steps: next_steps(run.control.state().phase, false),
+        next_steps: state.next_steps(false),
     }
 }
 
-/// Clients are on the target.
+/// Clients are on the other side.
 pub(super) fn switched(
     run: &Run<'_>,
     verified: &VerifyReport,
     proved: &Proved,
     watch: &Stopwatch,
     pause: Duration,
-    source_after: AfterSwitch,
+    after: AfterSwitch,
+) -> CutoverReport {
+    let outcome = match run.way() {
+        Way::Back => CutoverOutcome::Switched,
+        Way::There => CutoverOutcome::RolledBack,
+    };
+    CutoverReport {
+        outcome,
+        source_after: Some(after),
+        way_back_lsn: proved.onwards,
+        ..shown(run, verified, proved, watch, pause)
+    }
+}
+
+/// Everything but the switch was done, and clients went on where they were.
+pub(super) fn rehearsed(
+    run: &Run<'_>,
+    verified: &VerifyReport,
+    proved: &Proved,
+    watch: &Stopwatch,
+    pause: Duration,
+    reached: Duration,
+) -> CutoverReport {
+    CutoverReport {
+        outcome: CutoverOutcome::Rehearsed,
+        rehearsal: Some(Rehearsal {
+            go: true,
+            expected_pause_ms: milliseconds(reached),
+        }),
+        ..shown(run, verified, proved, watch, pause)
+    }
+}
+
+fn shown(
+    run: &Run<'_>,
+    verified: &VerifyReport,
+    proved: &Proved,
+    watch: &Stopwatch,
+    pause: Duration,
 ) -> CutoverReport {
     let caught_up = &proved.caught_up;
     CutoverReport {
-        outcome: CutoverOutcome::Switched,
         barrier_lsn: Some(caught_up.barrier()),
         applied_lsn: Some(caught_up.applied()),
         sequences: proved.sequences.counts(),
         tables: tables(verified, Some(caught_up), &proved.rechecked),
-        source_after: Some(source_after),
         reason: None,
-        next_steps: next_steps(Phase::Switched, false),
         ..aborted(run, verified, watch, pause, "")
     }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
 }
 
 fn tables(

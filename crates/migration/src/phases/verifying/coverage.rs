@@ -8,54 +8,71 @@ use trunkline_load::{Table, TableMap};
 use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::Error;
+use crate::journal::Leg;
 use crate::run::{Run, is_streamed};
+use crate::way::Way;
 
-/// Refuses a source whose tables in scope are not all published, copied and placed, or that
+/// Refuses a side whose tables in scope are not all published, copied and placed, or that
 /// has lost one.
 pub(super) async fn refuse_gaps(
     run: &mut Run<'_>,
-    source: &mut Session,
+    leg: &Leg,
+    from: &mut Session,
     tables: &[Table],
     places: &TableMap,
 ) -> Result<(), Error> {
-    let published = published(run, source).await?;
-    let copied: BTreeSet<TableName> = trunkline_load::read_cover(run.control.session())
-        .await?
-        .into_keys()
+    let side = leg.way.from();
+    let published = published(from, side, &run.publications(leg)).await?;
+    let copied: BTreeSet<TableName> = if leg.number == 1 {
+        let cover = trunkline_load::read_cover(run.control.session()).await?;
+        cover.into_keys().collect()
+    } else {
+        published.clone()
+    };
+    let wanted: Vec<&Table> = tables
+        .iter()
+        .filter(|table| !leg.left_out.contains(&table.name))
         .collect();
-    let gaps = gaps(tables, places, &published, &copied);
+    let gaps = gaps(leg.way, &wanted, places, &published, &copied);
     if gaps.is_empty() {
         return Ok(());
     }
+    let hint = match leg.way {
+        Way::There => {
+            "make the same change on the target and leave new tables out with --exclude, or \
+             abort and start again"
+        }
+        Way::Back => {
+            "make the same change on the source and leave new tables out with --exclude, or stay \
+             on the target"
+        }
+    };
     Err(Error::Refused {
-        why: format!("the source's tables have changed: {}", gaps.join("; ")),
-        hint: "make the same change on the target and leave new tables out with --exclude, or \
-               abort and start again"
-            .to_owned(),
+        why: format!("the {side}'s tables have changed: {}", gaps.join("; ")),
+        hint: hint.to_owned(),
     })
 }
 
-/// The tables that the migration's publications name.
+/// The tables that publications name.
 pub(crate) async fn published(
-    run: &Run<'_>,
-    source: &mut Session,
+    session: &mut Session,
+    side: Side,
+    publications: &[String],
 ) -> Result<BTreeSet<TableName>, Error> {
     let doing = "reading what is published";
     let sql = "SELECT schemaname::text, tablename::text FROM pg_catalog.pg_publication_tables \
                WHERE pubname = ANY ($1::text[])";
-    let rows = source
-        .query(sql, &[&run.publications()])
-        .await
-        .on(Side::Source, doing)?;
+    let rows = session.query(sql, &[&publications]).await.on(side, doing)?;
     let name = |row: &trunkline_postgres::DataRow| -> Result<TableName, PgError> {
         Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?))
     };
     let names = rows.iter().map(name).collect::<Result<_, _>>();
-    Ok(names.on(Side::Source, doing)?)
+    Ok(names.on(side, doing)?)
 }
 
 fn gaps(
-    tables: &[Table],
+    way: Way,
+    tables: &[&Table],
     places: &TableMap,
     published: &BTreeSet<TableName>,
     copied: &BTreeSet<TableName>,
@@ -68,9 +85,13 @@ fn gaps(
             continue;
         }
         if !places.contains_key(&table.name) {
-            gaps.push(format!("{} is missing on the target", table.name));
+            gaps.push(format!("{} is missing on the {}", table.name, way.to()));
         } else if !published.contains(&table.name) || !copied.contains(&table.name) {
-            gaps.push(format!("{} was made after the copy began", table.name));
+            let since = match way {
+                Way::There => "the copy began",
+                Way::Back => "the switch",
+            };
+            gaps.push(format!("{} was made after {since}", table.name));
         }
     }
     for table in copied {

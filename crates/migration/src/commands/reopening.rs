@@ -1,0 +1,58 @@
+//! Opening a migration whose target may be closed: a rollback that died left its fence there,
+//! and the journal on the source says what to do about it.
+
+use trunkline_changes::Side;
+use trunkline_postgres::{OnSide, Session};
+
+use crate::control::{Claim, Control, away};
+use crate::error::Error;
+use crate::fence;
+use crate::phase::Phase;
+use crate::plan::Plan;
+
+/// Opens the journal, wherever it is, and brings it home.
+pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Control, Error> {
+    let opened = match Control::open(&plan.target, &plan.name, claim, begin).await {
+        Err(error) if is_closed(&error) => {
+            reopen(plan, error).await?;
+            Control::open(&plan.target, &plan.name, claim, begin).await
+        }
+        opened => opened,
+    };
+    let mut control = opened?;
+    control.follow_away(&plan.source).await?;
+    Ok(control)
+}
+
+/// Whether the target's database takes no connection (SQLSTATE 55000,
+/// `object_not_in_prerequisite_state`, at the start of a session).
+pub(crate) fn is_closed(error: &Error) -> bool {
+    matches!(error, Error::Server(fault) if fault.side == Side::Target
+        && fault.cause.sqlstate().is_some_and(|state| state.as_str() == "55000"))
+}
+
+/// Lets us in again: before the rollback's point of no return its fence is lifted, because
+/// the target serves; behind it, only we get in.
+async fn reopen(plan: &Plan, closed: Error) -> Result<(), Error> {
+    let Some((journal, state)) = away::claim(&plan.source, &plan.name).await? else {
+        // Whoever held it may just have finished.
+        return Ok(());
+    };
+    let Some(before) = state.fence(Side::Target) else {
+        return Err(closed);
+    };
+    let conninfo = plan
+        .target
+        .with_database(&plan.cutover.maintenance_database);
+    let doing = "opening the database that a rollback closed";
+    let outside = Session::connect(&conninfo, "fence").await;
+    let mut outside = outside.on(Side::Target, doing)?;
+    if state.phase == Phase::RolledBack {
+        fence::stand(&mut outside, Side::Target, before).await?;
+    } else {
+        fence::lift(&mut outside, Side::Target, before).await?;
+    }
+    outside.close().await;
+    journal.close().await;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The journal while a rollback may close the target: it goes on on the source, which holds
+//! a copy of it from its beginning, because nobody could read it on a closed database.
+//!
+//! Holds always: the entry [`Entry::GoneAway`] is on both sides before the first entry is on
+//! the source alone, and the target's journal gets what it misses, in one transaction with
+//! [`Entry::CameHome`], before anything is written there again. A rollback's point of no
+//! return is thereby a commit on the server that serves from then on, as a cutover's is.
+
+use trunkline_changes::Side;
+use trunkline_postgres::{Conninfo, OnSide, PgError, Session};
+
+use super::{Claim, Control, Entry, Identity, State, append, entries, find, take_lock, write};
+use crate::error::Error;
+use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
+
+/// The journal's place on the source.
+pub(crate) struct Away {
+    session: Session,
+    source: Conninfo,
+}
+
+impl Away {
+    pub(super) fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+}
+
+impl Control {
+    /// The journal goes on on the source from here. Its schema `trunkline` must be there.
+    pub(crate) async fn go_away(&mut self, source: &Conninfo) -> Result<(), Error> {
+        let mut away = Away {
+            session: connect(source).await?,
+            source: source.clone(),
+        };
+        let name = self.identity.name.clone();
+        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+        take_lock(&mut away.session, Side::Source, &name, claim).await?;
+        let known = entries(&mut self.session, Side::Target, &name, 0).await?;
+        let doing = "copying the journal to the source";
+        copy(&mut away.session, &self.identity, &known)
+            .await
+            .on(Side::Source, doing)?;
+        let gone = Entry::GoneAway;
+        write(&mut away.session, Side::Source, &name, self.length, &gone).await?;
+        self.record(gone).await?;
+        self.away = Some(away);
+        Ok(())
+    }
+
+    /// What was written on the source meanwhile is written on the target too, where the
+    /// journal goes on.
+    pub(crate) async fn come_home(&mut self) -> Result<(), Error> {
+        let Some(mut away) = self.away.take() else {
+            return Ok(());
+        };
+        let brought = self.bring_home(&mut away).await;
+        if brought.is_err() {
+            self.away = Some(away);
+        } else {
+            away.session.close().await;
+        }
+        brought
+    }
+
+    async fn bring_home(&mut self, away: &mut Away) -> Result<(), Error> {
+        self.mend_session().await?;
+        let (name, doing) = (self.identity.name.clone(), "bringing the journal home");
+        let (mut state, length) = super::replay(&mut self.session, &name).await?;
+        let missing = entries(&mut away.session, Side::Source, &name, length).await?;
+        let reached = append(&mut state, length, &missing)?;
+        let home = Entry::CameHome;
+        state.apply(&home)?;
+        let text = serde_json::to_string(&home).map_err(|error| Error::internal(&error))?;
+        let mut all = missing;
+        all.push((reached, text));
+        insert(&mut self.session, &name, &all)
+            .await
+            .on(Side::Target, doing)?;
+        self.state = state;
+        self.length = reached + 1;
+        // What is left of it says nothing any more; the next rollback writes it anew.
+        let emptied = away.session.batch("DELETE FROM trunkline.journal").await;
+        if let Err(error) = emptied {
+            tracing::warn!(%error, "the journal's copy on the source stays");
+        }
+        Ok(())
+    }
+
+    /// For a journal that a command which died left on the source: reads on there.
+    pub(crate) async fn follow_away(&mut self, source: &Conninfo) -> Result<(), Error> {
+        if !self.state.away {
+            return Ok(());
+        }
+        let mut away = Away {
+            session: connect(source).await?,
+            source: source.clone(),
+        };
+        let name = self.identity.name.clone();
+        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+        take_lock(&mut away.session, Side::Source, &name, claim).await?;
+        self.away = Some(away);
+        self.come_home().await
+    }
+
+    /// While away: connects to the source again where that is needed, and reads what the
+    /// journal says there.
+    pub(super) async fn mend_away(&mut self) -> Result<(), Error> {
+        let Some(mut away) = self.away.take() else {
+            return Ok(());
+        };
+        if away.session.is_broken() {
+            let cancel = away.session.canceller();
+            let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+            let again = async {
+                let mut session = connect(&away.source).await?;
+                let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+                take_lock(&mut session, Side::Source, &self.identity.name, claim).await?;
+                Ok::<Session, Error>(session)
+            };
+            match again.await {
+                Ok(session) => away.session = session,
+                Err(error) => {
+                    self.away = Some(away);
+                    return Err(error);
+                }
+            }
+        }
+        let read = replay(&mut away.session, &self.identity.name).await;
+        self.away = Some(away);
+        (self.state, self.length) = read?;
+        Ok(())
+    }
+}
+
+/// Reads the journal that went to the source, while the target takes no connection, and
+/// holds it: `None` where there is none.
+pub(crate) async fn claim(
+    source: &Conninfo,
+    name: &str,
+) -> Result<Option<(Session, State)>, Error> {
+    let mut session = connect(source).await?;
+    if !has_journal(&mut session).await? {
+        return Ok(None);
+    }
+    if find(&mut session, Side::Source, name).await?.is_none() {
+        return Ok(None);
+    }
+    let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+    take_lock(&mut session, Side::Source, name, claim).await?;
+    let (state, _) = replay(&mut session, name).await?;
+    Ok(state.away.then_some((session, state)))
+}
+
+/// Reads the journal that went to the source without holding it.
+pub(crate) async fn peek(
+    source: &Conninfo,
+    name: &str,
+) -> Result<Option<(Identity, State)>, Error> {
+    let mut session = connect(source).await?;
+    if !has_journal(&mut session).await? {
+        return Ok(None);
+    }
+    let Some(identity) = find(&mut session, Side::Source, name).await? else {
+        return Ok(None);
+    };
+    let (state, _) = replay(&mut session, name).await?;
+    session.close().await;
+    Ok(state.away.then_some((identity, state)))
+}
+
+async fn has_journal(session: &mut Session) -> Result<bool, Error> {
+    let row = session
+        .query_one(
+            "SELECT pg_catalog.to_regclass('trunkline.journal') IS NOT NULL",
+            &[],
+        )
+        .await;
+    let doing = "looking for the journal";
+    Ok(row.and_then(|row| row.get(0)).on(Side::Source, doing)?)
+}
+
+async fn connect(source: &Conninfo) -> Result<Session, Error> {
+    let session = Session::connect(source, "control").await;
+    Ok(session.on(Side::Source, "opening the journal on the source")?)
+}
+
+async fn replay(session: &mut Session, name: &str) -> Result<(State, i64), Error> {
+    let mut state = State::new();
+    let found = entries(session, Side::Source, name, 0).await?;
+    let length = append(&mut state, 0, &found)?;
+    Ok((state, length))
+}
+
+/// Makes the source's copy what the target has.
+async fn copy(
+    session: &mut Session,
+    identity: &Identity,
+    known: &[(i64, String)],
+) -> Result<(), PgError> {
+    session
+        .batch("BEGIN; DELETE FROM trunkline.journal; DELETE FROM trunkline.migration")
+        .await?;
+    session
+        .execute(
+            "INSERT INTO trunkline.migration (name, id, format) VALUES ($1, $2, $3::integer)",
+            &[&identity.name, &identity.id, &crate::journal::FORMAT],
+        )
+        .await?;
+    append_rows(session, &identity.name, known).await?;
+    session.batch("COMMIT").await.map(drop)
+}
+
+async fn insert(session: &mut Session, name: &str, rows: &[(i64, String)]) -> Result<(), PgError> {
+    session.batch("BEGIN").await?;
+    append_rows(session, name, rows).await?;
+    session.batch("COMMIT").await.map(drop)
+}
+
+async fn append_rows(
+    session: &mut Session,
+    name: &str,
+    rows: &[(i64, String)],
+) -> Result<(), PgError> {
+    let (numbers, texts): (Vec<i64>, Vec<String>) = rows.iter().cloned().unzip();
+    session
+        .execute(
+            "INSERT INTO trunkline.journal (migration, seq, entry) \
+             SELECT $1::text, seq, entry::jsonb \
+             FROM unnest($2::bigint[], $3::text[]) AS row(seq, entry)",
+            &[&name, &numbers, &texts],
+        )
+        .await
+        .map(drop)
+}

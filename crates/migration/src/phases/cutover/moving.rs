@@ -1,0 +1,100 @@
+//! Behind the point of no return: clients are pointed to the side that serves from now on
+//! and let go, and the other side is left so that nobody but us writes there. Every step
+//! looks before it acts, so that a crash anywhere in here is gone on from.
+
+use std::time::Duration;
+
+use trunkline_postgres::Session;
+
+use super::outside;
+use crate::error::Error;
+use crate::fence::{self, AfterSwitch};
+use crate::journal::{Entry, Object};
+use crate::phases::way_back;
+use crate::run::Run;
+
+/// Opens the side that serves from now on, points clients there and lets them go on.
+pub(super) async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
+    run.step("moving clients");
+    let serves = run.way().from();
+    let moved = open_and_point(run).await;
+    moved.map_err(|why| Error::PastNoReturn {
+        why,
+        hint: format!(
+            "the {serves} holds everything and serves: point the clients there, or run the same \
+             command again to repeat the switch"
+        ),
+    })?;
+    run.control.record(Entry::ClientsReleased).await
+}
+
+async fn open_and_point(run: &mut Run<'_>) -> Result<(), String> {
+    /// After the point of no return clients wait for this: it gets the time that it needs.
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let serves = run.way().from();
+    // The side that clients left at an earlier switch has been closed to them since.
+    if let Some(before) = run.control.state().fence(serves).cloned() {
+        let lifted = async {
+            let mut outside = outside(run, serves).await?;
+            fence::lift(&mut outside, serves, &before).await?;
+            outside.close().await;
+            run.control.record(Entry::Unfenced(serves)).await
+        };
+        lifted.await.map_err(|error| error.to_string())?;
+    }
+    let traffic = &run.plan.cutover.traffic;
+    let moved = async {
+        traffic.point_at(serves, PATIENCE).await?;
+        traffic.release(serves, PATIENCE).await?;
+        traffic.verify(serves, PATIENCE).await
+    };
+    let moved: Result<(), crate::traffic::TrafficError> = moved.await;
+    moved.map_err(|error| error.to_string())
+}
+
+/// Leaves the side that served before so that only we write there, and takes away what the
+/// leg before followed. What fails is done by the next command: the clients are served.
+pub(super) async fn stand_behind(run: &mut Run<'_>, mut outside: Session) -> AfterSwitch {
+    let left = run.way().to();
+    let Some(before) = run.control.state().fence(left).cloned() else {
+        return AfterSwitch::Closed;
+    };
+    let stood = fence::stand(&mut outside, left, &before).await;
+    outside.close().await;
+    let after = match stood {
+        Ok(after) => after,
+        Err(error) => {
+            tracing::warn!(%error, "the side that clients left stays closed");
+            return AfterSwitch::Closed;
+        }
+    };
+    if let Err(error) = tidy(run).await {
+        tracing::warn!(%error, "what the last leg left is taken away later");
+    }
+    after
+}
+
+async fn tidy(run: &mut Run<'_>) -> Result<(), Error> {
+    run.control.come_home().await?;
+    way_back::clear_behind(run).await.map(drop)
+}
+
+/// After a crash behind the point of no return: the rest of the switch. Where nothing is
+/// left of it, nothing is done.
+pub(crate) async fn finish(run: &mut Run<'_>) -> Result<(), Error> {
+    let state = run.control.state();
+    let left = state.way().to();
+    let behind = |object: &Object| match object {
+        Object::Publication { side, .. } | Object::Slot { side, .. } => *side == left,
+        Object::Structure | Object::SourceRecords => false,
+    };
+    let untidy = state.receipts.iter().any(behind);
+    if !state.clients_released {
+        move_clients(run).await?;
+    }
+    if untidy && run.control.state().fence(left).is_some() {
+        let outside = outside(run, left).await?;
+        stand_behind(run, outside).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Before each switch: what changes will flow back through is made on the side that is to
+//! serve, so that not one write of a client there is missed.
+//!
+//! Needs: `wal_level = logical` and REPLICATION there, and on the other side a role that may
+//! apply. Does: the schema `trunkline` where changes will go, publications and a slot where
+//! they will come from; the position from which they count is read in the pause. Looks: the
+//! journal's receipts. Undone: [`give_up`]; what a switch left behind: [`clear_behind`].
+
+use trunkline_changes::{Lsn, Side};
+use trunkline_postgres::OnSide;
+
+use super::prepare;
+use crate::control;
+use crate::error::Error;
+use crate::journal::{Entry, Leg, Object};
+use crate::plan::WayBack;
+use crate::run::{Run, is_streamed};
+
+/// Refuses at once, before anything is compared or held, a switch after which nothing could
+/// flow back.
+pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
+    if run.plan.cutover.way_back == WayBack::None {
+        return Ok(());
+    }
+    let (side, doing) = (run.way().to(), "looking whether changes can flow back");
+    let mut session = run.connect(side, "way back").await?;
+    let row = session
+        .query_one(include_str!("../sql/can_be_followed.sql"), &[])
+        .await
+        .on(side, doing)?;
+    let wal_level: String = row.get(0).on(side, doing)?;
+    let may_replicate: bool = row.get(1).on(side, doing)?;
+    let free_slots: i64 = row.get(2).on(side, doing)?;
+    session.close().await;
+    let refused = |why: String, remedy: &str| Error::Refused {
+        why: format!("there would be no way back: {why}"),
+        hint: format!("{remedy}; or give the way back up with --no-way-back"),
+    };
+    if wal_level != "logical" {
+        let why = format!("the {side}'s wal_level is {wal_level}");
+        return Err(refused(why, "set wal_level = logical there and restart it"));
+    }
+    if !may_replicate {
+        let why = format!("our role on the {side} may not replicate");
+        return Err(refused(why, "ALTER ROLE … REPLICATION there"));
+    }
+    // One for the way back, one for the comparison before a rollback.
+    if free_slots < 2 {
+        let why = format!("the {side} has {free_slots} replication slots left, and it takes two");
+        return Err(refused(why, "raise max_replication_slots there"));
+    }
+    Ok(())
+}
+
+/// Makes what the next leg follows. Changes count from a position that only the pause knows.
+pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.plan.cutover.way_back == WayBack::None {
+        return Ok(());
+    }
+    run.step("preparing the way back");
+    let way = run.way().turned();
+    let (from, to) = (way.from(), way.to());
+    if to == Side::Source {
+        let records = Entry::Making(Object::SourceRecords);
+        run.control.record(records).await?;
+        let mut session = run.connect(to, "way back").await?;
+        control::make_tables(&mut session, to).await?;
+        session.close().await;
+    }
+    let (tables, places) = run.tables_and_places(way).await?;
+    let (placed, left_out): (Vec<_>, Vec<_>) = tables
+        .into_iter()
+        .partition(|table| places.contains_key(&table.name));
+    let number = run.control.state().legs + 1;
+    let mut session = run.connect(from, "way back").await?;
+    prepare::publish(run, &mut session, way, number, &placed).await?;
+    let slot = prepare::make_slot(run, &mut session, from, number).await?;
+    session.close().await;
+    let left_out = left_out.iter().filter(|table| is_streamed(table));
+    let leg = Leg {
+        number,
+        way,
+        start: slot.consistent_point,
+        slot,
+        left_out: left_out.map(|table| table.name.clone()).collect(),
+    };
+    run.control.record(Entry::LegPrepared(leg)).await
+}
+
+/// From where on changes on the side that is to serve are its clients': read once the last
+/// of ours is committed there.
+pub(crate) async fn onwards(
+    run: &Run<'_>,
+    to: &mut trunkline_postgres::Session,
+) -> Result<Option<Lsn>, Error> {
+    if run.control.state().next_leg.is_none() {
+        return Ok(None);
+    }
+    let (side, doing) = (run.way().to(), "reading the position to go on from");
+    let row = to
+        .query_one("SELECT pg_catalog.pg_current_wal_insert_lsn()", &[])
+        .await
+        .on(side, doing)?;
+    Ok(Some(row.get(0).on(side, doing)?))
+}
+
+/// After a switch that was given up: nothing of the next leg stays, so that the side which
+/// does not serve keeps no log for it.
+pub(crate) async fn give_up(run: &mut Run<'_>) -> Result<(), Error> {
+    let state = run.control.state();
+    let ours = |object: &Object| match object {
+        Object::Publication { side, .. } | Object::Slot { side, .. } => *side == state.way().to(),
+        Object::SourceRecords => state.leg.as_ref().is_none_or(|leg| leg.number == 1),
+        Object::Structure => false,
+    };
+    if state.next_leg.is_none() && !state.receipts.iter().any(ours) {
+        return Ok(());
+    }
+    run.step("taking back what the way back needed");
+    prepare::undo(run, run.way().to()).await?;
+    let state = run.control.state();
+    if state.way().from() == Side::Source {
+        remove_records(run).await?;
+    }
+    run.control.record(Entry::LegGivenUp).await
+}
+
+/// After a switch: what the leg before followed is of no use any more, and would only make
+/// its server keep its log.
+pub(crate) async fn clear_behind(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
+    prepare::undo(run, run.way().to()).await
+}
+
+/// Removes the schema `trunkline` from the source, if it is ours.
+pub(crate) async fn remove_records(run: &mut Run<'_>) -> Result<Option<String>, Error> {
+    if !run
+        .control
+        .state()
+        .receipts
+        .contains(&Object::SourceRecords)
+    {
+        return Ok(None);
+    }
+    let (side, doing) = (Side::Source, "removing the schema trunkline");
+    let mut source = run.connect(side, "clean up").await?;
+    let drop = "DROP SCHEMA IF EXISTS trunkline CASCADE";
+    source.batch(drop).await.on(side, doing)?;
+    source.close().await;
+    let removed = Entry::Removed(Object::SourceRecords);
+    run.control.record(removed).await?;
+    Ok(Some(
+        "dropped the schema trunkline on the source".to_owned(),
+    ))
+}
