@@ -94,7 +94,7 @@ async fn make_ready(
     ours.push(follow.source().process_id());
     Ok(Ready {
         outside: outside(run).await?,
-        before: fence::settings_before(follow.source()).await?,
+        before: fence::settings_before(follow.source(), Side::Source).await?,
         comparisons: verifying::comparisons(&tables, &places, &Selection::All),
         unlogged: unstreamed::unlogged_tables(&tables, &places),
         comparer: Some(comparer),
@@ -138,7 +138,7 @@ async fn switch(
     let pause = watch.total();
     // The slot is free once the follower is gone; what it read is applied and durable.
     let closed = follow.close(run).await;
-    let source_after = fence::relax_after_switch(&mut ready.outside, &ready.before).await;
+    let source_after = fence::stand(&mut ready.outside, Side::Source, &ready.before).await;
     moved?;
     if let Err(error) = closed {
         tracing::warn!(%error, "the stream did not end in order");
@@ -228,5 +228,5 @@ pub(crate) async fn finish(run: &mut Run<'_>) -> Result<AfterSwitch, Error> {
         return Ok(AfterSwitch::Closed);
     };
     let mut outside = outside(run).await?;
-    Ok(fence::relax_after_switch(&mut outside, &before).await?)
+    Ok(fence::stand(&mut outside, Side::Source, &before).await?)
 }

@@ -94,16 +94,16 @@ pub(crate) async fn complete(
     let before = run.control.state().fence.clone();
     let mut outside = cutover::outside(&run).await?;
     if let Some(before) = &before {
-        fence::let_ourselves_in(&mut outside, before).await?;
+        fence::let_ourselves_in(&mut outside, Side::Source, before).await?;
     }
     let mut done = clean_source(&mut run).await?;
     match (&before, source_fence) {
         (Some(before), SourceFence::Lift) => {
-            fence::lift(&mut outside, before).await?;
+            fence::lift(&mut outside, Side::Source, before).await?;
             done.push("the source's settings are what they were before the cutover".to_owned());
         }
         (Some(before), SourceFence::Keep) => {
-            fence::relax_after_switch(&mut outside, before).await?;
+            fence::retire(&mut outside, Side::Source, before).await?;
             done.push("the old database still refuses writes".to_owned());
         }
         (None, _) => {}

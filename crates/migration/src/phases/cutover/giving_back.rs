@@ -62,7 +62,7 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
     loop {
         let lifted = async {
             let mut outside = outside(run).await?;
-            fence::lift(&mut outside, before).await?;
+            fence::lift(&mut outside, Side::Source, before).await?;
             Ok::<(), Error>(())
         };
         let error = match lifted.await {

@@ -74,7 +74,7 @@ pub(super) async fn pause(
     .await?;
 
     run.step("fencing the source");
-    let raise = raise(follow.source(), ready, deadline);
+    let raise = raise(run, follow.source(), ready, deadline);
     let fenced = within(deadline, "fence", watch, async {
         raise.await.map_err(because)
     })
@@ -96,7 +96,7 @@ pub(super) async fn pause(
     let set = sequences::set_and_read_back(run, follow.source());
     let sequences = within(deadline, "sequences", watch, set).await?;
 
-    let last = last_look(run, follow, ready, &first);
+    let last = last_look(run, follow, ready, &fenced, &first);
     let caught_up = within(deadline, "last look", watch, last).await?;
     let drained = run.control.moved(Event::BarrierApplied {
         barrier: caught_up.barrier(),
@@ -116,14 +116,17 @@ fn because(error: impl std::fmt::Display) -> Missed {
 }
 
 async fn raise(
+    run: &Run<'_>,
     inside: &mut Session,
     ready: &mut Ready,
     deadline: Instant,
 ) -> Result<fence::WritesFenced, fence::FenceError> {
     let mut fence = Fence {
+        side: Side::Source,
         inside,
         outside: &mut ready.outside,
         ours: &ready.ours,
+        conninfo: &run.plan.source,
     };
     fence.raise(&ready.before, deadline).await
 }
@@ -154,6 +157,7 @@ async fn last_look(
     run: &mut Run<'_>,
     follow: &mut Follow,
     ready: &mut Ready,
+    fenced: &fence::WritesFenced,
     first: &CaughtUp,
 ) -> Result<CaughtUp, Missed> {
     let changes_before = follow.changes_seen();
@@ -165,11 +169,13 @@ async fn last_look(
         )));
     }
     let mut fence = Fence {
+        side: Side::Source,
         inside: follow.source(),
         outside: &mut ready.outside,
         ours: &ready.ours,
+        conninfo: &run.plan.source,
     };
-    fence.still_holds().await.map_err(because)?;
+    fence.still_holds(fenced).await.map_err(because)?;
     gates::nothing_parked(run).await?;
     Ok(second)
 }
