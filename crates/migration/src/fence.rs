@@ -1,293 +1,176 @@
-//! The fence: the source is made to refuse writes, and is shown to. Holds always: what was
-//! set before is in the journal before anything changes, and lifting restores exactly that.
+//! The fence: one side is made to refuse writes, and is shown to. Holds always: what was set
+//! before is in the journal before anything changes, and lifting restores exactly that.
 //!
-//! While the fence stands, the database accepts no new connection at all
-//! (`ALLOW_CONNECTIONS false`, set from a maintenance database, binds superusers too), every
-//! other session was ended and seen to be gone, and sessions of ours that are open already
-//! stay. After the switch the old database can be read again, by superusers, and refuses
-//! writes by default.
+//! There are two. The *pause's fence* ([`Fence::raise`]) lets nobody in; sessions of ours that
+//! are open already stay. The *standing fence* ([`stand`]) is for the side that does not
+//! serve: Trunkline's role gets in, and superusers, who by default cannot write.
+
+mod before;
+mod error;
+mod grants;
+mod probe;
+mod sessions;
+mod standing;
+mod strength;
+#[cfg(test)]
+mod tests;
 
 use tokio::time::Instant;
-use trunkline_changes::{Side, quote_ident, quote_literal};
-use trunkline_postgres::{Fault, OnSide, PgError, Session};
+use trunkline_changes::{Side, quote_ident};
+use trunkline_postgres::{Conninfo, OnSide, Session};
 
-use crate::limits::{FENCE_LOOK_INTERVAL, FENCE_QUIET_LOOKS};
+pub(crate) use before::{FenceBefore, settings_before};
+pub(crate) use error::FenceError;
+pub use standing::AfterSwitch;
+pub(crate) use standing::{BoundByDefault, let_ourselves_in, lift, may_stand, retire, stand};
+pub use strength::Strength;
+pub(crate) use strength::strength;
 
-/// What the fence changes on the source's database, as it was before.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct FenceBefore {
-    /// The database.
-    pub(crate) database: String,
-    /// `pg_database.datconnlimit`.
-    pub(crate) connection_limit: i32,
-    /// The database's own `default_transaction_read_only`, if it had one.
-    pub(crate) read_only: Option<String>,
-}
+use before::Now;
 
-/// A session that stands in the fence's way.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct Intruder {
-    /// Process id.
-    pub(crate) process_id: i32,
-    /// Role.
-    pub(crate) user: String,
-    /// `application_name`, or the kind of process.
-    pub(crate) name: String,
-}
-
-/// Why the source could not be fenced.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FenceError {
-    /// A statement failed.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-    /// Sessions that could write would not leave.
-    #[error("{} on the source would not end: {}", count(.0.len()), list(.0))]
-    SessionsStay(Vec<Intruder>),
-    /// Prepared transactions could still commit.
-    #[error("prepared transactions are open on the source: {}", .0.join(", "))]
-    Prepared(Vec<String>),
-}
-
-fn count(sessions: usize) -> String {
-    match sessions {
-        1 => "1 session".to_owned(),
-        many => format!("{many} sessions"),
-    }
-}
-
-fn list(intruders: &[Intruder]) -> String {
-    let each = |i: &Intruder| format!("{} of {} ({})", i.process_id, i.user, i.name);
-    intruders.iter().map(each).collect::<Vec<_>>().join(", ")
-}
-
-/// Shows that at one moment, and since then, no session but ours could write on the source.
-/// Only [`Fence::raise`] makes one.
+/// Shows that at one moment, and since then, no session but ours could write on a side. Only
+/// [`Fence::raise`] makes one.
 #[derive(Debug)]
-pub(crate) struct WritesFenced(());
+pub(crate) struct WritesFenced {
+    side: Side,
+    strength: Strength,
+    /// The transaction id after the last one that had ended when the fence stood.
+    next_transaction: i64,
+}
 
-/// The hands on the source's database: a session inside it, and one in the maintenance
-/// database that can still be used when the first is locked out.
+/// What was seen while the fence stood, beside what had to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct FenceEvidence {
+    /// Transaction ids that the whole server has given out since the fence stood. Evidence,
+    /// and no gate: our own barriers take one each, other databases of the server take them,
+    /// and so does autovacuum, which may analyze a table of the fenced database at any
+    /// moment. Whom an id belongs to cannot be asked once its transaction is over. That no
+    /// published row was written is proved by the log itself, at the second barrier.
+    pub ids_taken_since_fence: i64,
+}
+
+/// The hands on a side's database: a session inside it, and one that can still be used when
+/// the first is locked out.
 pub(crate) struct Fence<'a> {
+    /// The side that is fenced.
     pub(crate) side: Side,
-    /// A session in the source's database.
+    /// A session in the database.
     pub(crate) inside: &'a mut Session,
-    /// A session in another database of the source's server.
+    /// A session in another database of the same server; where there is none to be had, a
+    /// second one in the database itself, which makes the fence [`Strength::Limited`].
     pub(crate) outside: &'a mut Session,
     /// Process ids of our own sessions in the database, which stay.
     pub(crate) ours: &'a [i32],
+    /// How the side is reached: a new connection is tried, and must be refused.
+    pub(crate) conninfo: &'a Conninfo,
 }
 
-/// Reads what the fence will change.
-pub(crate) async fn settings_before(
-    source: &mut Session,
-    _side: Side,
-) -> Result<FenceBefore, Fault> {
-    let row = source
-        .query_one(include_str!("sql/fence_before.sql"), &[])
-        .await
-        .on(Side::Source, "reading the database's settings")?;
-    let read = || -> Result<FenceBefore, PgError> {
-        Ok(FenceBefore {
-            database: row.get(0)?,
-            connection_limit: row.get(1)?,
-            read_only: row.get(2)?,
-        })
-    };
-    read().on(Side::Source, "reading the database's settings")
+impl WritesFenced {
+    /// How firmly.
+    pub(crate) fn strength(&self) -> Strength {
+        self.strength
+    }
 }
 
 impl Fence<'_> {
-    /// Closes the database to everyone but our open sessions, ends all others, and looks
-    /// until none is left.
+    /// Closes the database to everyone but our open sessions, ends all others, looks until
+    /// none is left, and tries the door. May be called where a standing fence is.
     pub(crate) async fn raise(
         &mut self,
         before: &FenceBefore,
         deadline: Instant,
     ) -> Result<WritesFenced, FenceError> {
+        let strength = self.close(before).await?;
+        self.see_others_gone(deadline).await?;
+        sessions::no_prepared(self.inside, self.side).await?;
+        self.door_is_shut(before, strength).await?;
+        probe::refused(self.conninfo, self.side, strength, Some(deadline)).await?;
+        Ok(WritesFenced {
+            side: self.side,
+            strength,
+            next_transaction: self.next_transaction().await?,
+        })
+    }
+
+    /// Whether the fence still holds: nobody came in since, and nobody could.
+    pub(crate) async fn still_holds(
+        &mut self,
+        fenced: &WritesFenced,
+    ) -> Result<FenceEvidence, FenceError> {
+        if fenced.side != self.side {
+            return Err(FenceError::OtherSide(fenced.side));
+        }
+        let intruders = sessions::others(self.inside, self.side, self.ours).await?;
+        if !intruders.is_empty() {
+            return Err(FenceError::SessionsStay(self.side, intruders));
+        }
+        sessions::no_prepared(self.inside, self.side).await?;
+        let before = settings_before(self.inside, self.side).await?;
+        self.door_is_shut(&before, fenced.strength).await?;
+        probe::refused(self.conninfo, self.side, fenced.strength, None).await?;
+        let ids = self.next_transaction().await? - fenced.next_transaction;
+        Ok(FenceEvidence {
+            ids_taken_since_fence: ids,
+        })
+    }
+
+    /// Shuts the door as far as it can be shut from where we are.
+    async fn close(&mut self, before: &FenceBefore) -> Result<Strength, FenceError> {
+        let now = Now::read(self.outside, self.side, &before.database).await?;
+        if now.is_current {
+            standing::shut(self.outside, self.side, &before.database).await?;
+            return Ok(Strength::Limited);
+        }
         let database = quote_ident(&before.database);
         let close = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false");
-        self.outside
-            .batch(&close)
-            .await
-            .on(Side::Source, "closing the database")?;
+        let closed = self.outside.batch(&close).await;
+        closed.on(self.side, "closing the database")?;
+        Ok(Strength::Closed)
+    }
+
+    /// The door as the database's own session sees it: what was said outside was said to
+    /// this server.
+    async fn door_is_shut(
+        &mut self,
+        before: &FenceBefore,
+        strength: Strength,
+    ) -> Result<(), FenceError> {
+        let now = Now::read(self.inside, self.side, &before.database).await?;
+        let shut = match strength {
+            Strength::Closed => !now.allows_connections,
+            Strength::Limited => now.keeps_others_out(),
+        };
+        if shut {
+            Ok(())
+        } else {
+            Err(FenceError::Open(self.side))
+        }
+    }
+
+    async fn see_others_gone(&mut self, deadline: Instant) -> Result<(), FenceError> {
         let mut quiet_looks = 0;
         loop {
-            let intruders = self.end_others().await?;
+            let intruders = sessions::end_others(self.inside, self.side, self.ours).await?;
             quiet_looks = if intruders.is_empty() {
                 quiet_looks + 1
             } else {
                 0
             };
-            if quiet_looks >= FENCE_QUIET_LOOKS {
-                break;
+            if quiet_looks >= crate::limits::FENCE_QUIET_LOOKS {
+                return Ok(());
             }
             if Instant::now() >= deadline {
-                return Err(FenceError::SessionsStay(intruders));
+                return Err(FenceError::SessionsStay(self.side, intruders));
             }
-            tokio::time::sleep(FENCE_LOOK_INTERVAL).await;
-        }
-        self.look_for_prepared().await?;
-        Ok(WritesFenced(()))
-    }
-
-    /// Whether the fence still holds: nobody came in since.
-    pub(crate) async fn still_holds(&mut self, _fenced: &WritesFenced) -> Result<(), FenceError> {
-        let intruders = self.others().await?;
-        if !intruders.is_empty() {
-            return Err(FenceError::SessionsStay(intruders));
-        }
-        self.look_for_prepared().await
-    }
-
-    async fn look_for_prepared(&mut self) -> Result<(), FenceError> {
-        let doing = "looking for prepared transactions";
-        let rows = self
-            .inside
-            .query(
-                "SELECT gid FROM pg_catalog.pg_prepared_xacts \
-                 WHERE database = pg_catalog.current_database() ORDER BY gid",
-                &[],
-            )
-            .await
-            .on(Side::Source, doing)?;
-        let names: Result<Vec<String>, PgError> = rows.iter().map(|row| row.get(0)).collect();
-        let names = names.on(Side::Source, doing)?;
-        if names.is_empty() {
-            Ok(())
-        } else {
-            Err(FenceError::Prepared(names))
+            tokio::time::sleep(crate::limits::FENCE_LOOK_INTERVAL).await;
         }
     }
 
-    async fn others(&mut self) -> Result<Vec<Intruder>, Fault> {
-        let doing = "looking for open sessions";
-        let ours = self.ours.to_vec();
-        let rows = self
-            .inside
-            .query(include_str!("sql/other_sessions.sql"), &[&ours])
-            .await;
-        let rows = rows.on(Side::Source, doing)?;
-        let read = |row: &trunkline_postgres::DataRow| -> Result<Intruder, PgError> {
-            Ok(Intruder {
-                process_id: row.get(0)?,
-                user: row.get(1)?,
-                name: row.get(2)?,
-            })
-        };
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .on(Side::Source, doing)
+    /// Takes no id itself.
+    async fn next_transaction(&mut self) -> Result<i64, FenceError> {
+        let doing = "reading the server's transaction id";
+        let sql = "SELECT pg_catalog.txid_snapshot_xmax(pg_catalog.txid_current_snapshot())";
+        let row = self.inside.query_one(sql, &[]).await;
+        Ok(row.and_then(|row| row.get(0)).on(self.side, doing)?)
     }
-
-    /// Asks every other session to end; gives those that were there. A session that may
-    /// not be ended (a superuser's, for an ordinary role) stays in the list.
-    async fn end_others(&mut self) -> Result<Vec<Intruder>, Fault> {
-        let others = self.others().await?;
-        for intruder in &others {
-            let ended = self
-                .inside
-                .query(
-                    "SELECT pg_catalog.pg_terminate_backend($1)",
-                    &[&intruder.process_id],
-                )
-                .await;
-            match ended {
-                Ok(_) | Err(PgError::Server(_)) => {}
-                Err(lost) => return Err(lost).on(Side::Source, "ending a session"),
-            }
-        }
-        Ok(others)
-    }
-}
-
-/// Gives the source back: exactly what was set before.
-pub(crate) async fn lift(
-    outside: &mut Session,
-    _side: Side,
-    before: &FenceBefore,
-) -> Result<(), Fault> {
-    let database = quote_ident(&before.database);
-    let read_only = match &before.read_only {
-        Some(value) => format!(
-            "SET default_transaction_read_only = {}",
-            quote_literal(value)
-        ),
-        None => "RESET default_transaction_read_only".to_owned(),
-    };
-    let sql = format!(
-        "ALTER DATABASE {database} {read_only}; \
-         ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {limit}",
-        limit = before.connection_limit,
-    );
-    outside
-        .batch(&sql)
-        .await
-        .on(Side::Source, "lifting the fence")?;
-    Ok(())
-}
-
-/// After the switch, to clean up: the old database takes connections again, and what comes
-/// in without saying otherwise cannot write.
-pub(crate) async fn let_ourselves_in(
-    outside: &mut Session,
-    before: &FenceBefore,
-) -> Result<(), Fault> {
-    open_read_only(outside, before, before.connection_limit)
-        .await
-        .on(Side::Source, "opening the old database to clean up")
-}
-
-/// Lets so many ordinary connections in; what does not say otherwise cannot write.
-async fn open_read_only(
-    outside: &mut Session,
-    before: &FenceBefore,
-    connection_limit: i32,
-) -> Result<(), PgError> {
-    let database = quote_ident(&before.database);
-    let sql = format!(
-        "ALTER DATABASE {database} SET default_transaction_read_only = on; \
-         ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {connection_limit}"
-    );
-    outside.batch(&sql).await.map(drop)
-}
-
-/// How the old database stands after the switch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AfterSwitch {
-    /// Superusers may connect and read; whoever does not say otherwise cannot write.
-    ReadableBySuperusers,
-    /// Nobody may connect: a superuser's own settings would let it write.
-    Closed,
-}
-
-/// After the switch: the old database may be read (by superusers, or whoever the operator
-/// lets in), and what comes in without saying otherwise cannot write. Where a superuser's
-/// own settings say otherwise, the database stays closed.
-pub(crate) async fn stand(
-    outside: &mut Session,
-    _side: Side,
-    before: &FenceBefore,
-) -> Result<AfterSwitch, Fault> {
-    let doing = "opening the old database for reading";
-    let overrides = outside
-        .query(
-            include_str!("sql/superusers_that_write.sql"),
-            &[&before.database],
-        )
-        .await
-        .on(Side::Source, doing)?;
-    if !overrides.is_empty() {
-        return Ok(AfterSwitch::Closed);
-    }
-    open_read_only(outside, before, 0)
-        .await
-        .on(Side::Source, doing)?;
-    Ok(AfterSwitch::ReadableBySuperusers)
-}
-
-pub(crate) async fn may_stand(_inside: &mut Session, _side: Side) -> Result<(), FenceError> {
-    Ok(())
 }

@@ -25,7 +25,7 @@ pub use commands::{
     Setting, Until, abort, check, clone, complete, cutover, plan_steps, rollback, run, verify,
 };
 pub use error::Error;
-pub use fence::AfterSwitch;
+pub use fence::{AfterSwitch, FenceEvidence, Strength};
 pub use observer::{Notice, Observer};
 pub use phase::{Event, IllegalEvent, Phase};
 pub use phases::cutover::Extent;

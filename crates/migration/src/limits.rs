@@ -10,6 +10,10 @@ pub(crate) const FENCE_LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// it closed shows within its start-up, which takes 1 to 5 ms.
 pub(crate) const FENCE_QUIET_LOOKS: u32 = 3;
 
+/// Connections tried, 20 ms apart, until a fenced database refuses one for that reason: a
+/// server whose connection slots are all taken answers something else first.
+pub(crate) const FENCE_PROBES: u32 = 3;
+
 /// A batch of the slot read by SQL, in pgoutput messages: at 50 to 150 bytes a message the
 /// source gathers 10 to 30 MB, and the server decodes again from the slot's restart position
 /// at every peek, which larger batches spread (measured: 200,000 a batch take a third of

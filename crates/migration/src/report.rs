@@ -5,7 +5,7 @@ use serde::Serialize;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_verify::TableVerdict;
 
-use crate::fence::AfterSwitch;
+use crate::fence::{AfterSwitch, FenceEvidence, Strength};
 use crate::phase::Phase;
 
 /// The version of every report.
@@ -85,6 +85,10 @@ pub struct CutoverReport {
     pub parked_changes: u64,
     /// How the database that clients left stands.
     pub source_after: Option<AfterSwitch>,
+    /// How firmly the side that served was fenced.
+    pub fence: Option<Strength>,
+    /// What was seen while it was.
+    pub fence_evidence: Option<FenceEvidence>,
     /// The position on the side that serves now from which changes flow back; none where
     /// there is no way back.
     pub way_back_lsn: Option<Lsn>,

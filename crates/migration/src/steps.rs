@@ -5,6 +5,7 @@ use trunkline_load::TableKind;
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
+use crate::fence::{self, Strength};
 use crate::phases::prepare;
 use crate::plan::{Plan, StructurePlan, WayBack};
 use crate::run::is_streamed;
@@ -61,26 +62,25 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
             .to_owned(),
     );
-    cutover_steps(plan, &mut steps);
+    cutover_steps(plan, &mut steps).await;
     Ok(steps)
 }
 
-fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
+async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
     let database = trunkline_changes::quote_ident(plan.source.database());
-    let clients = plan.cutover.traffic.describe();
-    steps.push(format!("cutover: hold clients ({clients})"));
-    steps.push(format!(
-        "source, from database {}: ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false; every \
-         other session is ended",
-        plan.cutover.maintenance_database
-    ));
     if plan.cutover.way_back == WayBack::Open {
         steps.push(
-            "before that, for the way back: target: a publication and a slot; source: CREATE \
-             SCHEMA trunkline (progress)"
+            "before the cutover, for the way back: target: a publication and a slot; source: \
+             CREATE SCHEMA trunkline (progress)"
                 .to_owned(),
         );
     }
+    let clients = plan.cutover.traffic.describe();
+    steps.push(format!("cutover: hold clients ({clients})"));
+    steps.push(match how_firmly(plan).await {
+        Ok(strength) => format!("fence: {}", strength.describe(Side::Source)),
+        Err(error) => format!("fence: NOT POSSIBLE as it is: {error}"),
+    });
     steps.push(
         "drain to a barrier, compare once more, set every sequence and read it back, look again"
             .to_owned(),
@@ -100,4 +100,22 @@ fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+}
+
+/// How firmly the source can be fenced by our role.
+async fn how_firmly(plan: &Plan) -> Result<Strength, Error> {
+    let side = Side::Source;
+    let mut inside = Session::connect(&plan.source, "plan")
+        .await
+        .on(side, "connecting")?;
+    let maintenance = plan
+        .source
+        .with_database(&plan.cutover.maintenance_database);
+    let mut outside = Session::connect(&maintenance, "plan").await.ok();
+    let strength = fence::strength(&mut inside, outside.as_mut(), side).await;
+    inside.close().await;
+    strength.map_err(|error| Error::Refused {
+        why: error.to_string(),
+        hint: String::new(),
+    })
 }

@@ -23,13 +23,14 @@ pub(crate) use moving::finish;
 
 use tokio::time::Instant;
 use trunkline_changes::Side;
-use trunkline_postgres::{Backoff, OnSide, Session};
+use trunkline_postgres::{Backoff, OnSide, PgError, Session};
 use trunkline_verify::{Comparer, Comparison};
 
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
 use crate::follow::{Follow, Goal};
 use crate::limits::{LOOK_AT_TRAFFIC_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
+use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::verifying::{self, Selection};
 use crate::phases::way_back;
@@ -119,13 +120,14 @@ async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<
     gates::nothing_parked(run, way.to()).await?;
     if run.plan.cutover.way_back == WayBack::Open {
         let may = fence::may_stand(follow.from(), way.from()).await;
-        may.map_err(|error| Error::Refused {
+        let bound = may.map_err(|error| Error::Refused {
             why: format!(
                 "the {} could not be kept closed after the switch: {error}",
                 way.from()
             ),
             hint: "mend what is named; or give the way back up with --no-way-back".to_owned(),
         })?;
+        warn_of_superusers(run, way, &bound);
     }
     let traffic = &run.plan.cutover.traffic;
     let looked = traffic.look(way.from(), LOOK_AT_TRAFFIC_WITHIN).await;
@@ -133,6 +135,20 @@ async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<
         why: error.to_string(),
         hint: "nothing was held: mend it, then run this again".to_owned(),
     })
+}
+
+/// A superuser's session is ended like any other, and may come back; then only the
+/// database's default keeps it from writing.
+fn warn_of_superusers(run: &Run<'_>, way: Way, bound: &fence::BoundByDefault) {
+    for session in &bound.superusers {
+        let warning = format!(
+            "{} is a superuser: on the {} it can come in after the switch too, where \
+             default_transaction_read_only keeps it from writing unless it says otherwise",
+            session.user,
+            way.from()
+        );
+        run.observer.notice(Notice::Warning(&warning));
+    }
 }
 
 async fn make_ready(
@@ -151,10 +167,12 @@ async fn make_ready(
     if way == Way::Back {
         ours.push(run.control.session().process_id());
     }
+    let outside = outside(run, way.from()).await?;
+    ours.push(outside.process_id());
     Ok(Ready {
         way,
         extent,
-        outside: outside(run, way.from()).await?,
+        outside,
         to: run.connect(way.to(), "switch").await?,
         before: fence::settings_before(follow.from(), way.from()).await?,
         comparisons: verifying::comparisons(&tables, &places, &Selection::All),
@@ -165,12 +183,28 @@ async fn make_ready(
     })
 }
 
-/// A session on one side's server that its closed database does not lock out.
+/// A session on one side's server that its closed database does not lock out. Where the
+/// maintenance database does not take us, one in the database itself: the fence is then as
+/// firm as it can be made from inside.
 pub(crate) async fn outside(run: &Run<'_>, side: Side) -> Result<Session, Error> {
     let maintenance = &run.plan.cutover.maintenance_database;
     let conninfo = run.plan.server(side).with_database(maintenance);
     let doing = format!("connecting to the maintenance database {maintenance}");
-    Ok(Session::connect(&conninfo, "fence").await.on(side, doing)?)
+    match Session::connect(&conninfo, "fence").await {
+        Err(error) if is_not_for_us(&error) => {
+            tracing::warn!(%error, "the maintenance database does not take us");
+            run.connect(side, "fence").await
+        }
+        session => Ok(session.on(side, doing)?),
+    }
+}
+
+/// There is no such database (3D000), or it is closed to our role (28000, 42501) or to
+/// everyone (55000).
+fn is_not_for_us(error: &PgError) -> bool {
+    error
+        .sqlstate()
+        .is_some_and(|state| ["3D000", "28000", "42501", "55000"].contains(&state.as_str()))
 }
 
 /// The point of no return, and what follows it.

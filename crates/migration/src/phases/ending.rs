@@ -94,13 +94,16 @@ pub(crate) async fn complete(
     let before = run.control.state().fence(Side::Source).cloned();
     if let Some(before) = &before {
         let mut outside = cutover::outside(&run, Side::Source).await?;
-        fence::stand(&mut outside, Side::Source, before).await?;
+        fence::let_ourselves_in(&mut outside, Side::Source, before).await?;
         outside.close().await;
     }
     let mut done = clean_up(&mut run).await?;
     if source_fence == SourceFence::Lift {
         done.extend(unfence(&mut run, Side::Source).await?);
-    } else if before.is_some() {
+    } else if let Some(before) = &before {
+        let mut outside = cutover::outside(&run, Side::Source).await?;
+        fence::retire(&mut outside, Side::Source, before).await?;
+        outside.close().await;
         done.push("the old database still refuses writes".to_owned());
     }
     run.control.moved(Event::CleanedUp).await?;

@@ -9,7 +9,7 @@ use super::proof::{CaughtUp, SequencesSet};
 use super::stopwatch::Stopwatch;
 use super::{Ready, gates, sequences, unstreamed};
 use crate::error::Error;
-use crate::fence::{self, Fence};
+use crate::fence::{self, Fence, FenceEvidence};
 use crate::follow::{Follow, Goal};
 use crate::journal::Entry;
 use crate::phase::Event;
@@ -23,6 +23,7 @@ pub(super) struct Proved {
     pub(super) sequences: SequencesSet,
     pub(super) rechecked: Vec<TableVerdict>,
     pub(super) fenced: fence::WritesFenced,
+    pub(super) evidence: FenceEvidence,
     /// Where on the other side changes of its clients begin, if they are to flow back.
     pub(super) onwards: Option<Lsn>,
 }
@@ -83,7 +84,7 @@ pub(super) async fn pause(
     .await?;
 
     run.step("fencing the side that serves");
-    let raise = raise(follow.from(), ready, deadline);
+    let raise = raise(run, follow.from(), ready, deadline);
     let fenced = within(deadline, "fence", watch, async {
         raise.await.map_err(because)
     })
@@ -107,7 +108,7 @@ pub(super) async fn pause(
     let sequences = within(deadline, "sequences", watch, set).await?;
 
     let last = last_look(run, follow, ready, &first, &fenced);
-    let caught_up = within(deadline, "last look", watch, last).await?;
+    let (caught_up, evidence) = within(deadline, "last look", watch, last).await?;
     let onwards = way_back::onwards(run, &mut ready.to);
     let onwards = within(deadline, "way back", watch, onwards).await?;
     let drained = run.control.moved(Event::BarrierApplied {
@@ -120,6 +121,7 @@ pub(super) async fn pause(
         sequences,
         rechecked,
         fenced,
+        evidence,
         onwards,
     })
 }
@@ -129,6 +131,7 @@ fn because(error: impl std::fmt::Display) -> Missed {
 }
 
 async fn raise(
+    run: &Run<'_>,
     inside: &mut Session,
     ready: &mut Ready,
     deadline: Instant,
@@ -138,6 +141,7 @@ async fn raise(
         inside,
         outside: &mut ready.outside,
         ours: &ready.ours,
+        conninfo: run.plan.server(ready.way.from()),
     };
     fence.raise(&ready.before, deadline).await
 }
@@ -176,7 +180,7 @@ async fn last_look(
     ready: &mut Ready,
     first: &CaughtUp,
     fenced: &fence::WritesFenced,
-) -> Result<CaughtUp, Missed> {
+) -> Result<(CaughtUp, FenceEvidence), Missed> {
     let way = ready.way;
     let changes_before = follow.changes_seen();
     let second = drain(run, follow, &mut ready.to, "last look").await?;
@@ -192,10 +196,11 @@ async fn last_look(
         inside: follow.from(),
         outside: &mut ready.outside,
         ours: &ready.ours,
+        conninfo: run.plan.server(way.from()),
     };
-    fence.still_holds(fenced).await.map_err(because)?;
+    let evidence = fence.still_holds(fenced).await.map_err(because)?;
     gates::none_parked(run, &mut ready.to, way.to()).await?;
-    Ok(second)
+    Ok((second, evidence))
 }
 
 /// Compares once more, with everything at rest, the tables that took the least time before.

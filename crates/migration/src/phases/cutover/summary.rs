@@ -38,6 +38,8 @@ pub(super) fn aborted(
         differences: Vec::new(),
         parked_changes: 0,
         source_after: None,
+        fence: None,
+        fence_evidence: None,
         way_back_lsn: None,
         rehearsal: None,
         reason: Some(why.to_owned()),
@@ -97,6 +99,8 @@ fn shown(
         barrier_lsn: Some(caught_up.barrier()),
         applied_lsn: Some(caught_up.applied()),
         sequences: proved.sequences.counts(),
+        fence: Some(proved.fenced.strength()),
+        fence_evidence: Some(proved.evidence),
         tables: tables(verified, Some(caught_up), &proved.rechecked),
         reason: None,
         ..aborted(run, verified, watch, pause, "")

@@ -1,0 +1,1 @@
+//! The fence on real servers.
