@@ -105,6 +105,25 @@ async fn a_cutover_that_is_killed_in_every_step_leaves_one_side_that_takes_write
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_that_is_killed_in_every_step_leaves_one_side_that_takes_writes() {
+    let major = any_major();
+    skip_unless_available!(major);
+    let seed = seed();
+    let mut rng = Rng::with_seed(seed);
+    let mut ordeal = Ordeal::new(major, major, seed).await;
+    ordeal.run_through(&[]).await;
+    ordeal.cut_over_through(&[]).await;
+    ordeal.follow_the_clients().await;
+    for step in CUTOVER_STEPS {
+        let kill = Strike::at(step, Blow::KillProgram, &mut rng);
+        if ordeal.survives_in_rollback(&kill).await {
+            break;
+        }
+    }
+    ordeal.assert_moved_back().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_schedule_of_failures_comes_to_the_same_end() {
     let major = any_major();
     skip_unless_available!(major);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use trunkline_testkit::world::Writers;
 use trunkline_testkit::{Cluster, FaultyProxy};
 
 use super::program::Running;
@@ -48,11 +49,13 @@ pub(crate) const RUN_STEPS: [&str; 9] = [
     "foreign keys",
     "comparing both sides",
 ];
-pub(crate) const CUTOVER_STEPS: [&str; 8] = [
+/// A rollback's are the same.
+pub(crate) const CUTOVER_STEPS: [&str; 9] = [
     "comparing both sides",
-    "preparing the cutover",
+    "preparing the way back",
+    "preparing the switch",
     "holding clients",
-    "fencing the source",
+    "fencing the side that serves",
     "draining to the barrier",
     "comparing after the last write",
     "setting sequences",
@@ -91,6 +94,8 @@ pub(crate) struct Ordeal {
     target: FaultyProxy,
     writers: Clients,
     mutations: Mutations,
+    /// Clients that were moved.
+    on_target: Option<Writers>,
     /// The source crashed after the run was done, perhaps after its sequences were read.
     crashed_late: bool,
 }
@@ -114,6 +119,7 @@ impl Ordeal {
             target,
             writers,
             mutations,
+            on_target: None,
             crashed_late: false,
         }
     }
@@ -181,6 +187,59 @@ impl Ordeal {
         let client = self.scene.on_source().await;
         let written = client.batch_execute("INSERT INTO shop.journal (entry) VALUES ('still')");
         written.await.expect("the source was given back");
+    }
+
+    /// Lets clients write on the target, where the cutover has put them.
+    pub(crate) async fn follow_the_clients(&mut self) {
+        let on_target = Writers::to(&self.scene.target.uri(DATABASE));
+        let clients = on_target
+            .tasks(2)
+            .pause(Duration::from_millis(30))
+            .reconnecting()
+            .start();
+        self.on_target = Some(clients);
+    }
+
+    /// Strikes a rollback once; whether clients are on the source nevertheless. If not, the
+    /// next `run` gives the target back.
+    pub(crate) async fn survives_in_rollback(&mut self, strike: &Strike) -> bool {
+        let mut running = self.scene.start(&["rollback", "--json"]);
+        if running.says(strike.step).await {
+            tokio::time::sleep(strike.after).await;
+            running.kill().await;
+        } else {
+            running.ended().await;
+        }
+        self.scene.done(&["run", "--until", "following"]).await;
+        let status = self.scene.done(&["status", "--json"]).await.json();
+        let (serves, closed) = match status["serves"].as_str() {
+            Some("source") => (self.scene.on_source().await, self.scene.on_target().await),
+            _ => (self.scene.on_target().await, self.scene.on_source().await),
+        };
+        let write = "INSERT INTO shop.journal (entry) VALUES ('still')";
+        let written = serves.batch_execute(write).await;
+        written.expect("the side that serves takes writes");
+        let refused = closed.batch_execute(write).await;
+        refused.expect_err("the other side takes none");
+        status["serves"] == "source"
+    }
+
+    /// Ends the clients of the target, and asserts that nothing of theirs is missing on the
+    /// source, where a further cutover is possible.
+    pub(crate) async fn assert_moved_back(mut self) {
+        let outcome = match self.on_target.take() {
+            Some(writers) => writers.stop().await,
+            None => panic!("clients were on the target"),
+        };
+        assert!(outcome.committed > 0, "{outcome:?}");
+        self.mutations.stop().await;
+        self.writers.stop().await;
+        self.scene.done(&["run", "--until", "verified"]).await;
+        self.scene.assert_same_rows().await;
+        self.scene.done(&["cutover"]).await;
+        self.scene.assert_same().await;
+        self.scene.done(&["complete"]).await;
+        self.scene.assert_nothing_of_ours().await;
     }
 
     /// Ends the writers, and asserts that everything is on the target and the source is shut.
