@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use trunkline_migration::Error;
 
+use crate::traffic_plan::TrafficTables;
+
 /// `trunkline.toml`, as typed. Everything is optional; arguments go before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -84,19 +86,7 @@ pub(crate) struct CutoverTable {
     pub(crate) recheck: Option<String>,
     pub(crate) maintenance_database: Option<String>,
     pub(crate) way_back: Option<String>,
-    pub(crate) traffic: Option<TrafficTable>,
-}
-
-/// `traffic = { … }` in `[cutover]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct TrafficTable {
-    pub(crate) kind: String,
-    pub(crate) hold: Option<String>,
-    pub(crate) switch: Option<String>,
-    pub(crate) release: Option<String>,
-    pub(crate) verify: Option<String>,
-    pub(crate) timeout: Option<String>,
+    pub(crate) traffic: Option<TrafficTables>,
 }
 
 /// `[budget]`.
@@ -148,6 +138,14 @@ const KEYS: &[&str] = &[
     "release",
     "verify",
     "timeout",
+    "admin",
+    "config",
+    "database",
+    "cluster",
+    "endpoints",
+    "listeners",
+    "socket",
+    "server",
     "wal_kept_warn",
     "wal_kept_stop",
 ];
@@ -166,7 +164,7 @@ impl PlanFile {
     }
 
     /// Parses the text; the error is what is wrong and what to do.
-    fn parse(text: &str) -> Result<Self, (String, String)> {
+    pub(crate) fn parse(text: &str) -> Result<Self, (String, String)> {
         toml::from_str(text).map_err(|error| {
             let why = error.to_string().trim().to_owned();
             let hint = unknown_key(error.message())
@@ -262,6 +260,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic_plan::TrafficTable;
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_the_nearest() {
@@ -275,11 +274,11 @@ mod tests {
         let mut plan = PlanFile::default();
         plan.migration.name = Some("orders".to_owned());
         plan.tables.include = vec!["public.*".to_owned()];
-        plan.cutover.traffic = Some(TrafficTable {
+        plan.cutover.traffic = Some(TrafficTables::One(Box::new(TrafficTable {
             kind: "command".to_owned(),
             switch: Some("true".to_owned()),
             ..TrafficTable::default()
-        });
+        })));
         let text = plan.to_text().expect("it can be written");
         assert_eq!(PlanFile::parse(&text), Ok(plan));
     }

@@ -2,21 +2,19 @@
 //! before what `run` saved, then defaults.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
     Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan, WayBack,
 };
-use trunkline_migration::traffic::{NobodyTold, Traffic};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
-use trunkline_traffic::{CommandHooks, CommandPlan, Scene};
 
 use crate::args::{MigrationArgs, SwitchArgs};
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
+use crate::traffic_plan::{Surroundings, traffic};
 
 /// A plan and the text that later commands find it by.
 pub(crate) struct Resolved {
@@ -180,7 +178,11 @@ fn name_of(file: &PlanFile) -> Result<Option<String>, Error> {
     Ok(Some(plain.collect()))
 }
 
-fn conninfo(side: &str, text: &str, password_env: Option<&str>) -> Result<Conninfo, Error> {
+pub(crate) fn conninfo(
+    side: &str,
+    text: &str,
+    password_env: Option<&str>,
+) -> Result<Conninfo, Error> {
     let conninfo = Conninfo::resolve(text).map_err(|error| {
         plan_error(
             format!("{side}: {error}"),
@@ -218,11 +220,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
-    let scene = Scene {
-        migration: name.clone(),
-        source: source.label(),
-        target: target.label(),
-    };
+    let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
         name,
         source,
@@ -234,7 +232,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         structure: structure(&file),
         copy: copy(&file)?,
         conflict: conflict(&file)?,
-        cutover: cutover(&file, scene)?,
+        cutover,
         budget: Budget {
             wal_kept_warn_bytes: size(
                 "wal_kept_warn",
@@ -251,7 +249,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     Ok(Resolved { plan, file })
 }
 
-fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {
+pub(crate) fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {
     let Some(value) = value else { return Ok(()) };
     if known.contains(&value) {
         return Ok(());
@@ -339,10 +337,22 @@ fn conflict(file: &PlanFile) -> Result<ConflictPolicy, Error> {
     })
 }
 
-fn cutover(file: &PlanFile, scene: Scene) -> Result<CutoverPlan, Error> {
-    let cutover = &file.cutover;
+fn cutover(
+    file: &mut PlanFile,
+    source: &Conninfo,
+    target: &Conninfo,
+    migration: &str,
+) -> Result<CutoverPlan, Error> {
+    let cutover = &mut file.cutover;
     let seconds = Duration::from_secs;
     let max_pause = duration("max_pause", cutover.max_pause.as_deref(), seconds(30))?;
+    let around = Surroundings {
+        source,
+        target,
+        migration,
+        max_pause,
+    };
+    let traffic = traffic(cutover.traffic.as_mut(), &around)?;
     Ok(CutoverPlan {
         max_lag_bytes: size("max_lag", cutover.max_lag.as_deref(), 1 << 20)?,
         max_pause,
@@ -352,7 +362,7 @@ fn cutover(file: &PlanFile, scene: Scene) -> Result<CutoverPlan, Error> {
             max_pause.min(seconds(1)),
         )?,
         way_back: way_back(file)?,
-        traffic: traffic(file, max_pause, scene)?,
+        traffic,
         maintenance_database: cutover
             .maintenance_database
             .clone()
@@ -369,25 +379,6 @@ fn way_back(file: &PlanFile) -> Result<WayBack, Error> {
     })
 }
 
-/// What moves the clients, for a migration between these two servers.
-fn traffic(file: &PlanFile, max_pause: Duration, scene: Scene) -> Result<Arc<dyn Traffic>, Error> {
-    let Some(table) = &file.cutover.traffic else {
-        return Ok(Arc::new(NobodyTold));
-    };
-    one_of("kind", Some(&table.kind), &["none", "command"])?;
-    if table.kind == "none" {
-        return Ok(Arc::new(NobodyTold));
-    }
-    let commands = CommandPlan {
-        hold: table.hold.clone(),
-        switch: table.switch.clone(),
-        release: table.release.clone(),
-        verify: table.verify.clone(),
-        timeout: duration("timeout", table.timeout.as_deref(), max_pause)?,
-    };
-    Ok(Arc::new(CommandHooks::new(commands, scene)))
-}
-
 fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {
     let Some(text) = value else {
         return Ok(default);
@@ -400,7 +391,11 @@ fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {
     })
 }
 
-fn duration(key: &str, value: Option<&str>, default: Duration) -> Result<Duration, Error> {
+pub(crate) fn duration(
+    key: &str,
+    value: Option<&str>,
+    default: Duration,
+) -> Result<Duration, Error> {
     let Some(text) = value else {
         return Ok(default);
     };

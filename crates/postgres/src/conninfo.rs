@@ -118,6 +118,16 @@ impl Conninfo {
         format!("{}/{}", hosts.join(","), self.database())
     }
 
+    /// The name (or socket directory) and port of the first host, for naming the server to
+    /// others.
+    pub fn first_host(&self) -> (String, u16) {
+        match self.hosts.first() {
+            Some(host) => (host.host_text(), host.port),
+            // `hosts::read` makes at least one.
+            None => (String::new(), 0),
+        }
+    }
+
     pub(crate) fn hosts(&self) -> &[Host] {
         &self.hosts
     }

@@ -2,6 +2,7 @@
 
 mod channel;
 mod conninfo;
+mod console;
 mod copy;
 mod error;
 mod fault;
@@ -19,6 +20,7 @@ mod version;
 mod wire;
 
 pub use conninfo::{Conninfo, ConninfoError, Environment};
+pub use console::{Console, ConsoleRow};
 pub use error::{PgError, ServerError};
 pub use retry::{Backoff, Remedy, remedy};
 pub use sqlstate::SqlState;

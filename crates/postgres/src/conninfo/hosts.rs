@@ -39,7 +39,7 @@ impl Host {
     }
 
     /// What `host` says: the directory or the name.
-    pub(super) fn host_text(&self) -> String {
+    pub(crate) fn host_text(&self) -> String {
         match &self.place {
             Place::Directory(directory) => directory.display().to_string(),
             Place::Name { name, .. } => name.clone(),
