@@ -17,6 +17,7 @@ use trunkline_traffic::{CommandHooks, CommandPlan, Scene};
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
+use crate::smoke;
 
 /// A plan and the text that later commands find it by.
 pub(crate) struct Resolved {
@@ -238,6 +239,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         cutover: cutover(&file, scene)?,
+        downstream: downstream(&file)?,
         budget: Budget {
             wal_kept_warn_bytes: size(
                 "wal_kept_warn",
@@ -254,7 +256,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     Ok(Resolved { plan, file })
 }
 
-fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {
+pub(crate) fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {
     let Some(value) = value else { return Ok(()) };
     if known.contains(&value) {
         return Ok(());
@@ -354,6 +356,7 @@ fn cutover(file: &PlanFile, scene: Scene) -> Result<CutoverPlan, Error> {
             cutover.recheck.as_deref(),
             max_pause.min(seconds(1)),
         )?,
+        smoke: smoke::tests(&cutover.smoke)?,
         traffic: traffic(file, max_pause, scene)?,
         maintenance_database: cutover
             .maintenance_database
@@ -381,6 +384,18 @@ fn traffic(file: &PlanFile, max_pause: Duration, scene: Scene) -> Result<Arc<dyn
     Ok(Arc::new(CommandHooks::new(commands, scene)))
 }
 
+fn downstream(file: &PlanFile) -> Result<Vec<String>, Error> {
+    let slots = &file.downstream.slots;
+    let again = |(index, slot): (usize, &String)| slots[..index].contains(slot);
+    if slots.iter().enumerate().any(again) {
+        return Err(plan_error(
+            "[downstream] names a slot twice",
+            "name each slot once",
+        ));
+    }
+    Ok(slots.clone())
+}
+
 fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {
     let Some(text) = value else {
         return Ok(default);
@@ -393,7 +408,11 @@ fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {
     })
 }
 
-fn duration(key: &str, value: Option<&str>, default: Duration) -> Result<Duration, Error> {
+pub(crate) fn duration(
+    key: &str,
+    value: Option<&str>,
+    default: Duration,
+) -> Result<Duration, Error> {
     let Some(text) = value else {
         return Ok(default);
     };

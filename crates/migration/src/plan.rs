@@ -9,6 +9,7 @@ use trunkline_apply::ConflictPolicy;
 use trunkline_load::Scope;
 use trunkline_postgres::Conninfo;
 
+use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
 
 /// Everything that a command needs to know.
@@ -38,6 +39,8 @@ pub struct Plan {
     pub cutover: CutoverPlan,
     /// What the source may bear.
     pub budget: Budget,
+    /// Slots of other consumers on the source that are handed over at the cutover.
+    pub downstream: Vec<String>,
 }
 
 /// How the tables get onto the target.
@@ -98,6 +101,8 @@ pub struct CutoverPlan {
     pub traffic: Arc<dyn Traffic>,
     /// The source's database from which the fence is set.
     pub maintenance_database: String,
+    /// What must be seen of the server that is about to serve.
+    pub smoke: Vec<SmokeTest>,
 }
 
 /// What the source may bear: how much of its log our slot may keep.

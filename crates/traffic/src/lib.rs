@@ -4,4 +4,5 @@
 
 mod command;
 
-pub use command::{CommandHooks, CommandPlan, Scene};
+pub use command::{CommandHooks, CommandPlan};
+pub use trunkline_migration::shell::Scene;
