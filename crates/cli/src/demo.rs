@@ -177,7 +177,9 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             way_back: WayBack::Open,
             traffic: Arc::new(CommandHooks::new(hooks, scene)),
             maintenance_database: "postgres".to_owned(),
+            smoke: Vec::new(),
         },
+        downstream: Vec::new(),
         budget: Budget {
             wal_kept_warn_bytes: u64::MAX,
             wal_kept_stop_bytes: u64::MAX,

@@ -12,6 +12,7 @@ mod progress;
 mod reference;
 mod resolve;
 mod saved_plan;
+mod smoke;
 mod traffic_plan;
 
 use std::process::ExitCode;

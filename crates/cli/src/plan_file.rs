@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline_migration::Error;
+pub(crate) use trunkline_migration::nearest;
 
 use crate::traffic_plan::TrafficTables;
 
@@ -20,6 +21,8 @@ pub(crate) struct PlanFile {
     pub(crate) tables: TablesTable,
     pub(crate) apply: ApplyTable,
     pub(crate) cutover: CutoverTable,
+    pub(crate) downstream: DownstreamTable,
+    pub(crate) notify: NotifyTable,
     pub(crate) budget: BudgetTable,
 }
 
@@ -84,9 +87,39 @@ pub(crate) struct CutoverTable {
     pub(crate) max_lag: Option<String>,
     pub(crate) max_pause: Option<String>,
     pub(crate) recheck: Option<String>,
+    pub(crate) smoke: Vec<SmokeTable>,
     pub(crate) maintenance_database: Option<String>,
     pub(crate) way_back: Option<String>,
     pub(crate) traffic: Option<TrafficTables>,
+}
+
+/// `[[cutover.smoke]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SmokeTable {
+    pub(crate) name: String,
+    pub(crate) sql: Option<String>,
+    pub(crate) command: Option<String>,
+    pub(crate) expect: Option<String>,
+    pub(crate) timeout: Option<String>,
+    pub(crate) when: Option<String>,
+}
+
+/// `[downstream]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DownstreamTable {
+    pub(crate) slots: Vec<String>,
+}
+
+/// `[notify]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NotifyTable {
+    pub(crate) webhook: Option<String>,
+    pub(crate) webhook_env: Option<String>,
+    pub(crate) token_env: Option<String>,
+    pub(crate) header_env: Option<String>,
 }
 
 /// `[budget]`.
@@ -148,6 +181,18 @@ const KEYS: &[&str] = &[
     "server",
     "wal_kept_warn",
     "wal_kept_stop",
+    "smoke",
+    "sql",
+    "command",
+    "expect",
+    "when",
+    "downstream",
+    "slots",
+    "notify",
+    "webhook",
+    "webhook_env",
+    "token_env",
+    "header_env",
 ];
 
 impl PlanFile {
@@ -186,32 +231,6 @@ impl PlanFile {
 fn unknown_key(message: &str) -> Option<&str> {
     let rest = message.split_once("unknown field `")?.1;
     rest.split_once('`').map(|(key, _)| key)
-}
-
-/// The candidate that differs in the fewest letters, if it is near at all.
-pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    candidates
-        .iter()
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= candidate.len() / 2)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// A size such as `10 GB`, `512kB` or `1048576`, in bytes; units are powers of 1024, as in
@@ -279,6 +298,14 @@ mod tests {
             switch: Some("true".to_owned()),
             ..TrafficTable::default()
         })));
+        plan.cutover.smoke = vec![SmokeTable {
+            name: "orders".to_owned(),
+            sql: Some("SELECT 'it''s'\nFROM orders".to_owned()),
+            expect: Some("it's".to_owned()),
+            ..SmokeTable::default()
+        }];
+        plan.downstream.slots = vec!["debezium".to_owned()];
+        plan.notify.webhook = Some("https://hooks.example/".to_owned());
         let text = plan.to_text().expect("it can be written");
         assert_eq!(PlanFile::parse(&text), Ok(plan));
     }

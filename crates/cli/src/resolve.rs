@@ -14,6 +14,7 @@ use trunkline_postgres::Conninfo;
 use crate::args::{MigrationArgs, SwitchArgs};
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
+use crate::smoke;
 use crate::traffic_plan::{Surroundings, traffic};
 
 /// A plan and the text that later commands find it by.
@@ -233,6 +234,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         cutover,
+        downstream: downstream(&file)?,
         budget: Budget {
             wal_kept_warn_bytes: size(
                 "wal_kept_warn",
@@ -361,8 +363,9 @@ fn cutover(
             cutover.recheck.as_deref(),
             max_pause.min(seconds(1)),
         )?,
-        way_back: way_back(file)?,
+        way_back: way_back(cutover.way_back.as_deref())?,
         traffic,
+        smoke: smoke::tests(&cutover.smoke)?,
         maintenance_database: cutover
             .maintenance_database
             .clone()
@@ -370,13 +373,24 @@ fn cutover(
     })
 }
 
-fn way_back(file: &PlanFile) -> Result<WayBack, Error> {
-    let value = file.cutover.way_back.as_deref();
+fn way_back(value: Option<&str>) -> Result<WayBack, Error> {
     one_of("way_back", value, &["open", "none"])?;
     Ok(match value {
         Some("none") => WayBack::None,
         _ => WayBack::Open,
     })
+}
+
+fn downstream(file: &PlanFile) -> Result<Vec<String>, Error> {
+    let slots = &file.downstream.slots;
+    let again = |(index, slot): (usize, &String)| slots[..index].contains(slot);
+    if slots.iter().enumerate().any(again) {
+        return Err(plan_error(
+            "[downstream] names a slot twice",
+            "name each slot once",
+        ));
+    }
+    Ok(slots.clone())
 }
 
 fn size(key: &str, value: Option<&str>, default: u64) -> Result<u64, Error> {

@@ -5,6 +5,7 @@
 
 mod activity;
 mod collations;
+mod downstream;
 mod examination;
 mod existing;
 mod extensions;
@@ -83,6 +84,8 @@ pub struct CheckInput<'a> {
     pub own_slot: Option<&'a str>,
     /// The publication of this migration, which may exist or be made by hand.
     pub own_publication: Option<&'a str>,
+    /// Slots of other consumers on the source that are handed over at the cutover.
+    pub downstream: &'a [String],
     /// Whether the schema `trunkline` on the target, if there is one, is this migration's.
     pub own_control_schema: bool,
 }
@@ -154,6 +157,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         intent,
         own_slot: input.own_slot,
         own_publication: input.own_publication,
+        downstream: input.downstream,
         source_server,
         target_server,
         findings,

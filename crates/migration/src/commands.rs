@@ -113,6 +113,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         }),
         own_slot: own_name.as_deref(),
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
+        downstream: &plan.downstream,
         own_control_schema: own.is_some(),
     };
     Ok(checks::examine(input).await?)

@@ -1,14 +1,17 @@
 //! One migration: its plan, its phases and their journal, the preflight, the fence, the
 //! gates, the reports. It prints nothing, parses no arguments, and names no cloud or pooler.
 
+pub mod baseline;
 pub mod checks;
 mod commands;
 mod control;
+pub mod downstream;
 mod error;
 mod fence;
 mod follow;
 mod journal;
 mod limits;
+mod nearest;
 mod observer;
 mod phase;
 mod phases;
@@ -16,6 +19,8 @@ pub mod plan;
 pub mod report;
 mod run;
 pub mod scripts;
+pub mod shell;
+pub mod smoke;
 pub mod status;
 mod steps;
 pub mod traffic;
@@ -26,6 +31,7 @@ pub use commands::{
 };
 pub use error::Error;
 pub use fence::{AfterSwitch, FenceEvidence, Strength};
+pub use nearest::nearest;
 pub use observer::{Notice, Observer};
 pub use phase::{Event, IllegalEvent, Phase};
 pub use phases::cutover::Extent;

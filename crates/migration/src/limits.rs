@@ -80,3 +80,28 @@ pub(crate) const BUDGET_LOOK: Duration = Duration::from_secs(5);
 
 /// How long what moves the clients may take to say that it can, before anyone is held.
 pub(crate) const LOOK_AT_TRAFFIC_WITHIN: Duration = Duration::from_secs(10);
+/// How much is kept of what a command of the operator's writes to either pipe: enough for the
+/// last lines of a failing script, and for a value that a smoke test expects.
+pub(crate) const COMMAND_SAID_BYTES: u64 = 2_000;
+
+/// How long a command's pipes are read once it has ended: what it wrote lies in the pipe
+/// already, and a process that it left behind may hold them open for good.
+pub(crate) const COMMAND_SAYS_WITHIN: Duration = Duration::from_millis(100);
+
+/// How much of an expected and of a found value a smoke test's failure shows, each: two lines
+/// of a terminal.
+pub(crate) const SMOKE_SHOWN_CHARS: usize = 200;
+
+/// Statements whose times a report shows: one screen.
+pub(crate) const BUSIEST_STATEMENTS: i64 = 10;
+
+/// Statements that are looked through for those: the default of `pg_stat_statements.max` is
+/// 5,000; at most 10,000 characters of each are read, one kB as a rule, so a few MB.
+pub(crate) const STATEMENTS_READ: i64 = 5_000;
+
+/// How much of a statement a report shows.
+pub(crate) const STATEMENT_SHOWN_CHARS: usize = 200;
+
+/// How long a consumer's slot may take to be made: the server waits for every transaction that
+/// runs on it, and a longer one is better named to the operator than waited for.
+pub(crate) const SLOT_MADE_WITHIN: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@ use trunkline_changes::Side;
 use trunkline_load::Scope;
 use trunkline_postgres::Conninfo;
 
+use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
 
 /// Everything that a command needs to know.
@@ -39,6 +40,8 @@ pub struct Plan {
     pub cutover: CutoverPlan,
     /// What the source may bear.
     pub budget: Budget,
+    /// Slots of other consumers on the source that are handed over at the cutover.
+    pub downstream: Vec<String>,
 }
 
 impl Plan {
@@ -121,6 +124,8 @@ pub struct CutoverPlan {
     pub traffic: Arc<dyn Traffic>,
     /// The source's database from which the fence is set.
     pub maintenance_database: String,
+    /// What must be seen of the server that is about to serve.
+    pub smoke: Vec<SmokeTest>,
 }
 
 /// What the source may bear: how much of its log our slot may keep.

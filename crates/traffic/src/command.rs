@@ -1,17 +1,11 @@
 //! The operator's own commands as traffic adapter: for DNS, a service, a feature flag,
 //! anything. Holds always: a command that outlives its time is ended, with its children.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
-
 use trunkline_changes::Side;
+use trunkline_migration::shell::{self, Scene};
 use trunkline_migration::traffic::{Step, Traffic, TrafficError};
-
-/// How much of what a failing command said is shown.
-const SHOWN_BYTES: u64 = 2_000;
 
 /// The operator's commands; each is run by the shell, and one that is missing is skipped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,17 +20,6 @@ pub struct CommandPlan {
     pub verify: Option<String>,
     /// How long each may take.
     pub timeout: Duration,
-}
-
-/// What the commands get in their environment.
-#[derive(Clone, Debug)]
-pub struct Scene {
-    /// The migration's name.
-    pub migration: String,
-    /// `host:port/database` of the source.
-    pub source: String,
-    /// `host:port/database` of the target.
-    pub target: String,
 }
 
 /// Runs the plan's commands with `TRUNKLINE_MIGRATION`, `TRUNKLINE_STEP`,
@@ -64,44 +47,12 @@ impl CommandHooks {
         let Some(command) = command else {
             return Ok(());
         };
-        let failed = |why: String| TrafficError { step, why };
-        let serves = match serves {
-            Side::Source => "source",
-            Side::Target => "target",
-        };
-        let mut child = Command::new("/bin/sh")
-            .args(["-c", command])
-            .env("TRUNKLINE_MIGRATION", &self.scene.migration)
-            .env("TRUNKLINE_STEP", step)
-            .env("TRUNKLINE_SOURCE", &self.scene.source)
-            .env("TRUNKLINE_TARGET", &self.scene.target)
-            .env("TRUNKLINE_SERVES", serves)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let stderr = child.stderr.take();
-        let ended = tokio::time::timeout(self.plan.timeout.min(within), async {
-            let mut said = String::new();
-            if let Some(stderr) = stderr {
-                // What cannot be read is only missing from the message.
-                let _unread = stderr.take(SHOWN_BYTES).read_to_string(&mut said).await;
-            }
-            (child.wait().await, said)
+        let within = self.plan.timeout.min(within);
+        let done = shell::run(&self.scene, step, serves, command, within).await;
+        done.map(|_said| ()).map_err(|error| TrafficError {
+            step,
+            why: error.to_string(),
         })
-        .await;
-        match ended {
-            Ok((Ok(status), _)) if status.success() => Ok(()),
-            Ok((Ok(status), said)) => Err(failed(format!("{status}: {}", said.trim()))),
-            Ok((Err(error), _)) => Err(failed(error.to_string())),
-            Err(_) => {
-                end_group(&child).await;
-                Err(failed("it took too long".to_owned()))
-            }
-        }
     }
 }
 
@@ -129,18 +80,6 @@ impl Traffic for CommandHooks {
 
     fn verify(&self, serves: Side, within: Duration) -> Step<'_> {
         Box::pin(self.run("verify", self.plan.verify.as_deref(), serves, within))
-    }
-}
-
-/// Ends a command's whole process group. The child itself is ended with its handle; its
-/// children are not ours to wait for.
-async fn end_group(child: &tokio::process::Child) {
-    if let Some(id) = child.id() {
-        let group = format!("-{id}");
-        let _sent = Command::new("/bin/kill")
-            .args(["-KILL", "--", &group])
-            .status()
-            .await;
     }
 }
 

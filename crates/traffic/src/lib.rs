@@ -14,7 +14,8 @@ mod replace;
 
 pub use address::{Address, AddressError, Addresses};
 pub use chain::Chain;
-pub use command::{CommandHooks, CommandPlan, Scene};
+pub use command::{CommandHooks, CommandPlan};
 pub use envoy::{Envoy, EnvoyPlan};
 pub use haproxy::{Haproxy, HaproxyPlan, RuntimeSocket};
 pub use pgbouncer::{PgBouncer, PgBouncerPlan};
+pub use trunkline_migration::shell::Scene;

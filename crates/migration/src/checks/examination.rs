@@ -8,9 +8,9 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, activity, collations, existing, extensions, features, firing, identity,
-    privileges, replication, role, roles, sequences, server, sessions, size, tables, tablespaces,
-    tools, unmoved,
+    Intent, PgDump, Scope, activity, collations, downstream, existing, extensions, features,
+    firing, identity, privileges, replication, role, roles, sequences, server, sessions, size,
+    tables, tablespaces, tools, unmoved,
 };
 
 /// Both sessions and what was read of each server in general, which the further checks lean on.
@@ -21,6 +21,7 @@ pub(super) struct Examination<'a> {
     pub intent: Intent,
     pub own_slot: Option<&'a str>,
     pub own_publication: Option<&'a str>,
+    pub downstream: &'a [String],
     pub source_server: server::Facts,
     pub target_server: server::Facts,
     pub source_role: role::Facts,
@@ -51,6 +52,13 @@ impl Examination<'_> {
             .on(Side::Target, "reading about the database")?;
         if self.intent.structure {
             self.structure(&tables, pg_dump).await?;
+        }
+        if self.intent.live && !self.downstream.is_empty() {
+            let slots = replication::read(self.target)
+                .await
+                .on(Side::Target, "reading the replication slots")?;
+            let found = downstream::judge_target(&slots, &self.target_server, self.downstream);
+            self.findings.extend(found);
         }
         self.extensions().await?;
         self.collations(&tables).await?;
@@ -126,6 +134,7 @@ impl Examination<'_> {
             &replication,
             &self.source_server,
             self.own_slot,
+            self.downstream,
         ));
         let activity = activity::read(self.source).await?;
         self.findings

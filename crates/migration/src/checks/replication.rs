@@ -7,8 +7,7 @@ use trunkline_postgres::{PgError, Session};
 use super::activity::readable;
 use super::finding::Finding;
 use super::limits::SHORTEST_SENDER_TIMEOUT;
-use super::listing::each;
-use super::server;
+use super::{downstream, server};
 
 #[derive(Clone, Debug)]
 #[expect(
@@ -23,6 +22,7 @@ pub(super) struct Slot {
     pub active: bool,
     pub temporary: bool,
     pub lost: bool,
+    pub lag_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,7 @@ pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
             active: row.get(4)?,
             temporary: row.get(5)?,
             lost: row.get(6)?,
+            lag_bytes: row.get(7)?,
         });
     }
     let senders = "SELECT count(*) FROM pg_catalog.pg_stat_replication";
@@ -73,7 +74,12 @@ pub(super) fn setting_remedy(
     }
 }
 
-pub(super) fn judge(facts: &Facts, server: &server::Facts, own_slot: Option<&str>) -> Vec<Finding> {
+pub(super) fn judge(
+    facts: &Facts,
+    server: &server::Facts,
+    own_slot: Option<&str>,
+    handed_over: &[String],
+) -> Vec<Finding> {
     let own = facts
         .slots
         .iter()
@@ -98,7 +104,12 @@ pub(super) fn judge(facts: &Facts, server: &server::Facts, own_slot: Option<&str
             facts.senders,
         ));
     }
-    findings.extend(judge_others(facts, server, own_slot));
+    findings.extend(downstream::judge_source(
+        facts,
+        server,
+        own_slot,
+        handed_over,
+    ));
     findings
         .into_iter()
         .map(|finding| finding.on(Side::Source))
@@ -229,30 +240,6 @@ fn judge_own(slot: &Slot, server: &server::Facts) -> Vec<Finding> {
     ]
 }
 
-/// Consumers of the source (change data capture, other subscribers) that will hear nothing more
-/// once the clients have moved.
-fn judge_others(facts: &Facts, server: &server::Facts, own_slot: Option<&str>) -> Vec<Finding> {
-    let others = facts.slots.iter().filter(|slot| {
-        slot.logical
-            && !slot.temporary
-            && slot.database == server.database
-            && Some(slot.name.as_str()) != own_slot
-    });
-    each(others, |slot| {
-        let reader = if slot.active {
-            "is being read"
-        } else {
-            "is not being read at the moment"
-        };
-        let message = format!(
-            "a consumer of changes ({}) holds this slot, which {reader}; it does not move along, and its consumer \
-             must be handed over to the target at the switch",
-            slot.plugin
-        );
-        Finding::warning("other-slot", message).about(&slot.name)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::settings::Settings;
@@ -280,11 +267,12 @@ mod tests {
             active: false,
             temporary: false,
             lost: false,
+            lag_bytes: None,
         }
     }
 
     fn codes(facts: &Facts, server: &server::Facts, own: Option<&str>) -> Vec<&'static str> {
-        judge(facts, server, own)
+        judge(facts, server, own, &[])
             .into_iter()
             .map(|finding| finding.code)
             .collect()

@@ -123,7 +123,7 @@ fn judge_kept_limit(facts: Facts, server: &server::Facts, bytes: u64) -> Option<
 }
 
 /// A number of bytes for people, in decimal units.
-fn amount(bytes: u64) -> String {
+pub(super) fn amount(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1_000 {
         return format!("{bytes} B");

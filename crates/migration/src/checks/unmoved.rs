@@ -64,7 +64,8 @@ pub(super) fn judge_source(
             ),
             "publication" => (
                 "publication",
-                "the publication does not move; its subscribers must be handed over to the target"
+                "the publication does not move; make it on the target before the cutover, for the consumers that read \
+                 by it"
                     .to_owned(),
             ),
             _ => (
