@@ -7,6 +7,8 @@ use trunkline_capture::slot::SlotRecord;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::SchemaSettings;
 
+use crate::baseline::Baseline;
+use crate::downstream::DownstreamSlot;
 use crate::fence::FenceBefore;
 use crate::phase::{Event, IllegalEvent, Phase};
 use crate::way::Way;
@@ -57,7 +59,7 @@ pub(crate) struct Leg {
 }
 
 /// One entry of the journal.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Entry {
     /// The migration moved.
@@ -79,6 +81,12 @@ pub(crate) enum Entry {
     },
     /// The side that serves after a switch has its own settings again.
     Unfenced(Side),
+    /// Slots of other consumers are about to be made on the target.
+    MakingDownstream(Vec<DownstreamSlot>),
+    /// They are gone again.
+    DownstreamDropped,
+    /// What the application's busiest statements took on the source.
+    Baseline(Baseline),
     /// Clients reach the side that serves: the traffic's steps are done.
     ClientsReleased,
     /// The structure was in place before us: nothing of it is ours.
@@ -94,7 +102,7 @@ pub(crate) enum Entry {
 }
 
 /// What the journal's entries add up to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct State {
     /// Where the migration stands.
     pub(crate) phase: Phase,
@@ -116,6 +124,13 @@ pub(crate) struct State {
     pub(crate) standing: Option<BTreeSet<String>>,
     /// Owners, grants and comments of those schemas.
     pub(crate) schemas_before: Option<Vec<SchemaSettings>>,
+    /// Slots of other consumers that we made on the target.
+    pub(crate) downstream: Vec<DownstreamSlot>,
+    /// Whether consumers were handed over to them: then they are not ours to take away with
+    /// a switch that is given up.
+    pub(crate) downstream_handed: bool,
+    /// What the application's busiest statements took on the source.
+    pub(crate) baseline: Option<Baseline>,
     /// Whether the journal goes on on the source.
     pub(crate) away: bool,
 }
@@ -134,6 +149,9 @@ impl State {
             clients_released: true,
             standing: None,
             schemas_before: None,
+            downstream: Vec::new(),
+            downstream_handed: false,
+            baseline: None,
             away: false,
         }
     }
@@ -185,6 +203,9 @@ impl State {
             Entry::LegGivenUp => self.next_leg = None,
             Entry::Fencing { side, before } => *self.fence_mut(*side) = Some(before.clone()),
             Entry::Unfenced(side) => *self.fence_mut(*side) = None,
+            Entry::MakingDownstream(slots) => self.downstream.clone_from(slots),
+            Entry::DownstreamDropped => self.downstream.clear(),
+            Entry::Baseline(baseline) => self.baseline = Some(baseline.clone()),
             Entry::ClientsReleased => self.clients_released = true,
             // A restore that was interrupted finds its own schemas: the first look counts.
             Entry::SchemasBefore(schemas) => {
@@ -209,6 +230,7 @@ impl State {
             Event::FenceLifted => *self.fence_mut(served) = None,
             Event::ClientsMoved { onwards } => {
                 self.clients_released = false;
+                self.downstream_handed = true;
                 self.leg = self.next_leg.take().map(|leg| Leg {
                     start: onwards.unwrap_or(leg.slot.consistent_point),
                     ..leg

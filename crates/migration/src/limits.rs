@@ -105,3 +105,7 @@ pub(crate) const STATEMENT_SHOWN_CHARS: usize = 200;
 /// How long a consumer's slot may take to be made: the server waits for every transaction that
 /// runs on it, and a longer one is better named to the operator than waited for.
 pub(crate) const SLOT_MADE_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long all smoke tests after the release may take together: clients are served, and only
+/// the command's end waits.
+pub(crate) const SMOKE_AFTER_WITHIN: Duration = Duration::from_mins(5);

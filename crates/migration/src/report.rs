@@ -5,8 +5,10 @@ use serde::Serialize;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_verify::TableVerdict;
 
+use crate::downstream::HandedOver;
 use crate::fence::{AfterSwitch, FenceEvidence, Strength};
 use crate::phase::Phase;
+use crate::smoke::SmokeOutcome;
 
 /// The version of every report.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -92,6 +94,10 @@ pub struct CutoverReport {
     /// The position on the side that serves now from which changes flow back; none where
     /// there is no way back.
     pub way_back_lsn: Option<Lsn>,
+    /// The smoke tests that were run.
+    pub smoke: Vec<SmokeOutcome>,
+    /// Other consumers' slots, each with where it goes on.
+    pub downstream: Vec<HandedOver>,
     /// What a rehearsal found.
     pub rehearsal: Option<Rehearsal>,
     /// Why it was aborted.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
+use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
 use crate::control::{self, away};
 use crate::error::Error;
@@ -114,6 +115,9 @@ pub struct StatusReport {
     pub eta: String,
     /// Changes put aside.
     pub parked_changes: u64,
+    /// What the application's busiest statements took on the source before the switch, and
+    /// take on the target; empty where `pg_stat_statements` is not installed on both.
+    pub statements: Vec<Latency>,
     /// What to do next.
     pub next_steps: Vec<String>,
 }
@@ -197,7 +201,20 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
         ),
         (Way::Back, None) => (Applied::default(), Written::default()),
     };
-    Ok(report(identity.name, &state, &numbers, &applied, &written))
+    let statements = latencies(&mut target, &state).await?;
+    Ok(StatusReport {
+        statements,
+        ..report(identity.name, &state, &numbers, &applied, &written)
+    })
+}
+
+/// What statements took before the switch and take now.
+async fn latencies(target: &mut Session, state: &State) -> Result<Vec<Latency>, Error> {
+    let (Way::Back, Some(before)) = (state.way(), &state.baseline) else {
+        return Ok(Vec::new());
+    };
+    let now = baseline::busiest(target, Side::Target, Reach::All).await?;
+    Ok(now.map_or_else(Vec::new, |now| baseline::compare(before, &now)))
 }
 
 fn report(
@@ -239,6 +256,7 @@ fn report(
         eta_seconds,
         eta: in_words(arrival),
         parked_changes: applied.parked,
+        statements: Vec::new(),
         next_steps: state.next_steps(numbers.held),
     }
 }
@@ -292,6 +310,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         eta_seconds: None,
         eta: if phase.is_final() { "over" } else { "unknown" }.to_owned(),
         parked_changes: 0,
+        statements: Vec::new(),
         next_steps: next_steps(phase, false),
     }
 }

@@ -8,6 +8,7 @@
 //! switch, release. Looks: the journal. Undone, before the point of no return: [`give_back`];
 //! after it: never, only finished ([`finish`]).
 
+pub(crate) mod consumers;
 mod gates;
 mod giving_back;
 mod moving;
@@ -26,9 +27,11 @@ use trunkline_changes::Side;
 use trunkline_postgres::{Backoff, OnSide, PgError, Session};
 use trunkline_verify::{Comparer, Comparison};
 
+use crate::baseline::{self, Reach};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
 use crate::follow::{Follow, Goal};
+use crate::journal::Entry;
 use crate::limits::{LOOK_AT_TRAFFIC_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
 use crate::observer::Notice;
 use crate::phase::Event;
@@ -91,6 +94,7 @@ pub(crate) async fn cutover(
         .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
         .await?;
     follow.stay_live();
+    consumers::catch_up(run, &mut ready).await?;
     if way == Way::Back {
         // What is about to be closed holds the journal.
         run.control.go_away(run.plan.server(Side::Source)).await?;
@@ -151,6 +155,17 @@ fn warn_of_superusers(run: &Run<'_>, way: Way, bound: &fence::BoundByDefault) {
     }
 }
 
+/// What the application's statements take on the source, to be held against what they take
+/// on the target later.
+async fn note_latencies(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<(), Error> {
+    if way == Way::There
+        && let Some(seen) = baseline::busiest(follow.from(), way.from(), Reach::Busiest).await?
+    {
+        run.control.record(Entry::Baseline(seen)).await?;
+    }
+    Ok(())
+}
+
 async fn make_ready(
     run: &mut Run<'_>,
     follow: &mut Follow,
@@ -159,7 +174,9 @@ async fn make_ready(
 ) -> Result<Ready, Error> {
     let way = follow.leg().way;
     way_back::prepare(run).await?;
+    consumers::make(run, follow, way).await?;
     run.step("preparing the switch");
+    note_latencies(run, follow, way).await?;
     let (tables, places) = run.tables_and_places(way).await?;
     let comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
     let mut ours = comparer.process_ids();
@@ -234,8 +251,9 @@ async fn switch(
     } = ready;
     let after = moving::stand_behind(run, outside).await;
     moved?;
+    let smoke = moving::look_after(run).await;
     Ok(summary::switched(
-        run, &verified, &proved, &watch, pause, after,
+        run, &verified, &proved, &watch, pause, after, smoke,
     ))
 }
 

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::fence;
 use crate::journal::{Entry, Object};
 use crate::phase::{Event, Phase};
+use crate::phases::cutover::consumers;
 use crate::phases::{copying, cutover, prepare, way_back};
 use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
@@ -50,6 +51,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
     }
     settle(&mut run).await?;
     let mut done = clean_up(&mut run).await?;
+    consumers::drop_made(&mut run).await?;
     // After a rollback the target has been closed to everybody else.
     done.extend(unfence(&mut run, Side::Target).await?);
     if tables == TargetTables::Drop && run.control.state().receipts.contains(&Object::Structure) {

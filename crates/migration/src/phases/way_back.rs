@@ -9,6 +9,7 @@
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::OnSide;
 
+use super::cutover::consumers;
 use super::prepare;
 use crate::control;
 use crate::error::Error;
@@ -113,7 +114,11 @@ pub(crate) async fn give_up(run: &mut Run<'_>) -> Result<(), Error> {
         Object::SourceRecords => state.leg.as_ref().is_none_or(|leg| leg.number == 1),
         Object::Structure => false,
     };
-    if state.next_leg.is_none() && !state.receipts.iter().any(ours) {
+    let (nothing_next, nothing_made) = (state.next_leg.is_none(), !state.receipts.iter().any(ours));
+    if !state.downstream_handed {
+        consumers::drop_made(run).await?;
+    }
+    if nothing_next && nothing_made {
         return Ok(());
     }
     run.step("taking back what the way back needed");

@@ -113,6 +113,7 @@ pub(super) async fn give_up(
     lift_and_release(run).await?;
     watch.lap("give back");
     let pause = watch.total();
+    let mut smoke = Vec::new();
     let (why, differences) = match missed {
         Missed::Rehearsed(proved) => {
             record_given_back(run, None).await;
@@ -128,6 +129,11 @@ pub(super) async fn give_up(
             Vec::new(),
         ),
         Missed::Because(why) => (why, Vec::new()),
+        Missed::Smoke(failure) => {
+            let why = failure.to_string();
+            smoke = failure.outcomes;
+            (why, Vec::new())
+        }
         Missed::Different(different) => {
             ("tables differ after the last write".to_owned(), different)
         }
@@ -137,6 +143,7 @@ pub(super) async fn give_up(
     record_given_back(run, different).await;
     let mut report = summary::aborted(run, &verified, &watch, pause, &why);
     report.differences = differences;
+    report.smoke = smoke;
     Err(Error::CutoverAborted {
         serves: run.way().from(),
         rehearsed: ready.extent == Extent::Rehearse,

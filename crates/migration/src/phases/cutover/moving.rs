@@ -4,14 +4,19 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use trunkline_postgres::Session;
 
 use super::outside;
 use crate::error::Error;
 use crate::fence::{self, AfterSwitch};
 use crate::journal::{Entry, Object};
+use crate::limits::SMOKE_AFTER_WITHIN;
+use crate::observer::Notice;
 use crate::phases::way_back;
 use crate::run::Run;
+use crate::shell::Scene;
+use crate::smoke::{Moment, SmokeOutcome, run_smoke};
 
 /// Opens the side that serves from now on, points clients there and lets them go on.
 pub(super) async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
@@ -97,4 +102,28 @@ pub(crate) async fn finish(run: &mut Run<'_>) -> Result<(), Error> {
         stand_behind(run, outside).await;
     }
     Ok(())
+}
+
+/// The smoke tests of the side that serves now. Clients are there: a failure is told, and
+/// what to do about it is the operator's decision.
+pub(super) async fn look_after(run: &Run<'_>) -> Vec<SmokeOutcome> {
+    let serves = run.way().from();
+    let plan = run.plan;
+    let scene = Scene::of(plan);
+    let ran = run_smoke(
+        &plan.cutover.smoke,
+        Moment::AfterRelease,
+        serves,
+        plan.server(serves),
+        &scene,
+        Instant::now() + SMOKE_AFTER_WITHIN,
+    );
+    match ran.await {
+        Ok(outcomes) => outcomes,
+        Err(failure) => {
+            let warning = failure.to_string();
+            run.observer.notice(Notice::Warning(&warning));
+            failure.outcomes
+        }
+    }
 }

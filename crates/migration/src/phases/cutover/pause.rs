@@ -7,7 +7,8 @@ use trunkline_verify::{TableVerdict, View};
 
 use super::proof::{CaughtUp, SequencesSet};
 use super::stopwatch::Stopwatch;
-use super::{Ready, gates, sequences, unstreamed};
+use super::{Ready, consumers, gates, sequences, unstreamed};
+use crate::downstream::HandedOver;
 use crate::error::Error;
 use crate::fence::{self, Fence, FenceEvidence};
 use crate::follow::{Follow, Goal};
@@ -16,6 +17,9 @@ use crate::phase::Event;
 use crate::phases::verifying::emit;
 use crate::phases::way_back;
 use crate::run::Run;
+use crate::shell::Scene;
+use crate::smoke::{Moment, Probe, SmokeFailure, SmokeOutcome, SmokeTest, run_smoke};
+use crate::way::Way;
 
 /// What the pause showed.
 pub(super) struct Proved {
@@ -24,6 +28,8 @@ pub(super) struct Proved {
     pub(super) rechecked: Vec<TableVerdict>,
     pub(super) fenced: fence::WritesFenced,
     pub(super) evidence: FenceEvidence,
+    pub(super) smoke: Vec<SmokeOutcome>,
+    pub(super) handed_over: Vec<HandedOver>,
     /// Where on the other side changes of its clients begin, if they are to flow back.
     pub(super) onwards: Option<Lsn>,
 }
@@ -36,6 +42,8 @@ pub(super) enum Missed {
     Because(String),
     /// The two sides differ.
     Different(Vec<TableVerdict>),
+    /// A smoke test failed.
+    Smoke(SmokeFailure),
     /// Nothing was missed, and no more than this was asked for.
     Rehearsed(Box<Proved>),
 }
@@ -107,8 +115,15 @@ pub(super) async fn pause(
     let set = sequences::set_and_read_back(run, way, follow.from(), &mut ready.to);
     let sequences = within(deadline, "sequences", watch, set).await?;
 
+    run.step("smoke tests");
+    let smoke = smoke_tests(run, way, deadline);
+    let smoke = within(deadline, "smoke tests", watch, smoke).await?;
+
     let last = last_look(run, follow, ready, &first, &fenced);
     let (caught_up, evidence) = within(deadline, "last look", watch, last).await?;
+    let (from, to) = (follow.from(), &mut ready.to);
+    let handed_over = consumers::hand_over(run, way, from, to, caught_up.barrier());
+    let handed_over = within(deadline, "other consumers", watch, handed_over).await?;
     let onwards = way_back::onwards(run, &mut ready.to);
     let onwards = within(deadline, "way back", watch, onwards).await?;
     let drained = run.control.moved(Event::BarrierApplied {
@@ -122,8 +137,40 @@ pub(super) async fn pause(
         rechecked,
         fenced,
         evidence,
+        smoke,
+        handed_over,
         onwards,
     })
+}
+
+/// What the operator wants to see of the side that is to serve. While that is closed to
+/// others, as after a rollback, only we can look.
+async fn smoke_tests(
+    run: &Run<'_>,
+    way: Way,
+    deadline: Instant,
+) -> Result<Vec<SmokeOutcome>, Missed> {
+    let plan = run.plan;
+    let closed = run.control.state().fence(way.to()).is_some();
+    let possible = |test: &&SmokeTest| !closed || matches!(test.probe, Probe::Sql(_));
+    let tests: Vec<SmokeTest> = plan
+        .cutover
+        .smoke
+        .iter()
+        .filter(possible)
+        .cloned()
+        .collect();
+    let (moment, conninfo) = (Moment::BeforeSwitch, plan.server(way.to()));
+    run_smoke(
+        &tests,
+        moment,
+        way.to(),
+        conninfo,
+        &Scene::of(plan),
+        deadline,
+    )
+    .await
+    .map_err(Missed::Smoke)
 }
 
 fn because(error: impl std::fmt::Display) -> Missed {

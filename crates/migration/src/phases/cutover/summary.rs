@@ -13,6 +13,7 @@ use crate::report::{
     VerifyReport,
 };
 use crate::run::Run;
+use crate::smoke::SmokeOutcome;
 use crate::way::Way;
 
 /// The side that served was given back.
@@ -41,6 +42,8 @@ pub(super) fn aborted(
         fence: None,
         fence_evidence: None,
         way_back_lsn: None,
+        smoke: Vec::new(),
+        downstream: Vec::new(),
         rehearsal: None,
         reason: Some(why.to_owned()),
         next_steps: state.next_steps(false),
@@ -55,16 +58,20 @@ pub(super) fn switched(
     watch: &Stopwatch,
     pause: Duration,
     after: AfterSwitch,
+    smoke: Vec<SmokeOutcome>,
 ) -> CutoverReport {
     let outcome = match run.way() {
         Way::Back => CutoverOutcome::Switched,
         Way::There => CutoverOutcome::RolledBack,
     };
+    let mut report = shown(run, verified, proved, watch, pause);
+    report.smoke.extend(smoke);
     CutoverReport {
         outcome,
         source_after: Some(after),
         way_back_lsn: proved.onwards,
-        ..shown(run, verified, proved, watch, pause)
+        downstream: proved.handed_over.clone(),
+        ..report
     }
 }
 
@@ -102,6 +109,7 @@ fn shown(
         fence: Some(proved.fenced.strength()),
         fence_evidence: Some(proved.evidence),
         tables: tables(verified, Some(caught_up), &proved.rechecked),
+        smoke: proved.smoke.clone(),
         reason: None,
         ..aborted(run, verified, watch, pause, "")
     }
