@@ -15,6 +15,7 @@ pub(crate) struct Intruder {
 }
 
 /// Why a side could not be fenced, or may not be.
+#[allow(dead_code, reason = "some are made by what the plan asks")]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FenceError {
     /// A statement failed.
