@@ -8,6 +8,7 @@
 mod before;
 mod error;
 mod grants;
+mod holes;
 mod probe;
 mod sessions;
 mod standing;
@@ -21,8 +22,9 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 pub(crate) use before::{FenceBefore, settings_before};
 pub(crate) use error::FenceError;
+pub(crate) use holes::{BoundByDefault, may_stand};
 pub use standing::AfterSwitch;
-pub(crate) use standing::{BoundByDefault, let_ourselves_in, lift, may_stand, retire, stand};
+pub(crate) use standing::{let_ourselves_in, lift, retire, stand};
 pub use strength::Strength;
 pub(crate) use strength::strength;
 
@@ -33,6 +35,7 @@ use before::Now;
 #[derive(Debug)]
 pub(crate) struct WritesFenced {
     side: Side,
+    database: String,
     strength: Strength,
     /// The transaction id after the last one that had ended when the fence stood.
     next_transaction: i64,
@@ -83,10 +86,11 @@ impl Fence<'_> {
         let strength = self.close(before).await?;
         self.see_others_gone(deadline).await?;
         sessions::no_prepared(self.inside, self.side).await?;
-        self.door_is_shut(before, strength).await?;
+        self.door_is_shut(&before.database, strength).await?;
         probe::refused(self.conninfo, self.side, strength, Some(deadline)).await?;
         Ok(WritesFenced {
             side: self.side,
+            database: before.database.clone(),
             strength,
             next_transaction: self.next_transaction().await?,
         })
@@ -105,8 +109,7 @@ impl Fence<'_> {
             return Err(FenceError::SessionsStay(self.side, intruders));
         }
         sessions::no_prepared(self.inside, self.side).await?;
-        let before = settings_before(self.inside, self.side).await?;
-        self.door_is_shut(&before, fenced.strength).await?;
+        self.door_is_shut(&fenced.database, fenced.strength).await?;
         probe::refused(self.conninfo, self.side, fenced.strength, None).await?;
         let ids = self.next_transaction().await? - fenced.next_transaction;
         Ok(FenceEvidence {
@@ -130,12 +133,8 @@ impl Fence<'_> {
 
     /// The door as the database's own session sees it: what was said outside was said to
     /// this server.
-    async fn door_is_shut(
-        &mut self,
-        before: &FenceBefore,
-        strength: Strength,
-    ) -> Result<(), FenceError> {
-        let now = Now::read(self.inside, self.side, &before.database).await?;
+    async fn door_is_shut(&mut self, database: &str, strength: Strength) -> Result<(), FenceError> {
+        let now = Now::read(self.inside, self.side, database).await?;
         let shut = match strength {
             Strength::Closed => !now.allows_connections,
             Strength::Limited => now.keeps_others_out(),

@@ -97,7 +97,12 @@ async fn a_superuser_whose_settings_would_let_it_write_keeps_the_source_closed()
     );
     let before = source_catalog(&scene).await;
     let scene = verified(scene).await;
-    let report = scene.done(&["cutover", "--json"]).await.json();
+    let refused = scene.trunkline(&["cutover"]).await;
+    refused
+        .expect_code(9)
+        .expect_said(&["chief", "--no-way-back"]);
+    let cutover = ["cutover", "--json", "--no-way-back"];
+    let report = scene.done(&cutover).await.json();
     assert_eq!(report["source_after"], "closed", "{report:#}");
     for role in ["postgres@", "chief@"] {
         let uri = scene.source.uri(DATABASE).replace("postgres@", role);

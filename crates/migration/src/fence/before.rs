@@ -33,6 +33,17 @@ pub(crate) async fn settings_before(
     Ok(Now::read(inside, side, &database).await?.settings)
 }
 
+/// What our role may do with the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Authority {
+    /// Everything, and no limit binds it.
+    Superuser,
+    /// What its owner may.
+    Owner,
+    /// Not enough to close it.
+    None,
+}
+
 /// The database as it is now, and what our role may do with it.
 #[derive(Clone, Debug)]
 pub(super) struct Now {
@@ -45,8 +56,7 @@ pub(super) struct Now {
     /// The role that connects, whatever role it takes afterwards.
     pub(super) ours: RoleId,
     pub(super) our_name: String,
-    pub(super) we_are_superuser: bool,
-    pub(super) we_own_it: bool,
+    pub(super) authority: Authority,
     /// Whether the session that asked is in the database.
     pub(super) is_current: bool,
 }
@@ -83,8 +93,11 @@ impl Now {
             owner_name: row.get(5)?,
             ours: RoleId(row.get(6)?),
             our_name: row.get(7)?,
-            we_are_superuser: row.get(8)?,
-            we_own_it: row.get(9)?,
+            authority: match (row.get(8)?, row.get(9)?) {
+                (true, _) => Authority::Superuser,
+                (false, true) => Authority::Owner,
+                (false, false) => Authority::None,
+            },
             is_current: row.get(10)?,
         })
     }
@@ -93,7 +106,7 @@ impl Now {
     /// without saying so.
     pub(super) fn keeps_others_out(&self) -> bool {
         let read_only = self.settings.read_only.as_deref() == Some("on");
-        let kept_out = if self.we_are_superuser {
+        let kept_out = if self.authority == Authority::Superuser {
             self.settings.connection_limit == 0
         } else {
             self.connect.iter().all(|grant| grant.grantee == self.ours)

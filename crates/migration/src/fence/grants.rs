@@ -152,3 +152,93 @@ fn from_the_owner_down(grants: &[Grant], now: &Now) -> Vec<Grant> {
     }
     ordered
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::before::{Authority, FenceBefore, Now};
+    use super::*;
+
+    const OWNER: RoleId = RoleId(1);
+    const OURS: RoleId = RoleId(2);
+
+    fn grant(grantor: i64, grantee: i64, grantable: bool) -> Grant {
+        Grant {
+            grantor: RoleId(grantor),
+            grantee: RoleId(grantee),
+            grantable,
+        }
+    }
+
+    fn now(connect: &[Grant]) -> Now {
+        Now {
+            settings: FenceBefore {
+                database: "app".to_owned(),
+                connection_limit: -1,
+                read_only: None,
+                connect: Some(connect.to_vec()),
+            },
+            connect: connect.to_vec(),
+            allows_connections: true,
+            owner: OWNER,
+            owner_name: "r1".to_owned(),
+            ours: OURS,
+            our_name: "r2".to_owned(),
+            authority: Authority::Owner,
+            is_current: false,
+        }
+    }
+
+    fn names() -> Names {
+        Names((1..=5).map(|id| (RoleId(id), format!("r{id}"))).collect())
+    }
+
+    #[test]
+    fn ours_is_granted_before_any_other_is_revoked() {
+        let now = now(&[grant(1, 0, false), grant(1, 1, false), grant(1, 3, true)]);
+        let statements = keep_only_ours(&now, &names());
+        assert_eq!(
+            statements,
+            [
+                "GRANT CONNECT ON DATABASE \"app\" TO \"r2\"",
+                "REVOKE CONNECT ON DATABASE \"app\" FROM PUBLIC CASCADE",
+                "REVOKE CONNECT ON DATABASE \"app\" FROM \"r1\" CASCADE",
+                "REVOKE CONNECT ON DATABASE \"app\" FROM \"r3\" CASCADE",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_chain_of_grants_is_made_again_from_its_beginning() {
+        let before = [grant(4, 5, false), grant(3, 4, true), grant(1, 3, true)];
+        let statements = restore(&before, &now(&[grant(1, 2, false)]), &names());
+        assert_eq!(
+            statements,
+            [
+                "GRANT CONNECT ON DATABASE \"app\" TO \"r3\" WITH GRANT OPTION",
+                "SET ROLE \"r3\"",
+                "GRANT CONNECT ON DATABASE \"app\" TO \"r4\" WITH GRANT OPTION",
+                "RESET ROLE",
+                "SET ROLE \"r4\"",
+                "GRANT CONNECT ON DATABASE \"app\" TO \"r5\"",
+                "RESET ROLE",
+                "REVOKE CONNECT ON DATABASE \"app\" FROM \"r2\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_stands_already_is_left_alone() {
+        let grants = [grant(1, 2, true), grant(1, 3, false)];
+        assert!(restore(&grants, &now(&grants), &names()).is_empty());
+    }
+
+    #[test]
+    fn a_right_that_was_granted_by_others_meanwhile_stays() {
+        let statements = restore(
+            &[grant(1, 2, false)],
+            &now(&[grant(1, 2, false), grant(1, 5, false)]),
+            &names(),
+        );
+        assert!(statements.is_empty(), "{statements:?}");
+    }
+}

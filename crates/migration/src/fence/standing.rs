@@ -1,13 +1,13 @@
 //! The standing fence: the side that does not serve lets Trunkline's role in, and superusers,
 //! who by default cannot write. Also how any fence is lifted.
 
+use std::fmt::Write as _;
+
 use trunkline_changes::{Side, quote_ident, quote_literal};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
-use super::before::{FenceBefore, Now, settings_before};
-use super::error::{FenceError, list};
+use super::before::{Authority, FenceBefore, Now};
 use super::grants::{self, Names};
-use super::sessions;
 
 /// How the old database stands after the switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -21,14 +21,6 @@ pub enum AfterSwitch {
     OpenToTrunkline,
     /// Nobody may connect: a superuser's own settings would let it write.
     Closed,
-}
-
-/// What would get through without a session's saying so, but is bound by the database's
-/// default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct BoundByDefault {
-    /// Superusers' sessions that are not ours, such as an application's.
-    pub(crate) superusers: Vec<super::error::Intruder>,
 }
 
 /// After the switch: the database takes connections again, of Trunkline's role and of
@@ -58,36 +50,48 @@ pub(crate) async fn let_ourselves_in(
 ) -> Result<AfterSwitch, Fault> {
     let now = Now::read(outside, side, &before.database).await?;
     let doing = "opening the database to Trunkline's role";
-    let mut statements = keep_out(outside, &now).await.on(side, doing)?;
-    let database = quote_ident(&before.database);
-    let mut open = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true");
-    if !now.we_are_superuser {
-        open += &format!(" CONNECTION LIMIT {}", before.connection_limit);
-    }
-    statements.push(open);
-    together(outside, &statements).await.on(side, doing)?;
-    Ok(if now.we_are_superuser {
+    let statements = to_let_ourselves_in(outside, before, &now).await;
+    together(outside, &statements.on(side, doing)?)
+        .await
+        .on(side, doing)?;
+    Ok(if now.authority == Authority::Superuser {
         AfterSwitch::ReadableBySuperusers
     } else {
         AfterSwitch::OpenToTrunkline
     })
 }
 
+pub(super) async fn to_let_ourselves_in(
+    session: &mut Session,
+    before: &FenceBefore,
+    now: &Now,
+) -> Result<Vec<String>, PgError> {
+    let mut statements = to_keep_others_out(session, now).await?;
+    let database = quote_ident(&before.database);
+    let mut open = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true");
+    if now.authority != Authority::Superuser {
+        // Writing to a String cannot fail.
+        let _ = write!(open, " CONNECTION LIMIT {}", before.connection_limit);
+    }
+    statements.push(open);
+    Ok(statements)
+}
+
 /// The doors of a limited fence: as the standing one, from inside.
 pub(super) async fn shut(inside: &mut Session, side: Side, database: &str) -> Result<(), Fault> {
     let now = Now::read(inside, side, database).await?;
     let doing = "closing the database to others";
-    let statements = keep_out(inside, &now).await.on(side, doing)?;
+    let statements = to_keep_others_out(inside, &now).await.on(side, doing)?;
     together(inside, &statements).await.on(side, doing)
 }
 
 /// What keeps others out while our role comes in.
-async fn keep_out(session: &mut Session, now: &Now) -> Result<Vec<String>, PgError> {
+async fn to_keep_others_out(session: &mut Session, now: &Now) -> Result<Vec<String>, PgError> {
     let database = quote_ident(&now.settings.database);
     let mut statements = vec![format!(
         "ALTER DATABASE {database} SET default_transaction_read_only = on"
     )];
-    if now.we_are_superuser {
+    if now.authority == Authority::Superuser {
         statements.push(format!("ALTER DATABASE {database} WITH CONNECTION LIMIT 0"));
     } else {
         let names = Names::read(session, now.connect.iter()).await?;
@@ -104,9 +108,15 @@ pub(crate) async fn lift(
 ) -> Result<(), Fault> {
     let doing = "lifting the fence";
     let now = Now::read(outside, side, &before.database).await?;
-    let mut statements = restored_grants(outside, before, &now)
-        .await
-        .on(side, doing)?;
+    let statements = to_lift(outside, before, &now).await.on(side, doing)?;
+    together(outside, &statements).await.on(side, doing)
+}
+
+pub(super) async fn to_lift(
+    session: &mut Session,
+    before: &FenceBefore,
+    now: &Now,
+) -> Result<Vec<String>, PgError> {
     let database = quote_ident(&before.database);
     let read_only = match &before.read_only {
         Some(value) => format!(
@@ -115,12 +125,13 @@ pub(crate) async fn lift(
         ),
         None => "RESET default_transaction_read_only".to_owned(),
     };
+    let mut statements = restored_grants(session, before, now).await?;
     statements.push(format!("ALTER DATABASE {database} {read_only}"));
     statements.push(format!(
         "ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {}",
         before.connection_limit
     ));
-    together(outside, &statements).await.on(side, doing)
+    Ok(statements)
 }
 
 /// When the migration is over and the side goes on refusing: two settings that anybody can
@@ -169,101 +180,11 @@ async fn together(session: &mut Session, statements: &[String]) -> Result<(), Pg
     session.batch(&statements.join("; ")).await.map(drop)
 }
 
-async fn superusers_that_write(
+pub(super) async fn superusers_that_write(
     session: &mut Session,
     database: &str,
 ) -> Result<Vec<String>, PgError> {
     let sql = include_str!("sql/superusers_that_write.sql");
     let rows = session.query(sql, &[&database]).await?;
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
-/// Refuses where our role may not change the database.
-pub(super) fn owned(now: &Now, side: Side) -> Result<(), FenceError> {
-    if now.we_are_superuser || now.we_own_it {
-        return Ok(());
-    }
-    let (owner, ours) = (quote_ident(&now.owner_name), quote_ident(&now.our_name));
-    Err(FenceError::NotAllowed {
-        side,
-        why: format!("only the database's owner may close it; GRANT {owner} TO {ours}"),
-    })
-}
-
-/// Whether a standing fence that lets our role in can be kept: to be asked before clients are
-/// held. Refuses by name what would get through.
-pub(crate) async fn may_stand(
-    inside: &mut Session,
-    side: Side,
-) -> Result<BoundByDefault, FenceError> {
-    let database = settings_before(inside, side).await?.database;
-    let now = Now::read(inside, side, &database).await?;
-    owned(&now, side)?;
-    let mut holes = Vec::new();
-    let doing = "looking for what a standing fence would let through";
-    let superusers = superusers_that_write(inside, &database).await;
-    holes.extend(superusers.on(side, doing)?.into_iter().map(|name| {
-        format!("the superuser {name} has default_transaction_read_only off in its own settings")
-    }));
-    let subscriptions = first_column(inside, include_str!("sql/subscriptions.sql")).await;
-    holes.extend(
-        subscriptions
-            .on(side, doing)?
-            .into_iter()
-            .map(|name| format!("the subscription {name} writes into the database; disable it")),
-    );
-    if !now.we_are_superuser {
-        holes.extend(holes_of_a_plain_role(inside, side, &now.our_name).await?);
-    }
-    if !holes.is_empty() {
-        return Err(FenceError::WouldNotStand(side, holes));
-    }
-    let sql = include_str!("sql/superusers_inside.sql");
-    Ok(BoundByDefault {
-        superusers: sessions::named_by(inside, side, sql, &[]).await?,
-    })
-}
-
-/// What an ordinary role of ours brings with it: others come in through it or as it, and what
-/// cannot be given back must not be taken.
-async fn holes_of_a_plain_role(
-    inside: &mut Session,
-    side: Side,
-    our_name: &str,
-) -> Result<Vec<String>, FenceError> {
-    let doing = "looking for what a standing fence would let through";
-    let through = first_column(inside, include_str!("sql/roles_through_ours.sql")).await;
-    let mut holes: Vec<String> = through
-        .on(side, doing)?
-        .into_iter()
-        .map(|name| format!("{name} inherits from {our_name}, and would connect through it"))
-        .collect();
-    let sql = include_str!("sql/strangers_as_us.sql");
-    let strangers = sessions::named_by(inside, side, sql, &[]).await?;
-    if !strangers.is_empty() {
-        holes.push(format!(
-            "others connect as {our_name} too, and cannot be told from Trunkline: {}",
-            list(&strangers)
-        ));
-    }
-    // From 16 on a membership may come without the right to take the role's place.
-    let kind = if inside.version().major() >= 16 {
-        "SET"
-    } else {
-        "MEMBER"
-    };
-    let sql = include_str!("sql/not_restorable.sql");
-    let rows = inside.query(sql, &[&kind]).await.on(side, doing)?;
-    for row in &rows {
-        let (by, to): (String, String) = (row.get(0).on(side, doing)?, row.get(1).on(side, doing)?);
-        holes.push(format!(
-            "the right to connect that {by} granted to {to} could not be given back as it is"
-        ));
-    }
-    Ok(holes)
-}
-
-async fn first_column(session: &mut Session, sql: &str) -> Result<Vec<String>, PgError> {
-    let rows = session.query(sql, &[]).await?;
     rows.iter().map(|row| row.get(0)).collect()
 }

@@ -5,7 +5,7 @@ use trunkline_postgres::Session;
 
 use super::before::{Now, settings_before};
 use super::error::FenceError;
-use super::standing;
+use super::holes;
 
 /// How firmly a side is fenced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,7 +43,7 @@ pub(crate) async fn strength(
 ) -> Result<Strength, FenceError> {
     let database = settings_before(inside, side).await?.database;
     let now = Now::read(inside, side, &database).await?;
-    standing::owned(&now, side)?;
+    holes::owned(&now, side)?;
     let closable = match outside {
         Some(outside) => !Now::read(outside, side, &database).await?.is_current,
         None => false,
@@ -51,6 +51,6 @@ pub(crate) async fn strength(
     if closable {
         return Ok(Strength::Closed);
     }
-    standing::may_stand(inside, side).await?;
+    holes::may_stand(inside, side).await?;
     Ok(Strength::Limited)
 }
