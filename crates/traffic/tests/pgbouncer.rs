@@ -14,12 +14,8 @@ use trunkline_testkit::{skip_unless_installed, until};
 use trunkline_traffic::{PgBouncer, PgBouncerPlan};
 
 fn line(sides: &Sides, name: &str) -> String {
-    format!(
-        "{name}  =  host=127.0.0.1 port={} dbname=orders pool_size=5 ; user=nobody\n",
-        sides.source.port()
-    )
-    // What stands after the semicolon is no comment to PgBouncer.
-    .replace(" ; user=nobody", " user=postgres")
+    let port = sides.source.port();
+    format!("{name}  =  host=127.0.0.1 port={port} dbname=orders pool_size=5 user=postgres\n")
 }
 
 fn adapter_as(user: &str, sides: &Sides, pooler: &Pooler, databases: &[&str]) -> PgBouncer {

@@ -11,16 +11,16 @@ use trunkline_testkit::{Cluster, until};
 use trunkline_traffic::{Address, Addresses};
 
 /// Long enough for a machine that is busy with other servers.
-pub const DEADLINE: Duration = Duration::from_mins(1);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A source and a target with a database `orders`.
-pub struct Sides {
-    pub source: Cluster,
-    pub target: Cluster,
+pub(crate) struct Sides {
+    pub(crate) source: Cluster,
+    pub(crate) target: Cluster,
 }
 
 impl Sides {
-    pub async fn start() -> Sides {
+    pub(crate) async fn start() -> Sides {
         let sides = Sides {
             source: Cluster::start_any(),
             target: Cluster::start_any(),
@@ -37,7 +37,7 @@ impl Sides {
         sides
     }
 
-    pub fn addresses(&self) -> Addresses {
+    pub(crate) fn addresses(&self) -> Addresses {
         let address = |cluster: &Cluster| Address {
             host: "127.0.0.1".to_owned(),
             port: cluster.port(),
@@ -50,7 +50,7 @@ impl Sides {
     }
 
     /// How many rows clients have written to the source and to the target.
-    pub async fn written(&self) -> (i64, i64) {
+    pub(crate) async fn written(&self) -> (i64, i64) {
         let mut counts = Vec::new();
         for cluster in [&self.source, &self.target] {
             let client = cluster.client("orders").await;
@@ -63,7 +63,7 @@ impl Sides {
 
 /// The name of the side that a connection reaches, by the simple protocol, which every
 /// pooler passes on; `None` while it does not answer.
-pub async fn side_of(client: &Client) -> Result<String, tokio_postgres::Error> {
+pub(crate) async fn side_of(client: &Client) -> Result<String, tokio_postgres::Error> {
     let messages = client.simple_query("SELECT name FROM side").await?;
     let name = messages.iter().find_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -73,19 +73,19 @@ pub async fn side_of(client: &Client) -> Result<String, tokio_postgres::Error> {
 }
 
 /// The side that a new connection reaches.
-pub async fn side_behind(uri: &str) -> Option<String> {
+pub(crate) async fn side_behind(uri: &str) -> Option<String> {
     let client = trunkline_testkit::try_connect(uri).await.ok()?;
     side_of(&client).await.ok()
 }
 
 /// Clients that insert one row after the other until they are told to stop.
-pub struct Writers {
+pub(crate) struct Writers {
     stop: Arc<AtomicBool>,
     tasks: tokio::task::JoinSet<Result<i64, tokio_postgres::Error>>,
 }
 
 impl Writers {
-    pub fn start(uri: &str, count: i64) -> Writers {
+    pub(crate) fn start(uri: &str, count: i64) -> Writers {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..count {
@@ -95,7 +95,7 @@ impl Writers {
     }
 
     /// Lets each finish its statement; how many rows they wrote, and the errors they saw.
-    pub async fn stop(mut self) -> (i64, Vec<String>) {
+    pub(crate) async fn stop(mut self) -> (i64, Vec<String>) {
         self.stop.store(true, Ordering::Relaxed);
         let (mut written, mut errors) = (0, Vec::new());
         while let Some(ended) = self.tasks.join_next().await {
@@ -125,7 +125,7 @@ async fn write(
 }
 
 /// Waits until a server's clients have written more rows than that.
-pub async fn until_more_than(cluster: &Cluster, rows: i64) {
+pub(crate) async fn until_more_than(cluster: &Cluster, rows: i64) {
     let client = cluster.client("orders").await;
     until(DEADLINE, async || {
         let row = client.query_one("SELECT count(*) FROM written", &[]).await;
@@ -135,7 +135,7 @@ pub async fn until_more_than(cluster: &Cluster, rows: i64) {
 }
 
 /// Transactions and statements of other sessions that a server has under way.
-pub async fn under_way(cluster: &Cluster) -> i64 {
+pub(crate) async fn under_way(cluster: &Cluster) -> i64 {
     let client = cluster.client("orders").await;
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'orders' \
                 AND pid <> pg_backend_pid() AND state <> 'idle'";
