@@ -1,8 +1,9 @@
-//! Starting a postmaster so that there is no moment in which nobody would end it.
+//! Starting a server so that there is no moment in which nobody would end it.
 //!
-//! The new process waits for a word from us before it becomes the postmaster; we give it after
+//! The new process waits for a word from us before it becomes the server; we give it after
 //! the watchdog knows the process. If we die before that, it reads the end of the pipe and goes.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -15,11 +16,11 @@ use crate::watchdog::Watchdog;
 
 const WAIT_FOR_THE_WORD: &str = r#"read -r word && exec "$@" </dev/null"#;
 
-/// Starts `postgres -D data` under the watchdog; its output is appended to the log.
+/// Starts a program under the watchdog; its output is appended to the log.
 pub(crate) fn launch(
     account: Account,
-    postgres: &Path,
-    data: &Path,
+    program: &Path,
+    arguments: &[&OsStr],
     log: &Path,
     watchdog: &mut Watchdog,
 ) -> Result<Child, SandboxError> {
@@ -30,15 +31,14 @@ pub(crate) fn launch(
         .at(log)?;
     let errors = output.try_clone().at(log)?;
     let failed = |cause| SandboxError::Spawn {
-        program: postgres.display().to_string(),
+        program: program.display().to_string(),
         cause,
     };
     let mut child = account
         .command(Path::new("/bin/sh"))
         .args(["-c", WAIT_FOR_THE_WORD, "trunkline-launch"])
-        .arg(postgres)
-        .arg("-D")
-        .arg(data)
+        .arg(program)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(output)
         .stderr(errors)

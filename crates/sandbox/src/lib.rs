@@ -8,6 +8,7 @@
 
 mod account;
 mod builder;
+mod component;
 mod error;
 mod installation;
 mod launch;
@@ -19,6 +20,7 @@ mod template;
 mod watchdog;
 
 pub use builder::ServerBuilder;
+pub use component::{Component, component_program};
 pub use error::SandboxError;
 pub use installation::{Installation, cache_folder, client_programs, installed, program};
 pub use port::free_port;

@@ -258,7 +258,7 @@ impl Server {
         let child = launch(
             layout.account,
             &postgres,
-            &layout.data,
+            &["-D".as_ref(), layout.data.as_os_str()],
             &layout.log,
             &mut self.watchdog,
         )?;

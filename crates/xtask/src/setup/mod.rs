@@ -1,6 +1,7 @@
 //! What a machine needs for the demo and for the tests, installed where it is missing.
 
 mod clients;
+mod components;
 mod packages;
 mod servers;
 
@@ -17,7 +18,7 @@ use crate::step::{Failure, Step, on_path};
 pub(crate) enum Purpose {
     /// The distribution's PostgreSQL.
     Demo,
-    /// That, and servers and client programs of the other versions.
+    /// That, servers and client programs of the other versions, poolers and proxies.
     Test,
 }
 
@@ -29,6 +30,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<(), Failure> {
         packages::programs(&[("openssl", "openssl")])?;
         servers::other_versions()?;
         clients::other_versions()?;
+        components::all()?;
         cargo_tools()?;
     }
     let list = |found: Vec<trunkline_sandbox::Installation>| {

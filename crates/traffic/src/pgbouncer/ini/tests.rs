@@ -29,8 +29,8 @@ fn only_host_port_and_dbname_of_the_named_line_change() {
             "orders=host=new port=6000 dbname=fresh pool_size=5 auth_user=a  \r\n",
         ),
         (
-            "\torders\t=\tdbname = 'or''d' host='old' password='a host=x '' b' port= 1 ; x = y",
-            "\torders\t=\tdbname = 'fresh' host='new' password='a host=x '' b' port= 6000 ; x = y",
+            "\torders\t=\tdbname = 'or''d' host='old' password='a host=x '' b' port= 1 #x = y",
+            "\torders\t=\tdbname = 'fresh' host='new' password='a host=x '' b' port= 6000 #x = y",
         ),
         ("orders =", "orders =host=new port=6000 dbname=fresh"),
         (
