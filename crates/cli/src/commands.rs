@@ -9,6 +9,7 @@ use trunkline_migration::{
     Error, Setting, SourceFence, TargetTables, Until as Reached, abort, check, clone, complete,
     cutover, plan_steps, run as run_migration, status, verify,
 };
+use trunkline_notify::Watched;
 
 mod scripts;
 
@@ -16,6 +17,7 @@ use crate::args::{
     AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RunArgs, StatusArgs, Until,
     VerifyArgs,
 };
+use crate::notify;
 use crate::output::{self, Report};
 use crate::progress::Progress;
 use crate::resolve::{Resolved, resolve};
@@ -104,18 +106,18 @@ async fn run_plan(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
 
 async fn run_clone(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(args)?;
-    let progress = Progress::new(json);
-    let setting = setting(&resolved, &progress);
-    let report = show_preflight(clone(&setting).await, json);
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = clone(&setting(&resolved, &watched)).await;
+    notify::end(watched, &report).await;
+    let report = show_preflight(report, json);
     output::print(&report?, json)?;
     Ok(0)
 }
 
-fn setting<'a>(resolved: &'a Resolved, progress: &'a Progress) -> Setting<'a> {
+fn setting<'a>(resolved: &'a Resolved, watched: &'a Watched<Progress>) -> Setting<'a> {
     Setting {
         plan: &resolved.plan,
-        observer: progress,
+        observer: watched,
         cancel: interrupt::on_signal(),
     }
 }
@@ -135,8 +137,8 @@ async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
         return run_plan(&args.migration, json).await;
     }
     let resolved = resolve(&args.migration)?;
+    let watched = notify::watch(&resolved, json)?;
     let before = resolved.save()?;
-    let progress = Progress::new(json);
     let until = match args.until {
         None => Reached::Forever,
         Some(Until::Loaded) => Reached::Loaded,
@@ -144,9 +146,10 @@ async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
         Some(Until::Verified) => Reached::Verified,
         Some(Until::Switched) => Reached::Switched,
     };
-    let report = run_migration(&setting(&resolved, &progress), until).await;
-    progress.finish();
-    if report.is_err() && !progress.has_begun() {
+    let report = run_migration(&setting(&resolved, &watched), until).await;
+    let has_begun = watched.inner().has_begun();
+    notify::end(watched, &report).await;
+    if report.is_err() && !has_begun {
         // What was refused is not what later commands mean.
         resolved.unsave(before);
     }
@@ -176,9 +179,9 @@ async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
         [] => None,
         patterns => Some(Scope::from_patterns(patterns, &[])?),
     };
-    let progress = Progress::new(json);
-    let report = verify(&setting(&resolved, &progress), tables.as_ref()).await;
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = verify(&setting(&resolved, &watched), tables.as_ref()).await;
+    notify::end(watched, &report).await;
     let report = report?;
     output::print(&report, json)?;
     Ok(if report.equal { 0 } else { 6 })
@@ -187,9 +190,9 @@ async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
 async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
     let mut resolved = resolve(&args.migration)?;
     resolved.adjust_cutover(args.max_pause.as_deref(), args.max_lag.as_deref())?;
-    let progress = Progress::new(json);
-    let report = cutover(&setting(&resolved, &progress)).await;
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = cutover(&setting(&resolved, &watched)).await;
+    notify::end(watched, &report).await;
     match report {
         Ok(report) => {
             output::print(&report, json)?;
@@ -209,28 +212,28 @@ async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
 
 async fn run_complete(args: &CompleteArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
-    let progress = Progress::new(json);
+    let watched = notify::watch(&resolved, json)?;
     let fence = if args.keep_fence {
         SourceFence::Keep
     } else {
         SourceFence::Lift
     };
-    let report = complete(&setting(&resolved, &progress), fence).await;
-    progress.finish();
+    let report = complete(&setting(&resolved, &watched), fence).await;
+    notify::end(watched, &report).await;
     output::print(&report?, json)?;
     Ok(0)
 }
 
 async fn run_abort(args: &AbortArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
-    let progress = Progress::new(json);
+    let watched = notify::watch(&resolved, json)?;
     let tables = if args.keep_target {
         TargetTables::Keep
     } else {
         TargetTables::Drop
     };
-    let report = abort(&setting(&resolved, &progress), tables).await;
-    progress.finish();
+    let report = abort(&setting(&resolved, &watched), tables).await;
+    notify::end(watched, &report).await;
     output::print(&report?, json)?;
     Ok(0)
 }
