@@ -15,7 +15,8 @@ use crate::limits::{MESSAGE_CHARS, RETRY_LASTS, TABLES_NAMED};
 pub(crate) struct Event {
     pub(crate) schema_version: u32,
     pub(crate) migration: String,
-    pub(crate) event: Kind,
+    #[serde(rename = "event")]
+    pub(crate) kind: Kind,
     /// The phase by then; none before the first is known.
     pub(crate) phase: Option<&'static str>,
     /// RFC 3339, UTC.
@@ -125,7 +126,8 @@ impl Teller {
         let named = different.iter().take(TABLES_NAMED).cloned();
         let mut message = format!("different: {}", named.collect::<Vec<_>>().join(", "));
         if different.len() > TABLES_NAMED {
-            message.push_str(&format!(" and {} more", different.len() - TABLES_NAMED));
+            let more = different.len() - TABLES_NAMED;
+            message = format!("{message} and {more} more");
         }
         Some(self.event(Kind::Differences, &message))
     }
@@ -161,11 +163,11 @@ impl Teller {
         }
     }
 
-    fn event(&self, event: Kind, message: &str) -> Event {
+    fn event(&self, kind: Kind, message: &str) -> Event {
         Event {
             schema_version: SCHEMA_VERSION,
             migration: self.migration.clone(),
-            event,
+            kind,
             phase: self.phase.map(Phase::name),
             at: rfc3339(SystemTime::now()),
             message: message.chars().take(MESSAGE_CHARS).collect(),
@@ -183,7 +185,7 @@ mod tests {
             why: "target: connection lost",
             wait: Duration::from_secs(1),
         };
-        teller.notice(&notice, now).map(|event| event.event)
+        teller.notice(&notice, now).map(|event| event.kind)
     }
 
     #[test]
@@ -192,11 +194,11 @@ mod tests {
         let now = Instant::now();
         let told = teller.notice(&Notice::Phase(Phase::Copying), now);
         let told = told.expect("it moved");
-        assert_eq!((told.event, told.phase), (Kind::Phase, Some("copying")));
+        assert_eq!((told.kind, told.phase), (Kind::Phase, Some("copying")));
         assert_eq!(teller.notice(&Notice::Phase(Phase::Copying), now), None);
         assert_eq!(teller.ended(&Ended::Well(Some(Phase::Copying))), None);
         let told = teller.ended(&Ended::Well(Some(Phase::Completed)));
-        assert_eq!(told.map(|event| event.event), Some(Kind::Completed));
+        assert_eq!(told.map(|event| event.kind), Some(Kind::Completed));
     }
 
     #[test]
@@ -220,6 +222,6 @@ mod tests {
         let interrupted = Error::Interrupted(Phase::Following);
         assert_eq!(teller.ended(&Ended::Badly(&interrupted)), None);
         let told = teller.ended(&Ended::Badly(&Error::Ended));
-        assert_eq!(told.map(|event| event.event), Some(Kind::Failed));
+        assert_eq!(told.map(|event| event.kind), Some(Kind::Failed));
     }
 }

@@ -76,7 +76,7 @@ impl Outbox {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
                 // Once for each time that the queue fills up.
                 if !self.full.swap(true, Ordering::Relaxed) {
-                    let event = event.event;
+                    let event = event.kind;
                     tracing::warn!(
                         ?event,
                         "notifications are dropped: the receiver is too slow"

@@ -37,7 +37,7 @@ async fn deliver(webhook: &Webhook, event: &Event) {
             return;
         };
         if attempt == ATTEMPTS || !error.may_retry() {
-            let event = event.event;
+            let event = event.kind;
             tracing::warn!(%error, ?event, attempt, "a notification was dropped");
             return;
         }
