@@ -10,6 +10,7 @@ use trunkline_migration::{
     Error, Extent, Setting, SourceFence, TargetTables, Until as Reached, abort, check, clone,
     complete, cutover, plan_steps, rollback, run as run_migration, status, verify,
 };
+use trunkline_notify::Watched;
 
 mod scripts;
 
@@ -17,6 +18,7 @@ use crate::args::{
     AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RollbackArgs, RunArgs,
     StatusArgs, SwitchArgs, Until, VerifyArgs,
 };
+use crate::notify;
 use crate::output::{self, Report};
 use crate::progress::Progress;
 use crate::resolve::{Resolved, resolve};
@@ -106,18 +108,18 @@ async fn run_plan(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
 
 async fn run_clone(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(args)?;
-    let progress = Progress::new(json);
-    let setting = setting(&resolved, &progress);
-    let report = show_preflight(clone(&setting).await, json);
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = clone(&setting(&resolved, &watched)).await;
+    notify::end(watched, &report).await;
+    let report = show_preflight(report, json);
     output::print(&report?, json)?;
     Ok(0)
 }
 
-fn setting<'a>(resolved: &'a Resolved, progress: &'a Progress) -> Setting<'a> {
+fn setting<'a>(resolved: &'a Resolved, watched: &'a Watched<Progress>) -> Setting<'a> {
     Setting {
         plan: &resolved.plan,
-        observer: progress,
+        observer: watched,
         cancel: interrupt::on_signal(),
     }
 }
@@ -137,8 +139,8 @@ async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
         return run_plan(&args.migration, json).await;
     }
     let resolved = resolve(&args.migration)?;
+    let watched = notify::watch(&resolved, json)?;
     let before = resolved.save()?;
-    let progress = Progress::new(json);
     let until = match args.until {
         None => Reached::Forever,
         Some(Until::Loaded) => Reached::Loaded,
@@ -146,9 +148,10 @@ async fn run_run(args: &RunArgs, json: bool) -> Result<u8, Error> {
         Some(Until::Verified) => Reached::Verified,
         Some(Until::Switched) => Reached::Switched,
     };
-    let report = run_migration(&setting(&resolved, &progress), until).await;
-    progress.finish();
-    if report.is_err() && !progress.has_begun() {
+    let report = run_migration(&setting(&resolved, &watched), until).await;
+    let has_begun = watched.inner().has_begun();
+    notify::end(watched, &report).await;
+    if report.is_err() && !has_begun {
         // What was refused is not what later commands mean.
         resolved.unsave(before);
     }
@@ -178,9 +181,9 @@ async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
         [] => None,
         patterns => Some(Scope::from_patterns(patterns, &[])?),
     };
-    let progress = Progress::new(json);
-    let report = verify(&setting(&resolved, &progress), tables.as_ref()).await;
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = verify(&setting(&resolved, &watched), tables.as_ref()).await;
+    notify::end(watched, &report).await;
     let report = report?;
     output::print(&report, json)?;
     Ok(if report.equal { 0 } else { 6 })
@@ -192,18 +195,18 @@ async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {
     if args.no_way_back {
         resolved.plan.cutover.way_back = WayBack::None;
     }
-    let progress = Progress::new(json);
-    let report = cutover(&setting(&resolved, &progress), extent(&args.switch)).await;
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = cutover(&setting(&resolved, &watched), extent(&args.switch)).await;
+    notify::end(watched, &report).await;
     show_switch(report, json)
 }
 
 async fn run_rollback(args: &RollbackArgs, json: bool) -> Result<u8, Error> {
     let mut resolved = resolve(&args.switch.migration)?;
     resolved.adjust_switch(&args.switch)?;
-    let progress = Progress::new(json);
-    let report = rollback(&setting(&resolved, &progress), extent(&args.switch)).await;
-    progress.finish();
+    let watched = notify::watch(&resolved, json)?;
+    let report = rollback(&setting(&resolved, &watched), extent(&args.switch)).await;
+    notify::end(watched, &report).await;
     show_switch(report, json)
 }
 
@@ -235,28 +238,28 @@ fn show_switch(report: Result<CutoverReport, Error>, json: bool) -> Result<u8, E
 
 async fn run_complete(args: &CompleteArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
-    let progress = Progress::new(json);
+    let watched = notify::watch(&resolved, json)?;
     let fence = if args.keep_fence {
         SourceFence::Keep
     } else {
         SourceFence::Lift
     };
-    let report = complete(&setting(&resolved, &progress), fence).await;
-    progress.finish();
+    let report = complete(&setting(&resolved, &watched), fence).await;
+    notify::end(watched, &report).await;
     output::print(&report?, json)?;
     Ok(0)
 }
 
 async fn run_abort(args: &AbortArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
-    let progress = Progress::new(json);
+    let watched = notify::watch(&resolved, json)?;
     let tables = if args.keep_target {
         TargetTables::Keep
     } else {
         TargetTables::Drop
     };
-    let report = abort(&setting(&resolved, &progress), tables).await;
-    progress.finish();
+    let report = abort(&setting(&resolved, &watched), tables).await;
+    notify::end(watched, &report).await;
     output::print(&report?, json)?;
     Ok(0)
 }

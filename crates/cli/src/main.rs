@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod interrupt;
 mod logging;
+mod notify;
 mod output;
 mod plan_file;
 mod progress;
@@ -41,7 +42,10 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.json;
-    match runtime.block_on(commands::run(cli)) {
+    let result = runtime.block_on(commands::run(cli));
+    // A name that nobody resolves is looked for in a thread, which must not hold up the end.
+    runtime.shutdown_background();
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             output::print_error(&error, json);

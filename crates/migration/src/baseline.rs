@@ -79,9 +79,10 @@ async fn read(session: &mut Session, reach: Reach) -> Result<Option<Baseline>, P
         .query_opt(include_str!("sql/statements_view.sql"), &[])
         .await?;
     let Some(view) = view else { return Ok(None) };
-    let total = match view.get(1)? {
-        true => "total_exec_time",
-        false => "total_time",
+    let total = if view.get(1)? {
+        "total_exec_time"
+    } else {
+        "total_time"
     };
     let sql = include_str!("sql/statements.sql")
         .replace("{view}", &view.get::<String>(0)?)

@@ -14,6 +14,7 @@ mod plain_roles;
 mod regressions;
 mod reports;
 mod subset;
+mod switching;
 mod tampered;
 mod verify;
 mod versions;

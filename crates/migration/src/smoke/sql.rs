@@ -43,18 +43,14 @@ impl<'a> Prober<'a> {
             },
         };
         let looked = tokio::time::timeout_at(deadline, rolled_back(&mut session, sql)).await;
-        match looked {
-            Ok(found) => {
-                self.session = Some(session).filter(|session| !session.is_broken());
-                found.map_err(|error| error.to_string())
-            }
-            Err(_) => {
-                // The session is dropped; its statement is ended so that nothing of it goes on.
-                let canceller = session.canceller();
-                let _unanswered = tokio::time::timeout(CANCEL_WITHIN, canceller.cancel()).await;
-                Err("it took too long".to_owned())
-            }
+        if let Ok(found) = looked {
+            self.session = Some(session).filter(|session| !session.is_broken());
+            return found.map_err(|error| error.to_string());
         }
+        // The session is dropped; its statement is ended so that nothing of it goes on.
+        let canceller = session.canceller();
+        let _unanswered = tokio::time::timeout(CANCEL_WITHIN, canceller.cancel()).await;
+        Err("it took too long".to_owned())
     }
 
     pub(super) async fn close(self) {
