@@ -21,3 +21,10 @@ pub(crate) const ANSWER_MAX_BYTES: u64 = 4 << 20;
 
 /// How much of what a component said is shown.
 pub(crate) const SHOWN_CHARS: usize = 500;
+
+/// How long PgBouncer waits after a login that failed, in seconds, while clients are let go
+/// on: it looks three times a second.
+pub(crate) const SHORT_LOGIN_RETRY: &str = "0.1";
+
+/// How long that stays so: a login takes some milliseconds, and the looks a second.
+pub(crate) const LOGS_IN_WITHIN: Duration = Duration::from_secs(2);

@@ -6,18 +6,21 @@ mod databases;
 mod ini;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_changes::{Side, quote_ident};
 use trunkline_migration::traffic::{Step, Traffic, TrafficError};
-use trunkline_postgres::{Conninfo, Console, PgError};
+use trunkline_postgres::{Conninfo, Console, ConsoleRow, PgError};
 
 use crate::address::{Addresses, named, other};
 use crate::chain::kept_for_undoing;
 use crate::failure::{Failure, on_files, settled, within};
-use crate::limits::SETTLES_WITHIN;
+use crate::limits::{LOGS_IN_WITHIN, POLL_EVERY, SETTLES_WITHIN, SHORT_LOGIN_RETRY};
 use crate::replace;
-use databases::{Served, field, is_stale};
+use databases::{Served, field, is_stale, waits_for_servers};
+
+/// PgBouncer's setting for how long a pool waits after a login that failed.
+const LOGIN_RETRY: &str = "server_login_retry";
 
 /// One PgBouncer of a plan.
 #[derive(Clone, Debug)]
@@ -143,12 +146,7 @@ impl PgBouncer {
 
     /// The first database whose server connections are bound to clients until they leave.
     async fn pooled_by_session(&self, console: &mut Console) -> Result<Option<String>, Failure> {
-        let settings = console.run("SHOW CONFIG").await;
-        let settings = settings.map_err(|cause| self.broken(cause))?;
-        let default = settings
-            .iter()
-            .find(|row| field(row, "key").as_deref() == Some("pool_mode"))
-            .and_then(|row| field(row, "value"));
+        let default = self.setting(console, "pool_mode").await?;
         let served = self.served(console).await?;
         let by_session = |served: &Served| {
             let mode = served.pool_mode.as_ref().or(default.as_ref());
@@ -158,6 +156,16 @@ impl PgBouncer {
             .into_iter()
             .find(by_session)
             .map(|served| served.name))
+    }
+
+    async fn setting(&self, console: &mut Console, name: &str) -> Result<Option<String>, Failure> {
+        let settings = console.run("SHOW CONFIG").await;
+        let settings = settings.map_err(|cause| self.broken(cause))?;
+        let ours = |row: &&ConsoleRow| field(row, "key").as_deref() == Some(name);
+        Ok(settings
+            .iter()
+            .find(ours)
+            .and_then(|row| field(row, "value")))
     }
 
     async fn pause(&self) -> Result<(), Failure> {
@@ -201,15 +209,59 @@ impl PgBouncer {
         Err(Failure::Found(why).at("hold"))
     }
 
+    /// Lets clients of every paused database go on.
+    ///
+    /// PAUSE closes a server connection that is logging in as well, and PgBouncer takes that
+    /// for a failed login: it would make the pool wait for `server_login_retry` (15 seconds).
+    /// So that is short for a moment.
+    async fn resume(&self, console: &mut Console) -> Result<(), Failure> {
+        let served = self.served(console).await?;
+        if served.iter().all(|served| !served.is_paused) {
+            return Ok(());
+        }
+        let patience = self.setting(console, LOGIN_RETRY).await?;
+        let shortened = format!("SET {LOGIN_RETRY} = '{SHORT_LOGIN_RETRY}'");
+        if let Err(error) = self.tell(console, &shortened).await {
+            tracing::debug!(%error, "clients may wait for a server connection");
+        }
+        let resumed = self.resume_paused(console, served).await;
+        let waited = self.until_clients_are_served(console).await;
+        if let Some(patience) = patience {
+            let restored = format!("SET {LOGIN_RETRY} = '{patience}'");
+            self.tell(console, &restored).await?;
+        }
+        resumed.and(waited)
+    }
+
+    /// Waits until no pool has clients waiting and no server connection; not for long, because
+    /// the server may be what does not answer.
+    async fn until_clients_are_served(&self, console: &mut Console) -> Result<(), Failure> {
+        let until = Instant::now() + LOGS_IN_WITHIN;
+        while Instant::now() < until {
+            let pools = console.run("SHOW POOLS").await;
+            let pools = pools.map_err(|cause| self.broken(cause))?;
+            let ours = pools.iter().filter(|row| {
+                field(row, "database").is_some_and(|name| self.plan.databases.contains(&name))
+            });
+            if !ours.into_iter().any(waits_for_servers) {
+                break;
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        Ok(())
+    }
+
     /// Resumes every database that is paused, and reads back that none is. One that fails
     /// does not keep the others.
-    async fn resume(&self, console: &mut Console) -> Result<(), Failure> {
+    async fn resume_paused(
+        &self,
+        console: &mut Console,
+        served: Vec<Served>,
+    ) -> Result<(), Failure> {
         let mut refused = None;
-        for served in self.served(console).await? {
-            if served.is_paused {
-                let told = self.tell(console, &command("RESUME", &served.name)).await;
-                refused = refused.or(told.err());
-            }
+        for served in served.into_iter().filter(|served| served.is_paused) {
+            let told = self.tell(console, &command("RESUME", &served.name)).await;
+            refused = refused.or(told.err());
         }
         let served = self.served(console).await?;
         match served.iter().find(|served| served.is_paused) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use scene::{DEADLINE, Sides, Writers, side_behind, side_of, under_way, until_more_than};
 use trunkline_changes::Side;
 use trunkline_migration::traffic::Traffic;
-use trunkline_postgres::Conninfo;
+use trunkline_postgres::{Conninfo, Console};
 use trunkline_testkit::front::PgBouncer as Pooler;
 use trunkline_testkit::{skip_unless_installed, until};
 use trunkline_traffic::{PgBouncer, PgBouncerPlan};
@@ -44,6 +44,7 @@ async fn clients_wait_and_go_on_at_the_target_without_an_error() {
         .expect("all is well");
     let writers = Writers::start(&pooler.uri("orders"), 8);
     until_more_than(&sides.source, 50).await;
+    let began = Instant::now();
 
     traffic
         .hold(DEADLINE)
@@ -70,6 +71,23 @@ async fn clients_wait_and_go_on_at_the_target_without_an_error() {
         .await
         .expect("they go to the target");
     until_more_than(&sides.target, 50).await;
+    // A login that PAUSE cut off would keep the pool for 15 seconds.
+    assert!(began.elapsed() < Duration::from_secs(10));
+    let console = Conninfo::resolve(&pooler.console("admin")).expect("it is whole");
+    let console = Console::connect(&console, "test").await;
+    let settings = console.expect("it answers").run("SHOW CONFIG").await;
+    let retry = settings
+        .expect("it answers")
+        .into_iter()
+        .find_map(|mut row| {
+            let is_ours = row["key"].as_deref() == Some("server_login_retry");
+            is_ours.then(|| row.remove("value"))
+        });
+    assert_eq!(
+        retry.flatten().flatten().as_deref(),
+        Some("15"),
+        "it is as it was"
+    );
 
     let (written, errors) = writers.stop().await;
     assert_eq!(errors, Vec::<String>::new());

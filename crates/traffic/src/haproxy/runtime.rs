@@ -29,7 +29,8 @@ impl RuntimeSocket {
         }
         let (host, port) = text.rsplit_once(':')?;
         let is_port = port.parse::<u16>().is_ok();
-        (is_port && !host.is_empty()).then(|| RuntimeSocket::Tcp(text.to_owned()))
+        (is_port && !host.is_empty() && !host.contains('/'))
+            .then(|| RuntimeSocket::Tcp(text.to_owned()))
     }
 
     pub(super) async fn ask(&self, command: &str) -> Result<String, Failure> {
@@ -109,5 +110,6 @@ mod tests {
         let tcp = RuntimeSocket::Tcp("lb:9999".to_owned());
         assert_eq!(RuntimeSocket::parse("lb:9999"), Some(tcp));
         assert_eq!(RuntimeSocket::parse("lb"), None);
+        assert_eq!(RuntimeSocket::parse("https://lb:9999"), None);
     }
 }

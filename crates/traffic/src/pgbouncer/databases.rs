@@ -64,3 +64,13 @@ pub(crate) fn is_stale(row: &ConsoleRow, address: &Address) -> bool {
     };
     !closes && (elsewhere || port.is_some_and(|port| port != address.port))
 }
+
+/// Whether a pool of `SHOW POOLS` has clients that wait and no server connection for them.
+pub(crate) fn waits_for_servers(row: &ConsoleRow) -> bool {
+    let count = |name: &str| {
+        let text = field(row, name);
+        text.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let servers = ["sv_active", "sv_idle", "sv_used", "sv_tested"];
+    count("cl_waiting") > 0 && servers.into_iter().all(|name| count(name) == 0)
+}
