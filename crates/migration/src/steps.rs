@@ -78,6 +78,11 @@ async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
     let clients = plan.cutover.traffic.describe();
     steps.push(format!("cutover: hold clients ({clients})"));
     steps.push(match how_firmly(plan).await {
+        Ok(Strength::Closed) => format!(
+            "source, from database {}: ALTER DATABASE {database} WITH ALLOW_CONNECTIONS false; {}",
+            plan.cutover.maintenance_database,
+            Strength::Closed.describe(Side::Source)
+        ),
         Ok(strength) => format!("fence: {}", strength.describe(Side::Source)),
         Err(error) => format!("fence: NOT POSSIBLE as it is: {error}"),
     });

@@ -235,7 +235,7 @@ async fn a_target_that_stalls_in_the_pause_gives_the_source_back_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cutover_takes_over_from_a_run_that_follows_and_the_run_ends_by_itself() {
+async fn a_cutover_takes_over_from_a_run_that_follows_and_the_run_goes_on_the_way_back() {
     skip_unless_available!(any_major());
     let scene = shop().await;
     let clients = scene.clients(seed());
@@ -266,12 +266,16 @@ async fn a_cutover_takes_over_from_a_run_that_follows_and_the_run_ends_by_itself
     assert!(held.stderr.contains("another run"), "{held}");
 
     let report = scene.done(&["cutover", "--json"]).await.json();
-    running.ended().await.expect_code(0);
+    running.must_say("keeping the old side up to date").await;
     clients.stop().await;
     assert_report(&report);
     scene.assert_same().await;
     let status = scene.done(&["status", "--json"]).await.json();
     assert_eq!(status["phase"], "switched");
+    assert_eq!(status["serves"], "target");
+    assert!(status["lag_bytes"].is_number(), "{status:#}");
+    scene.done(&["complete"]).await;
+    running.ended().await.expect_code(0);
 }
 
 /// Every field that a cutover's report promises.

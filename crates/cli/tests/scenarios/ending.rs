@@ -145,8 +145,7 @@ async fn an_end_that_does_not_fit_the_phase_is_refused() {
     ran.expect_said(&["clients were switched", "trunkline complete"]);
     let ran = scene.trunkline(&["cutover"]).await.expect_code(9);
     ran.expect_said(&["switched already"]);
-    let ran = scene.trunkline(&["verify"]).await.expect_code(9);
-    ran.expect_said(&["clients write on the target since the switch"]);
+    scene.done(&["verify"]).await;
     assert_eq!(scene.phase().await, "switched");
     scene.assert_same_rows().await;
 

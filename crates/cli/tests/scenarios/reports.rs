@@ -213,7 +213,7 @@ async fn the_status_says_where_it_stands_from_the_first_row_to_the_end() {
     }
 
     scene.done(&["cutover"]).await;
-    follower.ended().await.expect_code(0);
+    follower.must_say("keeping the old side up to date").await;
     assert_eq!(status().await["phase"], "switched");
     scene.done(&["complete"]).await;
     let report = status().await;

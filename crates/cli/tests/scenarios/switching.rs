@@ -271,11 +271,8 @@ async fn clients_behind_a_pooler_see_no_error_and_lose_nothing_however_often_the
     let plan = pooled(&scene, &bouncer);
     scene.plan(&plan);
     let crowd = Crowd::start(&bouncer.uri(DATABASE), Nature::Held);
-    let following = scene.start(&["run"]);
-    until(Duration::from_mins(2), async || {
-        scene.phase().await == "verified"
-    })
-    .await;
+    let mut following = scene.start(&["run"]);
+    following.must_say("== verified").await;
     switch_to_and_fro(&scene, &crowd).await;
     let journal = crowd.stop().await;
     assert_eq!(journal.errors, Vec::<String>::new());
@@ -292,11 +289,8 @@ async fn clients_behind_a_pooler_see_no_error_and_lose_nothing_however_often_the
 /// confirmed is lost.
 async fn cut_and_lose_nothing(scene: Scene, uri: &str) {
     let crowd = Crowd::start(uri, Nature::Cut);
-    let following = scene.start(&["run"]);
-    until(Duration::from_mins(2), async || {
-        scene.phase().await == "verified"
-    })
-    .await;
+    let mut following = scene.start(&["run"]);
+    following.must_say("== verified").await;
     switch_to_and_fro(&scene, &crowd).await;
     let journal = crowd.stop().await;
     let strange: Vec<&String> = journal
