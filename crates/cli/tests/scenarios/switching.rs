@@ -146,7 +146,7 @@ impl Member {
     async fn transact(&self, session: &mut Option<Client>, entry: i64) -> Result<i64, String> {
         if session.is_none() {
             let connected = try_connect(&self.uri).await;
-            *session = Some(connected.map_err(|error| error.to_string())?);
+            *session = Some(connected.map_err(|error| format!("{error:?}"))?);
         }
         let client = session.as_ref().ok_or("not connected")?;
         let account = (self.number * 37 + entry) % 1000 + 1;
