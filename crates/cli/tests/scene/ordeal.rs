@@ -200,6 +200,41 @@ impl Ordeal {
         self.on_target = Some(clients);
     }
 
+    /// Moves the clients back, through all strikes, in as many attempts as it takes; until
+    /// then the target can be written to after each failure.
+    async fn roll_back_through(&mut self, strikes: &[Strike]) {
+        let arguments = ["rollback", "--json"];
+        let mut running = self.scene.start(&arguments);
+        for strike in strikes {
+            running = self.strike(running, strike, &arguments).await;
+        }
+        running.ended().await;
+        for _ in 0..=ATTEMPTS {
+            self.scene.done(&["run", "--until", "following"]).await;
+            if self.one_side_takes_writes().await == "source" {
+                return;
+            }
+            self.scene.trunkline(&arguments).await;
+        }
+        panic!("the rollback does not come to its end");
+    }
+
+    /// The side that serves, which takes writes where the other one takes none.
+    async fn one_side_takes_writes(&self) -> String {
+        let status = self.scene.done(&["status", "--json"]).await.json();
+        let serves = status["serves"].as_str().unwrap_or_default().to_owned();
+        let (open, closed) = match serves.as_str() {
+            "source" => (self.scene.on_source().await, self.scene.on_target().await),
+            _ => (self.scene.on_target().await, self.scene.on_source().await),
+        };
+        let write = "INSERT INTO shop.journal (entry) VALUES ('still')";
+        let written = open.batch_execute(write).await;
+        written.expect("the side that serves takes writes");
+        let refused = closed.batch_execute(write).await;
+        refused.expect_err("the other side takes none");
+        serves
+    }
+
     /// Strikes a rollback once; whether clients are on the source nevertheless. If not, the
     /// next `run` gives the target back.
     pub(crate) async fn survives_in_rollback(&mut self, strike: &Strike) -> bool {
@@ -211,17 +246,7 @@ impl Ordeal {
             running.ended().await;
         }
         self.scene.done(&["run", "--until", "following"]).await;
-        let status = self.scene.done(&["status", "--json"]).await.json();
-        let (serves, closed) = match status["serves"].as_str() {
-            Some("source") => (self.scene.on_source().await, self.scene.on_target().await),
-            _ => (self.scene.on_target().await, self.scene.on_source().await),
-        };
-        let write = "INSERT INTO shop.journal (entry) VALUES ('still')";
-        let written = serves.batch_execute(write).await;
-        written.expect("the side that serves takes writes");
-        let refused = closed.batch_execute(write).await;
-        refused.expect_err("the other side takes none");
-        status["serves"] == "source"
+        self.one_side_takes_writes().await == "source"
     }
 
     /// Ends the clients of the target, and asserts that nothing of theirs is missing on the
@@ -308,6 +333,9 @@ impl Ordeal {
 /// last may still be coming back in the first.
 const ATTEMPTS: u32 = 3;
 
+/// From so many strikes on a migration goes there, back, and there again.
+const THERE_AND_BACK: usize = 10;
+
 /// A whole migration under this many strikes, all chosen by the seed.
 pub(crate) async fn survives(source: u32, target: u32, seed: u64, strikes: usize) {
     let mut rng = Rng::with_seed(seed);
@@ -316,9 +344,16 @@ pub(crate) async fn survives(source: u32, target: u32, seed: u64, strikes: usize
     };
     let before = draw(&RUN_STEPS, strikes.div_ceil(2), &mut rng);
     let during = draw(&CUTOVER_STEPS, strikes / 2, &mut rng);
+    let back = draw(&CUTOVER_STEPS, strikes / 2, &mut rng);
     eprintln!("seed {seed}: {before:#?} then {during:#?}");
     let mut ordeal = Ordeal::new(source, target, seed).await;
     ordeal.run_through(&before).await;
     ordeal.cut_over_through(&during).await;
-    ordeal.assert_moved().await;
+    if strikes < THERE_AND_BACK {
+        return ordeal.assert_moved().await;
+    }
+    eprintln!("and back through {back:#?}");
+    ordeal.follow_the_clients().await;
+    ordeal.roll_back_through(&back).await;
+    ordeal.assert_moved_back().await;
 }
