@@ -300,6 +300,10 @@ pub(crate) struct CompleteArgs {
     /// Leave the old database refusing writes.
     #[arg(long)]
     pub(crate) keep_fence: bool,
+    /// The old server does not exist any more: remove what is on the target, and say what would
+    /// be left on the source.
+    #[arg(long, conflicts_with = "keep_fence")]
+    pub(crate) source_is_gone: bool,
 }
 
 /// Arguments of `abort`.

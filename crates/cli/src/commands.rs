@@ -7,7 +7,7 @@ use trunkline_migration::checks::{self, Finding, Verdict};
 use trunkline_migration::plan::WayBack;
 use trunkline_migration::report::{CutoverReport, SCHEMA_VERSION};
 use trunkline_migration::{
-    Error, Extent, Setting, SourceFence, TargetTables, Until as Reached, abort, check, clone,
+    Error, Extent, OldDatabase, Setting, TargetTables, Until as Reached, abort, check, clone,
     complete, cutover, plan_steps, rollback, run as run_migration, status, verify,
 };
 use trunkline_notify::Watched;
@@ -239,12 +239,12 @@ fn show_switch(report: Result<CutoverReport, Error>, json: bool) -> Result<u8, E
 async fn run_complete(args: &CompleteArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
     let watched = notify::watch(&resolved, json)?;
-    let fence = if args.keep_fence {
-        SourceFence::Keep
-    } else {
-        SourceFence::Lift
+    let old = match (args.keep_fence, args.source_is_gone) {
+        (_, true) => OldDatabase::Gone,
+        (true, false) => OldDatabase::KeptFenced,
+        (false, false) => OldDatabase::Restored,
     };
-    let report = complete(&setting(&resolved, &watched), fence).await;
+    let report = complete(&setting(&resolved, &watched), old).await;
     notify::end(watched, &report).await;
     output::print(&report?, json)?;
     Ok(0)

@@ -208,7 +208,7 @@ async fn finish(plan: &Plan, progress: &Progress) -> Result<(), Error> {
         observer: progress,
         cancel: CancellationToken::new(),
     };
-    trunkline_migration::complete(&setting, trunkline_migration::SourceFence::Lift).await?;
+    trunkline_migration::complete(&setting, trunkline_migration::OldDatabase::Restored).await?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use crate::limits::HAND_OVER_WITHIN;
 use crate::observer::Observer;
 use crate::phase::Phase;
 use crate::phases::cutover::Extent;
-use crate::phases::ending::{SourceFence, TargetTables};
+use crate::phases::ending::{OldDatabase, TargetTables};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
 use crate::plan::{Existing, Plan, StructurePlan};
@@ -72,10 +72,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let own_name = own
         .as_ref()
         .map(|(identity, _)| identity.object_name(FIRST_LEG));
-    // What is missing is a finding of its own.
-    let programs = trunkline_load::Programs::find(source.version(), target.version(), &[])
-        .await
-        .ok();
+    // What is missing or too old is a finding of its own.
+    let programs = trunkline_load::Programs::find(source.version(), target.version(), &[]);
+    let programs = match programs.await {
+        Ok(programs) => Some(programs),
+        Err(_) => trunkline_load::Programs::newest().await,
+    };
     // A filter that matches nothing is the plan's error, not a finding.
     trunkline_load::tables(&mut source, &plan.scope).await?;
     if let Some(insert_only) = &plan.insert_only {
@@ -224,11 +226,20 @@ pub async fn abort(setting: &Setting<'_>, tables: TargetTables) -> Result<EndRep
 }
 
 /// Ends the migration after the switch.
-pub async fn complete(setting: &Setting<'_>, fence: SourceFence) -> Result<EndReport, Error> {
+pub async fn complete(setting: &Setting<'_>, old: OldDatabase) -> Result<EndReport, Error> {
     let run = setting
         .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
         .await?;
-    ending::complete(run, fence).await
+    ending::complete(run, old)
+        .await
+        .map_err(|error| match error {
+            Error::Server(fault)
+                if fault.side == Side::Source && fault.cause.sqlstate().is_none() =>
+            {
+                Error::OldServerAway(fault)
+            }
+            error => error,
+        })
 }
 
 /// What a run would do, step by step.

@@ -89,6 +89,9 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// The old server, which nothing but the migration's end needs, does not answer.
+    #[error("the old database cannot be cleaned up: {0}")]
+    OldServerAway(Fault),
     /// The migration was ended by another command while this one waited.
     #[error("the migration was ended by another command")]
     Ended,
@@ -178,7 +181,8 @@ impl Error {
             }
             Error::FenceStands {
                 side: Side::Source, ..
-            } => 4,
+            }
+            | Error::OldServerAway(_) => 4,
             Error::FenceStands {
                 side: Side::Target, ..
             } => 5,
@@ -195,7 +199,7 @@ impl Error {
     /// The server that the error is about, if it is about one.
     pub fn side(&self) -> Option<Side> {
         match self {
-            Error::Server(fault) => Some(fault.side),
+            Error::Server(fault) | Error::OldServerAway(fault) => Some(fault.side),
             Error::Load(error) => load_side(error),
             Error::Capture(error) => capture_side(error),
             Error::Apply { to, cause } => apply_side(*to, cause),
@@ -219,6 +223,10 @@ impl Error {
             | Error::Capture(CaptureError::Server(fault)) => fault_hint(fault),
             Error::Capture(CaptureError::Refused(_)) => Some(
                 "changes may be missing: `trunkline abort`, then start again with a new copy"
+                    .to_owned(),
+            ),
+            Error::OldServerAway(_) => Some(
+                "start it again; or, if it is gone for good, `trunkline complete --source-is-gone`"
                     .to_owned(),
             ),
             Error::Differences(_) => Some(

@@ -35,7 +35,7 @@ pub use nearest::nearest;
 pub use observer::{Notice, Observer};
 pub use phase::{Event, IllegalEvent, Phase};
 pub use phases::cutover::Extent;
-pub use phases::ending::{SourceFence, TargetTables};
+pub use phases::ending::{OldDatabase, TargetTables};
 pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::Outcome;

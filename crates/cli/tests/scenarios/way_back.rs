@@ -62,3 +62,61 @@ async fn what_clients_write_on_the_target_comes_back_and_a_rollback_loses_nothin
     let after = catalog(&scene.on_source().await).await;
     assert_same_catalog("source", &before, &after);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_whose_old_server_is_gone_can_be_completed() {
+    skip_unless_available!(any_major());
+    let mut scene = notes().await;
+    scene.done(&["run", "--until", "switched"]).await;
+    scene.source.kill();
+    let refused = scene.trunkline(&["complete"]).await.expect_code(4);
+    refused.expect_said(&["--source-is-gone"]);
+    let ended = scene.done(&["complete", "--source-is-gone"]).await;
+    assert!(ended.stdout.contains("the schema trunkline"), "{ended}");
+    let ours = "SELECT count(*) FROM pg_replication_slots";
+    assert_eq!(scene.target_says(ours).trim(), "0");
+    scene.target_says("INSERT INTO public.notes VALUES (1000, 'served')");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cutover_without_a_way_back_leaves_none() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    scene.done(&["run", "--until", "verified"]).await;
+    let report = scene
+        .done(&["cutover", "--no-way-back", "--json"])
+        .await
+        .json();
+    assert!(report["way_back_lsn"].is_null(), "{report:#}");
+    let ours = "SELECT count(*) FROM pg_replication_slots";
+    assert_eq!(scene.target_says(ours).trim(), "0");
+    assert_eq!(scene.source_says(ours).trim(), "0");
+    let refused = scene.trunkline(&["rollback"]).await.expect_code(9);
+    refused.expect_said(&["no way back"]);
+    scene.done(&["run"]).await;
+    scene.done(&["complete"]).await;
+    scene.assert_nothing_of_ours().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_changes_nothing_and_can_be_repeated() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    scene.done(&["run", "--until", "verified"]).await;
+    let before = scene.catalogs().await;
+    for _ in 0..2 {
+        let report = scene
+            .done(&["cutover", "--rehearse", "--json"])
+            .await
+            .json();
+        assert_eq!(report["outcome"], "rehearsed", "{report:#}");
+        assert_eq!(report["rehearsal"]["go"], true);
+        assert!(report["rehearsal"]["expected_pause_ms"].is_number());
+        let after = scene.catalogs().await;
+        assert_same_catalog("source", &before.0, &after.0);
+        scene.source_says("INSERT INTO public.notes SELECT max(id) + 1 FROM public.notes");
+    }
+    scene.done(&["run", "--until", "verified"]).await;
+    scene.done(&["cutover"]).await;
+    scene.assert_same().await;
+}

@@ -29,12 +29,7 @@ impl Programs {
         target: ServerVersion,
         further: &[PathBuf],
     ) -> Result<Programs, LoadError> {
-        let mut found = Vec::new();
-        for folder in folders(further) {
-            if let Some(programs) = probe(&folder).await {
-                found.push(programs);
-            }
-        }
+        let found = all(further).await;
         choose(&found, source, target).cloned().ok_or_else(|| {
             let versions: Vec<String> = found.iter().map(|p| p.version.to_string()).collect();
             LoadError::NoPrograms {
@@ -47,6 +42,22 @@ impl Programs {
             }
         })
     }
+
+    /// The newest of this machine's, which may be too old for a source.
+    pub async fn newest() -> Option<Programs> {
+        let found = all(&[]).await;
+        found
+            .into_iter()
+            .max_by_key(|programs| (programs.version.major(), programs.version.minor()))
+    }
+}
+
+async fn all(further: &[PathBuf]) -> Vec<Programs> {
+    let mut found = Vec::new();
+    for folder in folders(further) {
+        found.extend(probe(&folder).await);
+    }
+    found
 }
 
 /// Of those that can read the source: the newer side's major version, else the next one

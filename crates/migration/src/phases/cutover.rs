@@ -20,7 +20,7 @@ mod summary;
 mod unstreamed;
 
 pub(crate) use giving_back::give_back;
-pub(crate) use moving::finish;
+pub(crate) use moving::{finish, move_clients};
 
 use tokio::time::Instant;
 use trunkline_changes::Side;

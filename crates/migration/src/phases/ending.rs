@@ -31,13 +31,15 @@ pub enum TargetTables {
     Keep,
 }
 
-/// Whether the old database goes on refusing writes after the migration is complete.
+/// What becomes of the old database when the migration is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceFence {
-    /// Its settings are what they were before.
-    Lift,
-    /// It stays as the switch left it.
-    Keep,
+pub enum OldDatabase {
+    /// Its settings are what they were before: it takes writes again.
+    Restored,
+    /// It goes on refusing writes.
+    KeptFenced,
+    /// It is not there any more, and nothing of ours can be removed from it.
+    Gone,
 }
 
 /// Gives the migration up: the source as it was, nothing of ours on either side.
@@ -79,10 +81,10 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
 }
 
 /// Ends the migration after the switch.
-pub(crate) async fn complete(
-    mut run: Run<'_>,
-    source_fence: SourceFence,
-) -> Result<EndReport, Error> {
+pub(crate) async fn complete(mut run: Run<'_>, old: OldDatabase) -> Result<EndReport, Error> {
+    if old != OldDatabase::Gone {
+        settle(&mut run).await?;
+    }
     if run.control.state().phase != Phase::Switched {
         return Err(Error::Refused {
             why: format!(
@@ -92,7 +94,9 @@ pub(crate) async fn complete(
             hint: "`trunkline cutover` first, or `trunkline abort` to give it up".to_owned(),
         });
     }
-    settle(&mut run).await?;
+    if old == OldDatabase::Gone {
+        return complete_alone(run).await;
+    }
     let before = run.control.state().fence(Side::Source).cloned();
     if let Some(before) = &before {
         let mut outside = cutover::outside(&run, Side::Source).await?;
@@ -100,13 +104,42 @@ pub(crate) async fn complete(
         outside.close().await;
     }
     let mut done = clean_up(&mut run).await?;
-    if source_fence == SourceFence::Lift {
+    if old == OldDatabase::Restored {
         done.extend(unfence(&mut run, Side::Source).await?);
     } else if let Some(before) = &before {
         let mut outside = cutover::outside(&run, Side::Source).await?;
         fence::retire(&mut outside, Side::Source, before).await?;
         outside.close().await;
         done.push("the old database still refuses writes".to_owned());
+    }
+    run.control.moved(Event::CleanedUp).await?;
+    end(run, Phase::Completed, done).await
+}
+
+/// Ends the migration without a word to the source; says what is left there if it should
+/// come back.
+async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
+    if !run.control.state().clients_released {
+        cutover::move_clients(&mut run).await?;
+    }
+    run.step("cleaning up");
+    let mut done = prepare::undo(&mut run, Side::Target).await?;
+    let left = run.control.state().receipts.iter().filter_map(|object| {
+        let what = match object {
+            Object::Slot { side, name } if *side == Side::Source => format!("the slot {name}"),
+            Object::Publication { side, name } if *side == Side::Source => {
+                format!("the publication {name}")
+            }
+            Object::SourceRecords => "the schema trunkline".to_owned(),
+            _ => return None,
+        };
+        Some(format!(
+            "left on the source, if it should come back: {what}"
+        ))
+    });
+    done.extend(left);
+    if run.control.state().fence(Side::Source).is_some() {
+        done.push("left on the source, if it should come back: its fence".to_owned());
     }
     run.control.moved(Event::CleanedUp).await?;
     end(run, Phase::Completed, done).await

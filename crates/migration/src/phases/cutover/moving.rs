@@ -19,7 +19,7 @@ use crate::shell::Scene;
 use crate::smoke::{Moment, SmokeOutcome, run_smoke};
 
 /// Opens the side that serves from now on, points clients there and lets them go on.
-pub(super) async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
+pub(crate) async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("moving clients");
     let serves = run.way().from();
     let moved = open_and_point(run).await;
