@@ -173,7 +173,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         cutover: CutoverPlan {
             max_lag_bytes: 1 << 20,
             max_pause: Duration::from_secs(30),
-            recheck: Duration::from_secs(1),
+            recheck: Duration::from_millis(300),
             way_back: WayBack::Open,
             traffic: Arc::new(CommandHooks::new(hooks, scene)),
             maintenance_database: "postgres".to_owned(),

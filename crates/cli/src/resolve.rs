@@ -17,6 +17,10 @@ use crate::saved_plan::{SAVED_PLAN, saved};
 use crate::smoke;
 use crate::traffic_plan::{Surroundings, traffic};
 
+/// How long the comparison inside the pause may take, if nothing else is said: with what the
+/// other steps take, clients wait for less than half a second.
+const RECHECK: Duration = Duration::from_millis(300);
+
 /// A plan and the text that later commands find it by.
 pub(crate) struct Resolved {
     pub(crate) plan: Plan,
@@ -361,7 +365,7 @@ fn cutover(
         recheck: duration(
             "recheck",
             cutover.recheck.as_deref(),
-            max_pause.min(seconds(1)),
+            max_pause.min(RECHECK),
         )?,
         way_back: way_back(cutover.way_back.as_deref())?,
         traffic,

@@ -24,7 +24,17 @@ const LEDGER: &str = "CREATE SEQUENCE public.numbers; \
      CREATE TABLE public.ledger (number bigint PRIMARY KEY DEFAULT nextval('public.numbers'), \
                                  client bigint NOT NULL, entry bigint NOT NULL); \
      CREATE TABLE public.accounts (id bigint PRIMARY KEY, balance bigint NOT NULL); \
-     INSERT INTO public.accounts SELECT n, 0 FROM generate_series(1, 1000) AS n";
+     INSERT INTO public.accounts SELECT n, 0 FROM generate_series(1, 1000) AS n; \
+     GRANT ALL ON ALL TABLES IN SCHEMA public TO shopper; \
+     GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO shopper";
+
+/// The application's role: unlike a superuser's, its sessions cannot reach the side that does
+/// not serve.
+const ROLE: &str = "CREATE ROLE shopper LOGIN";
+
+fn as_shopper(uri: &str) -> String {
+    uri.replace("postgres@", "shopper@")
+}
 
 /// What one client was told.
 #[derive(Debug, Default)]
@@ -241,15 +251,13 @@ async fn switch_to_and_fro(scene: &Scene, crowd: &Crowd) -> Vec<Duration> {
     waits
 }
 
-async fn ready(plan: impl FnOnce(&Scene) -> String) -> Scene {
-    let mut scene = Scene::new(any_major(), any_major()).await.with(LEDGER);
-    let plan = plan(&scene);
-    scene.plan(&plan);
-    scene
+async fn ready() -> Scene {
+    let scene = Scene::new(any_major(), any_major()).await;
+    scene.target.psql("postgres", ROLE);
+    scene.with(ROLE).with(LEDGER)
 }
 
-fn pooled(scene: &Scene, bouncer: &PgBouncer) -> String {
-    let _ = scene;
+fn pooled(bouncer: &PgBouncer) -> String {
     format!(
         "[cutover]\ntraffic = {{ kind = \"pgbouncer\", admin = \"{}\", config = \"{}\", \
          database = \"{DATABASE}\" }}\n",
@@ -262,13 +270,13 @@ fn pooled(scene: &Scene, bouncer: &PgBouncer) -> String {
 async fn clients_behind_a_pooler_see_no_error_and_lose_nothing_however_often_they_are_moved() {
     skip_unless_available!(any_major());
     skip_unless_installed!("pgbouncer");
-    let mut scene = ready(|_| String::new()).await;
+    let mut scene = ready().await;
     let line = format!(
-        "{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE} pool_size=20 user=postgres\n",
+        "{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE} pool_size=20 user=shopper\n",
         scene.source.port()
     );
     let bouncer = PgBouncer::start(&line, "max_client_conn = 200");
-    let plan = pooled(&scene, &bouncer);
+    let plan = pooled(&bouncer);
     scene.plan(&plan);
     let crowd = Crowd::start(&bouncer.uri(DATABASE), Nature::Held);
     let mut following = scene.start(&["run"]);
@@ -324,7 +332,7 @@ fn quoted(path: &Path) -> String {
 async fn clients_behind_envoy_are_cut_and_lose_nothing() {
     skip_unless_available!(any_major());
     skip_unless_installed!("envoy");
-    let mut scene = ready(|_| String::new()).await;
+    let mut scene = ready().await;
     let envoy = Envoy::start(scene.source.port());
     scene.plan(&format!(
         "[cutover]\ntraffic = {{ kind = \"envoy\", admin = \"{}\", endpoints = {}, \
@@ -333,7 +341,7 @@ async fn clients_behind_envoy_are_cut_and_lose_nothing() {
         quoted(&envoy.endpoints()),
         quoted(&envoy.listeners()),
     ));
-    let uri = envoy.uri(DATABASE);
+    let uri = as_shopper(&envoy.uri(DATABASE));
     cut_and_lose_nothing(scene, &uri).await;
 }
 
@@ -341,12 +349,12 @@ async fn clients_behind_envoy_are_cut_and_lose_nothing() {
 async fn clients_behind_haproxy_are_cut_and_lose_nothing() {
     skip_unless_available!(any_major());
     skip_unless_installed!("haproxy");
-    let mut scene = ready(|_| String::new()).await;
+    let mut scene = ready().await;
     let haproxy = Haproxy::start(scene.source.port(), "admin");
     scene.plan(&format!(
         "[cutover]\ntraffic = {{ kind = \"haproxy\", socket = {}, server = \"pg/db\" }}\n",
         quoted(&haproxy.socket()),
     ));
-    let uri = haproxy.uri(DATABASE);
+    let uri = as_shopper(&haproxy.uri(DATABASE));
     cut_and_lose_nothing(scene, &uri).await;
 }
