@@ -6,6 +6,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 use trunkline_changes::Side;
+use trunkline_migration::baseline::Latency;
 use trunkline_migration::report::{
     CutoverOutcome, CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport,
 };
@@ -102,7 +103,12 @@ fn unknown(value: Option<String>) -> String {
 impl Report for StatusReport {
     fn text(&self) -> String {
         let running = if self.held { "running" } else { "not running" };
-        let mut text = format!("{}: {} ({running})\n", self.migration, self.phase.name());
+        let mut text = format!(
+            "{}: {} ({running}); the {} serves\n",
+            self.migration,
+            self.phase.name(),
+            self.serves
+        );
         let seconds = self.lag_seconds.map(|seconds| format!("{seconds:.1} s"));
         for (name, value) in [
             (
@@ -128,8 +134,27 @@ impl Report for StatusReport {
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
         }
+        latencies(&mut text, &self.statements);
         next_steps(&mut text, &self.next_steps);
         text
+    }
+}
+
+/// The application's statements, before the switch and since.
+fn latencies(text: &mut String, statements: &[Latency]) {
+    if statements.is_empty() {
+        return;
+    }
+    let _written = writeln!(
+        text,
+        "  mean ms before and after the switch, of the busiest statements:"
+    );
+    for statement in statements {
+        let after = statement
+            .mean_ms_after
+            .map_or_else(|| "not seen".to_owned(), |ms| format!("{ms:.2}"));
+        let before = statement.mean_ms_before;
+        let _written = writeln!(text, "  {before:>10.2} {after:>10}  {}", statement.text);
     }
 }
 
@@ -230,6 +255,22 @@ impl Report for CutoverReport {
         }
         for step in &self.steps {
             let _written = writeln!(text, "  {:<16} {:.0} ms", step.step, step.ms);
+        }
+        for test in &self.smoke {
+            let verdict = test.why.as_deref().unwrap_or("passed");
+            let _written = writeln!(text, "  smoke test       {}: {verdict}", test.name);
+        }
+        for slot in &self.downstream {
+            let first = if slot.caught_up {
+                "everything was read".to_owned()
+            } else {
+                format!("read the old one up to {} first", slot.barrier_lsn)
+            };
+            let _written = writeln!(
+                text,
+                "  consumer         {}: goes on at {} of {} ({first})",
+                slot.slot, slot.new_position, slot.new_slot
+            );
         }
         if let Some(from) = self.way_back_lsn {
             let _written = writeln!(
