@@ -83,6 +83,8 @@ pub(crate) async fn complete(
     mut run: Run<'_>,
     source_fence: SourceFence,
 ) -> Result<EndReport, Error> {
+    // After a rollback that died the target serves as before.
+    settle(&mut run).await?;
     if run.control.state().phase != Phase::Switched {
         return Err(Error::Refused {
             why: format!(
@@ -92,7 +94,6 @@ pub(crate) async fn complete(
             hint: "`trunkline cutover` first, or `trunkline abort` to give it up".to_owned(),
         });
     }
-    settle(&mut run).await?;
     let before = run.control.state().fence(Side::Source).cloned();
     if let Some(before) = &before {
         let mut outside = cutover::outside(&run, Side::Source).await?;
