@@ -65,6 +65,15 @@ pub enum Error {
         /// Why the fence could not be lifted.
         why: String,
     },
+    /// The switch was given up and the fence is lifted, but what holds the clients could not
+    /// be told.
+    #[error("the {side} is open again, but its clients may still be held: {why}")]
+    ClientsHeld {
+        /// The side.
+        side: Side,
+        /// Why they could not be let go.
+        why: String,
+    },
     /// The point of no return is passed, and something after it failed.
     #[error("past the point of no return: {why}")]
     PastNoReturn {
@@ -179,13 +188,11 @@ impl Error {
                     None => 1,
                 }
             }
-            Error::FenceStands {
-                side: Side::Source, ..
-            }
-            | Error::OldServerAway(_) => 4,
-            Error::FenceStands {
-                side: Side::Target, ..
-            } => 5,
+            Error::FenceStands { side, .. } | Error::ClientsHeld { side, .. } => match side {
+                Side::Source => 4,
+                Side::Target => 5,
+            },
+            Error::OldServerAway(_) => 4,
             Error::Journal { .. } => 5,
             Error::Differences(_) => 6,
             Error::CutoverAborted { .. } => 7,
@@ -239,6 +246,9 @@ impl Error {
             Error::FenceStands { side, .. } => Some(format!(
                 "once the {side} answers, `trunkline run` lifts the fence and follows again"
             )),
+            Error::ClientsHeld { .. } => Some(
+                "once what holds them answers, `trunkline run` lets them go on".to_owned(),
+            ),
             Error::Journal { .. } => Some(
                 "restore the table trunkline.journal from a backup of the target, or remove the \
                  schema trunkline and the slot by hand and start again"

@@ -32,8 +32,9 @@ pub trait Traffic: Debug + Send + Sync {
     /// to the side that serves.
     fn look(&self, serves: Side, within: Duration) -> Step<'_>;
 
-    /// Makes clients wait; when it ends, no statement of theirs is under way.
-    fn hold(&self, within: Duration) -> Step<'_>;
+    /// Makes clients of the side that serves wait; when it ends, no statement of theirs is
+    /// under way.
+    fn hold(&self, serves: Side, within: Duration) -> Step<'_>;
 
     /// Points clients to a side, without letting them go on.
     fn point_at(&self, side: Side, within: Duration) -> Step<'_>;
@@ -60,7 +61,7 @@ impl Traffic for NobodyTold {
         Box::pin(ready(Ok(())))
     }
 
-    fn hold(&self, _within: Duration) -> Step<'_> {
+    fn hold(&self, _serves: Side, _within: Duration) -> Step<'_> {
         Box::pin(ready(Ok(())))
     }
 

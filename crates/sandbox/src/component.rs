@@ -83,6 +83,23 @@ impl Component {
         Ok(())
     }
 
+    /// Stops it where it is, as a machine without time for it would; [`Self::thaw`] lets it
+    /// go on.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Ends [`Self::freeze`].
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, name: Signal) {
+        if let Some(process) = &self.process {
+            signal(process.id(), name);
+        }
+    }
+
     /// Whether it runs.
     pub fn runs(&mut self) -> Result<bool, SandboxError> {
         let Some(process) = &mut self.process else {
@@ -98,9 +115,7 @@ impl Component {
 
     /// Kills it, as a crash would; nothing happens when it does not run.
     pub fn kill(&mut self) -> Result<(), SandboxError> {
-        if let Some(process) = &self.process {
-            signal(process.id(), Signal::KILL);
-        }
+        self.signal(Signal::KILL);
         let limit = Instant::now() + KILLED_WITHIN;
         while self.runs()? {
             if Instant::now() > limit {

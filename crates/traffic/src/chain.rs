@@ -44,18 +44,18 @@ impl Chain {
         Chain { links }
     }
 
-    async fn hold_all(&self, within: Duration) -> Result<(), TrafficError> {
+    async fn hold_all(&self, serves: Side, within: Duration) -> Result<(), TrafficError> {
         let undoing = kept_for_undoing(within);
         let clock = Clock::of(within.saturating_sub(undoing));
         for (at, link) in self.links.iter().enumerate() {
             let held = if clock.left().is_zero() {
                 Err(Failure::TooLong(within).at("hold"))
             } else {
-                link.hold(clock.left()).await
+                link.hold(serves, clock.left()).await
             };
             let Err(mut error) = held else { continue };
             // The one that failed has undone its own part.
-            if let Err(second) = release(&self.links[..at], Side::Source, undoing).await {
+            if let Err(second) = release(&self.links[..at], serves, undoing).await {
                 error.why = format!("{}; and then {second}", error.why);
             }
             return Err(error);
@@ -105,8 +105,8 @@ impl Traffic for Chain {
         Box::pin(self.tell(within, move |link, left| link.look(serves, left)))
     }
 
-    fn hold(&self, within: Duration) -> Step<'_> {
-        Box::pin(self.hold_all(within))
+    fn hold(&self, serves: Side, within: Duration) -> Step<'_> {
+        Box::pin(self.hold_all(serves, within))
     }
 
     fn point_at(&self, side: Side, within: Duration) -> Step<'_> {
@@ -154,14 +154,17 @@ mod tests {
         fn look(&self, _: Side, _: Duration) -> Step<'_> {
             self.hear("look")
         }
-        fn hold(&self, _: Duration) -> Step<'_> {
+        fn hold(&self, _: Side, _: Duration) -> Step<'_> {
             self.hear("hold")
         }
         fn point_at(&self, _: Side, _: Duration) -> Step<'_> {
             self.hear("switch")
         }
-        fn release(&self, _: Side, _: Duration) -> Step<'_> {
-            self.hear("release")
+        fn release(&self, serves: Side, _: Duration) -> Step<'_> {
+            self.hear(match serves {
+                Side::Source => "release",
+                Side::Target => "release to the target",
+            })
         }
         fn verify(&self, _: Side, _: Duration) -> Step<'_> {
             self.hear("verify")
@@ -188,9 +191,9 @@ mod tests {
     #[tokio::test]
     async fn steps_go_in_order_and_releases_in_reverse() {
         let (chain, heard) = chain(&[("a", &[]), ("b", &[])]);
-        chain.hold(WITHIN).await.expect("nobody fails");
+        chain.hold(Side::Source, WITHIN).await.expect("nobody fails");
         chain.point_at(Side::Target, WITHIN).await.expect("same");
-        chain.release(Side::Target, WITHIN).await.expect("same");
+        chain.release(Side::Source, WITHIN).await.expect("same");
         let order = "hold a,hold b,switch a,switch b,release b,release a";
         assert_eq!(said(&heard).join(","), order);
         assert_eq!(chain.describe(), "a; then b");
@@ -199,10 +202,19 @@ mod tests {
     #[tokio::test]
     async fn a_hold_that_fails_releases_in_reverse_what_was_held_before_it() {
         let (chain, heard) = chain(&[("a", &[]), ("b", &[]), ("c", &["hold"]), ("d", &[])]);
-        let error = chain.hold(WITHIN).await.expect_err("c fails");
+        let error = chain.hold(Side::Source, WITHIN).await;
+        let error = error.expect_err("c fails");
         assert_eq!(error.to_string(), "traffic: hold: c cannot");
         let order = "hold a,hold b,hold c,release b,release a";
         assert_eq!(said(&heard).join(","), order);
+    }
+
+    #[tokio::test]
+    async fn a_hold_that_fails_in_a_rollback_releases_clients_to_the_target() {
+        let (chain, heard) = chain(&[("a", &[]), ("b", &["hold"])]);
+        let held = chain.hold(Side::Target, WITHIN).await;
+        held.expect_err("b fails");
+        assert_eq!(said(&heard), ["hold a", "hold b", "release to the target a"]);
     }
 
     #[tokio::test]

@@ -66,8 +66,8 @@ impl Traffic for CommandHooks {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn hold(&self, within: Duration) -> Step<'_> {
-        Box::pin(self.run("hold", self.plan.hold.as_deref(), Side::Source, within))
+    fn hold(&self, serves: Side, within: Duration) -> Step<'_> {
+        Box::pin(self.run("hold", self.plan.hold.as_deref(), serves, within))
     }
 
     fn point_at(&self, side: Side, within: Duration) -> Step<'_> {
@@ -110,7 +110,16 @@ mod tests {
             .point_at(Side::Target, WITHIN)
             .await
             .expect("the environment is set");
-        hooks.hold(WITHIN).await.expect("a missing hook is skipped");
+        let held = hooks.hold(Side::Source, WITHIN).await;
+        held.expect("a missing hook is skipped");
+    }
+
+    #[tokio::test]
+    async fn a_rollback_holds_the_clients_of_the_target() {
+        let mut hooks = hooks("");
+        hooks.plan.hold = Some("test \"$TRUNKLINE_SERVES\" = target".to_owned());
+        let held = hooks.hold(Side::Target, WITHIN).await;
+        held.expect("it is told which side serves");
     }
 
     #[tokio::test]

@@ -191,7 +191,7 @@ impl Traffic for Envoy {
         })
     }
 
-    fn hold(&self, _time: Duration) -> Step<'_> {
+    fn hold(&self, _serves: Side, _time: Duration) -> Step<'_> {
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_migration::traffic::TrafficError;
 use trunkline_postgres::PgError;
 
-use crate::limits::{POLL_EVERY, SHOWN_CHARS};
+use crate::limits::{POLL_EVERY, RESTARTS_WITHIN, SHOWN_CHARS};
 
 /// What went wrong with one component.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,17 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn found(text: impl Into<String>) -> Self {
         Failure::Found(text.into())
+    }
+
+    /// Whether the component did not take or keep a connection, which it may do again.
+    fn is_of_the_connection(&self) -> bool {
+        match self {
+            Failure::Console { cause, .. } => cause.may_retry(),
+            Failure::File { .. }
+            | Failure::Peer { .. }
+            | Failure::Found(_)
+            | Failure::TooLong(_) => false,
+        }
     }
 
     pub(crate) fn at(self, step: &'static str) -> TrafficError {
@@ -77,6 +88,24 @@ where
     });
     let looked = looked.await;
     looked.unwrap_or_else(|_| Err(seen.map_or(Failure::TooLong(time), Failure::Found)))
+}
+
+/// The work, begun again while its component is not there: somebody starts it again, as a
+/// rule at once.
+pub(crate) async fn through_restart<F>(work: impl Fn() -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let until = Instant::now() + RESTARTS_WITHIN;
+    loop {
+        match work().await {
+            Err(failure) if failure.is_of_the_connection() && Instant::now() < until => {
+                tracing::debug!(%failure, "once more");
+                tokio::time::sleep(POLL_EVERY).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Work on files, which are flushed to disk: not in a task's time.

@@ -134,7 +134,7 @@ impl Traffic for Haproxy {
         })
     }
 
-    fn hold(&self, _time: Duration) -> Step<'_> {
+    fn hold(&self, _serves: Side, _time: Duration) -> Step<'_> {
         Box::pin(std::future::ready(Ok(())))
     }
 

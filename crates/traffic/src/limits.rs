@@ -9,6 +9,11 @@ pub(crate) const POLL_EVERY: Duration = Duration::from_millis(50);
 /// within tenths of a second, PgBouncer closes connections within a second.
 pub(crate) const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a component that is gone may take to come back, before a step that must be done
+/// fails: supervisors wait a tenth of a second to a second before they start it again, and
+/// PgBouncer is there within another.
+pub(crate) const RESTARTS_WITHIN: Duration = Duration::from_secs(5);
+
 /// At most this much of the time for holding is kept for undoing a hold that was given up.
 pub(crate) const UNDOING_AT_MOST: Duration = Duration::from_secs(2);
 

@@ -14,7 +14,7 @@ use trunkline_postgres::{Conninfo, Console, ConsoleRow, PgError};
 
 use crate::address::{Addresses, named, other};
 use crate::chain::kept_for_undoing;
-use crate::failure::{Failure, on_files, settled, within};
+use crate::failure::{Failure, on_files, settled, through_restart, within};
 use crate::limits::{LOGS_IN_WITHIN, POLL_EVERY, SETTLES_WITHIN, SHORT_LOGIN_RETRY};
 use crate::replace;
 use databases::{Served, field, is_stale, waits_for_servers};
@@ -359,20 +359,20 @@ impl Traffic for PgBouncer {
         })
     }
 
-    fn hold(&self, time: Duration) -> Step<'_> {
+    fn hold(&self, _serves: Side, time: Duration) -> Step<'_> {
         Box::pin(self.hold_clients(time))
     }
 
     fn point_at(&self, side: Side, time: Duration) -> Step<'_> {
         Box::pin(async move {
-            let pointed = within(time, self.point_lines_at(side)).await;
+            let pointed = within(time, through_restart(|| self.point_lines_at(side))).await;
             pointed.map_err(|failure| failure.at("switch"))
         })
     }
 
     fn release(&self, serves: Side, time: Duration) -> Step<'_> {
         Box::pin(async move {
-            let released = within(time, self.let_go_on(serves)).await;
+            let released = within(time, through_restart(|| self.let_go_on(serves))).await;
             released.map_err(|failure| failure.at("release"))
         })
     }
@@ -380,7 +380,8 @@ impl Traffic for PgBouncer {
     fn verify(&self, serves: Side, time: Duration) -> Step<'_> {
         Box::pin(async move {
             // A connection that is about to close may still be listed.
-            let verified = settled(time.min(SETTLES_WITHIN), || self.read_back(serves)).await;
+            let read_back = || settled(SETTLES_WITHIN, || self.read_back(serves));
+            let verified = within(time, through_restart(read_back)).await;
             verified.map_err(|failure| failure.at("verify"))
         })
     }

@@ -47,12 +47,12 @@ async fn clients_wait_and_go_on_at_the_target_without_an_error() {
     let began = Instant::now();
 
     traffic
-        .hold(DEADLINE)
+        .hold(Side::Source, DEADLINE)
         .await
         .expect("transactions are short");
     assert_eq!(under_way(&sides.source).await, 0);
     let held = sides.written().await;
-    traffic.hold(DEADLINE).await.expect("held twice is held");
+    traffic.hold(Side::Source, DEADLINE).await.expect("held twice is held");
     traffic
         .point_at(Side::Target, DEADLINE)
         .await
@@ -126,7 +126,7 @@ async fn a_hold_that_is_given_up_leaves_clients_served() {
     let started = Instant::now();
     let time = Duration::from_secs(3);
     let error = traffic
-        .hold(time)
+        .hold(Side::Source, time)
         .await
         .expect_err("a transaction stays open");
     assert_eq!(error.step, "hold");
@@ -156,7 +156,7 @@ async fn a_session_pool_whose_client_stays_is_told_and_not_held() {
     assert_eq!(side_of(&stays).await.expect("it is served"), "source");
 
     let error = traffic
-        .hold(Duration::from_secs(3))
+        .hold(Side::Source, Duration::from_secs(3))
         .await
         .expect_err("it stays");
     assert!(error.why.contains("pool_mode session"), "{error}");
@@ -167,7 +167,7 @@ async fn a_session_pool_whose_client_stays_is_told_and_not_held() {
     );
     drop(stays);
     until(DEADLINE, async || {
-        traffic.hold(Duration::from_secs(3)).await.is_ok()
+        traffic.hold(Side::Source, Duration::from_secs(3)).await.is_ok()
     })
     .await;
     traffic
@@ -186,7 +186,7 @@ async fn a_pooler_that_is_killed_in_the_pause_can_be_pointed_and_released_again(
     let sides = Sides::start().await;
     let mut pooler = Pooler::start(&line(&sides, "orders"), "");
     let traffic = adapter(&sides, &pooler);
-    traffic.hold(DEADLINE).await.expect("nobody is busy");
+    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is busy");
     pooler.kill();
     for step in [
         traffic.point_at(Side::Target, DEADLINE).await,
@@ -222,7 +222,7 @@ async fn a_release_never_lets_clients_go_on_at_the_other_side() {
     let pooler = Pooler::start(&line(&sides, "orders"), "");
     let traffic = adapter(&sides, &pooler);
     // A crash came between hold and switch, and whoever goes on knows the target serves.
-    traffic.hold(DEADLINE).await.expect("nobody is busy");
+    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is busy");
     traffic
         .release(Side::Target, DEADLINE)
         .await
@@ -246,7 +246,7 @@ async fn several_databases_move_together_and_others_stay() {
     let traffic = adapter_as("admin", &sides, &pooler, &["orders", "ro-orders"]);
     let old = trunkline_testkit::connect(&pooler.uri("ro-orders")).await;
     assert_eq!(side_of(&old).await.expect("it is served"), "source");
-    traffic.hold(DEADLINE).await.expect("nobody is busy");
+    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is busy");
     traffic
         .point_at(Side::Target, DEADLINE)
         .await

@@ -1,9 +1,11 @@
 //! Two servers, a migration's folder and the `trunkline` program between them. Holds always:
 //! the program knows nothing of the caller's environment, and ends with its test.
 
+pub(crate) mod crowd;
 mod mutations;
 pub(crate) mod notes;
 pub(crate) mod ordeal;
+pub(crate) mod pooled;
 mod program;
 
 use std::path::PathBuf;

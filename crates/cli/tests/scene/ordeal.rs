@@ -190,7 +190,7 @@ impl Ordeal {
     }
 
     /// Lets clients write on the target, where the cutover has put them.
-    pub(crate) async fn follow_the_clients(&mut self) {
+    pub(crate) fn follow_the_clients(&mut self) {
         let on_target = Writers::to(&self.scene.target.uri(DATABASE));
         let clients = on_target
             .tasks(2)
@@ -353,7 +353,7 @@ pub(crate) async fn survives(source: u32, target: u32, seed: u64, strikes: usize
         return ordeal.assert_moved().await;
     }
     eprintln!("and back through {back:#?}");
-    ordeal.follow_the_clients().await;
+    ordeal.follow_the_clients();
     ordeal.roll_back_through(&back).await;
     ordeal.assert_moved_back().await;
 }

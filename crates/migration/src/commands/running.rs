@@ -14,7 +14,7 @@ use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::phases::cutover::Extent;
 use crate::phases::verifying::{self, Selection};
-use crate::phases::{copying, cutover, prepare};
+use crate::phases::{copying, cutover, prepare, way_back};
 use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
@@ -293,6 +293,7 @@ async fn compare(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
 async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
     let way = run.way();
     loop {
+        take_back_prepared(run).await?;
         let mut follow = Follow::open(run).await?;
         let reached = follow.until(run, Goal::Forever).await?;
         follow.close(run).await?;
@@ -314,6 +315,19 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
         if state.is_pausing() || state.way() != way || !follows {
             return Ok(());
         }
+    }
+}
+
+/// What a switch that died before its pause prepared: its slot would keep the log of a server
+/// that nobody reads from.
+async fn take_back_prepared(run: &mut Run<'_>) -> Result<(), Error> {
+    match way_back::give_up(run).await {
+        // A consumer reads already from a slot that was made for it: that stops no stream.
+        Err(Error::Refused { why, .. }) => {
+            run.observer.notice(Notice::Warning(&why));
+            Ok(())
+        }
+        taken => taken,
     }
 }
 

@@ -54,6 +54,16 @@ impl PgBouncer {
         ok("kill PgBouncer", self.component.kill());
     }
 
+    /// It answers nobody, and its connections stay open.
+    pub fn freeze(&self) {
+        self.component.freeze();
+    }
+
+    /// Ends [`Self::freeze`].
+    pub fn thaw(&self) {
+        self.component.thaw();
+    }
+
     /// Its file.
     pub fn config(&self) -> PathBuf {
         self.component.folder().join("pgbouncer.ini")

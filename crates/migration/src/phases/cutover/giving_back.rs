@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use trunkline_changes::Lsn;
-use trunkline_postgres::Backoff;
+use trunkline_postgres::{Backoff, Session};
 
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
 use super::{Extent, Ready, outside, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
-use crate::limits::RECORD_WITHIN;
+use crate::limits::{CANCEL_WITHIN, RECORD_WITHIN};
 use crate::phase::Event;
 use crate::phases::way_back;
 use crate::report::CutoverReport;
@@ -36,9 +36,9 @@ async fn lift_and_release(run: &Run<'_>) -> Result<(), Error> {
     }
     let patience = run.plan.cutover.max_pause.max(Duration::from_secs(10));
     let released = run.plan.cutover.traffic.release(serves, patience).await;
-    released.map_err(|error| Error::FenceStands {
+    released.map_err(|error| Error::ClientsHeld {
         side: serves,
-        why: format!("the fence is lifted, but clients are still held: {error}"),
+        why: error.to_string(),
     })
 }
 
@@ -91,6 +91,15 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
     }
 }
 
+/// A statement that the deadline left waiting must not be done later: a sequence that is set
+/// then would be set back.
+async fn end_statement(session: Session) {
+    if session.is_broken() {
+        let cancel = session.canceller();
+        let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+    }
+}
+
 /// Ends a pause before its point of no return.
 pub(super) async fn give_up(
     run: &mut Run<'_>,
@@ -107,12 +116,12 @@ pub(super) async fn give_up(
     } = ready;
     drop(comparer);
     outside.close().await;
-    drop(to);
     let reached = watch.total();
     // Held clients are let go also where the fence was never begun.
     lift_and_release(run).await?;
     watch.lap("give back");
     let pause = watch.total();
+    end_statement(to).await;
     let mut smoke = Vec::new();
     let (why, differences) = match missed {
         Missed::Rehearsed(proved) => {

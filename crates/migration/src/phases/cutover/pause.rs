@@ -85,7 +85,8 @@ pub(super) async fn pause(
     within(deadline, "journal", watch, intent).await?;
 
     run.step("holding clients");
-    let hold = run.plan.cutover.traffic.hold(deadline - Instant::now());
+    let traffic = &run.plan.cutover.traffic;
+    let hold = traffic.hold(way.from(), deadline - Instant::now());
     within(deadline, "hold", watch, async {
         hold.await.map_err(because)
     })
