@@ -29,6 +29,7 @@ mod tables;
 mod tablespaces;
 mod tools;
 mod unmoved;
+pub(crate) mod way_back;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,7 @@ use examination::Examination;
 
 pub use finding::{Finding, Severity, Verdict, verdict};
 pub use report::render;
+pub use way_back::Standing;
 
 /// Which tables something applies to.
 pub type TablePredicate<'a> = &'a (dyn Fn(&TableName) -> bool + Sync);
@@ -88,6 +90,10 @@ pub struct CheckInput<'a> {
     pub downstream: &'a [String],
     /// Whether the schema `trunkline` on the target, if there is one, is this migration's.
     pub own_control_schema: bool,
+    /// Whether a switch to the target is ahead after which changes are to flow back.
+    pub way_back: bool,
+    /// Whether the tables stand on the target, with their keys.
+    pub tables_on_target: Standing,
 }
 
 /// Which tables are looked at.
@@ -109,6 +115,7 @@ struct Intent {
     no_owner: bool,
     no_privileges: bool,
     own_control_schema: bool,
+    way_back: bool,
 }
 
 #[cfg(test)]
@@ -120,6 +127,7 @@ fn intent_of_a_live_move() -> Intent {
         no_owner: false,
         no_privileges: false,
         own_control_schema: false,
+        way_back: true,
     }
 }
 
@@ -132,6 +140,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         no_owner: input.no_owner,
         no_privileges: input.no_privileges,
         own_control_schema: input.own_control_schema,
+        way_back: input.live && input.way_back,
     };
     let what = "reading what server it is";
     let source_server = server::read(input.source).await.on(Side::Source, what)?;
@@ -158,6 +167,8 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         own_slot: input.own_slot,
         own_publication: input.own_publication,
         downstream: input.downstream,
+        maintenance_database: input.maintenance_database,
+        tables_on_target: input.tables_on_target,
         source_server,
         target_server,
         findings,

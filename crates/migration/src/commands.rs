@@ -9,7 +9,7 @@ use trunkline_changes::{Side, TableName};
 use trunkline_load::Scope;
 use trunkline_postgres::{OnSide, Session};
 
-use crate::checks::{self, CheckInput, Finding, PgDump};
+use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::control::{self, Claim};
 use crate::error::Error;
 use crate::follow::Follow;
@@ -21,7 +21,7 @@ use crate::phases::cutover::Extent;
 use crate::phases::ending::{OldDatabase, TargetTables};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
-use crate::plan::{Existing, Plan, StructurePlan};
+use crate::plan::{Existing, Plan, StructurePlan, WayBack};
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run};
 
@@ -98,6 +98,14 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         StructurePlan::Restore { existing, .. } if !restored => (true, existing == Existing::Drop),
         StructurePlan::Restore { .. } | StructurePlan::Present => (false, false),
     };
+    let state = own.as_ref().map(|(_, state)| state);
+    let switched = state.is_some_and(|state| state.phase.is_switched());
+    let keyed = state.is_some_and(|state| state.phase.has_rows());
+    let tables_on_target = if keyed || plan.structure == StructurePlan::Present {
+        Standing::There
+    } else {
+        Standing::NotYet
+    };
     let input = CheckInput {
         source: &mut source,
         target: &mut target,
@@ -117,6 +125,8 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         downstream: &plan.downstream,
         own_control_schema: own.is_some(),
+        way_back: plan.cutover.way_back == WayBack::Open && !switched,
+        tables_on_target,
     };
     Ok(checks::examine(input).await?)
 }

@@ -53,6 +53,12 @@ pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 /// such messages.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long the slot for the way back may take to be made. It waits for every transaction that
+/// is open on the server that is to serve, and as long as it waits that server keeps its log;
+/// nobody is held yet. What is open for longer than a minute on a server without clients is
+/// better named to the operator than waited for.
+pub(crate) const WAY_BACK_SLOT_WITHIN: Duration = Duration::from_mins(1);
+
 /// The first pause before a lost connection is made again, and the longest.
 pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// See [`RECONNECT_FIRST`].

@@ -10,8 +10,10 @@ use super::tables::Tables;
 use super::{
     Intent, PgDump, Scope, activity, collations, downstream, existing, extensions, features,
     firing, identity, privileges, replication, role, roles, sequences, server, sessions, size,
-    tables, tablespaces, tools, unmoved,
+    tables, tablespaces, tools, unmoved, way_back,
 };
+use crate::way::Way;
+use way_back::{Question, Standing};
 
 /// Both sessions and what was read of each server in general, which the further checks lean on.
 pub(super) struct Examination<'a> {
@@ -22,6 +24,8 @@ pub(super) struct Examination<'a> {
     pub own_slot: Option<&'a str>,
     pub own_publication: Option<&'a str>,
     pub downstream: &'a [String],
+    pub maintenance_database: &'a str,
+    pub tables_on_target: Standing,
     pub source_server: server::Facts,
     pub target_server: server::Facts,
     pub source_role: role::Facts,
@@ -62,7 +66,26 @@ impl Examination<'_> {
         }
         self.extensions().await?;
         self.collations(&tables).await?;
-        self.firing().await
+        self.firing().await?;
+        self.way_back().await
+    }
+
+    /// What would be missing after the switch, while both sides can still be mended in peace.
+    async fn way_back(&mut self) -> Result<(), Fault> {
+        if !self.intent.way_back {
+            return Ok(());
+        }
+        let question = Question {
+            way: Way::There,
+            scope: self.scope.included,
+            insert_only: self.scope.insert_only,
+            maintenance_database: self.maintenance_database,
+            downstream: self.downstream,
+            tables: self.tables_on_target,
+        };
+        let found = way_back::examine(self.source, self.target, &question).await?;
+        self.findings.extend(found);
+        Ok(())
     }
 
     /// The tables in scope, and our rights on them.

@@ -35,7 +35,7 @@ fn usable(table: &Table) -> bool {
 }
 
 /// The statement that gives a table the cheapest usable identity.
-fn remedy(table: &Table) -> String {
+pub(super) fn remedy(table: &Table) -> String {
     let identity = match &table.keys.candidate {
         _ if table.keys.primary => "DEFAULT".to_owned(),
         Some(index) => format!("USING INDEX {}", quote_ident(index)),
@@ -48,17 +48,7 @@ fn remedy(table: &Table) -> String {
 }
 
 pub(super) fn judge(table: &Table) -> Option<Finding> {
-    if table.insert_only || usable(table) {
-        return None;
-    }
-    let why = match table.identity {
-        ReplicaIdentity::Default if table.keys.deferrable_primary => {
-            "its primary key is deferrable and cannot tell rows apart in the stream"
-        }
-        ReplicaIdentity::Default => "it has no primary key",
-        ReplicaIdentity::Index => "the index chosen for it is gone or not valid",
-        ReplicaIdentity::Nothing | ReplicaIdentity::Full => "its replica identity is NOTHING",
-    };
+    let why = lack(table)?;
     let message = format!(
         "{why}: once published, the source would refuse updates and deletes of this table; give it an identity, \
          or list it as insert-only"
@@ -70,6 +60,21 @@ pub(super) fn judge(table: &Table) -> Option<Finding> {
             .about(&table.name)
             .mend(remedy(table)),
     )
+}
+
+/// Why a table's rows cannot be told apart in the stream, if they have to be.
+pub(super) fn lack(table: &Table) -> Option<&'static str> {
+    if table.insert_only || usable(table) {
+        return None;
+    }
+    Some(match table.identity {
+        ReplicaIdentity::Default if table.keys.deferrable_primary => {
+            "its primary key is deferrable and cannot tell rows apart in the stream"
+        }
+        ReplicaIdentity::Default => "it has no primary key",
+        ReplicaIdentity::Index => "the index chosen for it is gone or not valid",
+        ReplicaIdentity::Nothing | ReplicaIdentity::Full => "its replica identity is NOTHING",
+    })
 }
 
 /// Tables whose whole row is the identity, with the columns of a type without equality.

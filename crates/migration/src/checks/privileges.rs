@@ -57,7 +57,7 @@ pub(super) fn judge_source(
     if intent.live {
         findings.extend(judge_streaming(role, server));
         findings.extend(judge_publishing(role, server, tables, publication));
-        findings.extend(judge_fencing(role, server));
+        findings.extend(judge_fencing(role, server, intent));
     }
     findings
         .into_iter()
@@ -98,17 +98,20 @@ fn judge_streaming(role: &role::Facts, server: &server::Facts) -> Option<Finding
     if role.replication {
         return None;
     }
-    let remedy = if server.platform.is_aws() {
-        format!("GRANT rds_replication TO {};", role.quoted())
-    } else {
-        format!("ALTER ROLE {} REPLICATION;", role.quoted())
-    };
     let message = "our role may not make a replication slot or read the stream";
     Some(
         Finding::blocker("replication-right", message)
             .about(&role.name)
-            .mend(remedy),
+            .mend(replication_remedy(role, server)),
     )
+}
+
+pub(super) fn replication_remedy(role: &role::Facts, server: &server::Facts) -> String {
+    if server.platform.is_aws() {
+        format!("GRANT rds_replication TO {};", role.quoted())
+    } else {
+        format!("ALTER ROLE {} REPLICATION;", role.quoted())
+    }
 }
 
 fn judge_publishing(
@@ -156,6 +159,15 @@ fn membership_or_publication(owner: &str, superuser: bool, role: &role::Facts) -
     }
 }
 
+/// The same where an administrator's publication would not help.
+pub(super) fn membership_or_owner(owner: &str, superuser: bool, role: &role::Facts) -> String {
+    if superuser {
+        format!("-- {owner} is a superuser: give the table to a plain role")
+    } else {
+        format!("GRANT {} TO {};", quote_ident(owner), role.quoted())
+    }
+}
+
 fn create_on_database(message: &str, role: &role::Facts, server: &server::Facts) -> Finding {
     let database = &server.database;
     Finding::blocker("create-on-database", message)
@@ -167,38 +179,29 @@ fn create_on_database(message: &str, role: &role::Facts, server: &server::Facts)
         ))
 }
 
-/// What the cutover's fence needs: not needed before, so warnings.
-fn judge_fencing(role: &role::Facts, server: &server::Facts) -> Vec<Finding> {
+/// What the cutover's fence needs: not needed before, so warnings. With a way back both sides
+/// are fenced, and [`super::way_back`] asks for the rights on both.
+fn judge_fencing(role: &role::Facts, server: &server::Facts, intent: Intent) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !role.owns_database {
+    if !intent.way_back && !role.owns_database {
         let owner = &role.database_owner;
         let message = format!(
             "at the cutover the fence closes the database to connections and sets it read-only, which only its \
              owner may do, and our role has not the rights of {owner}"
         );
-        let remedy = if role.database_owner_is_superuser {
-            format!(
-                "ALTER DATABASE {} OWNER TO {}; -- back to {owner} when the migration is complete",
-                quote_ident(&server.database),
-                role.quoted()
-            )
-        } else {
-            format!("GRANT {} TO {};", quote_ident(owner), role.quoted())
-        };
         findings.push(
             Finding::warning("database-owner", message)
                 .about(&server.database)
-                .mend(remedy),
+                .mend(database_owner_remedy(role, server)),
         );
     }
-    if !role.signals_backends {
+    if !intent.way_back && !role.signals_backends {
         let message =
             "at the cutover the fence ends the sessions of other roles, which our role may not";
-        let remedy = format!("GRANT pg_signal_backend TO {};", role.quoted());
         findings.push(
             Finding::warning("signal-backend", message)
                 .about(&role.name)
-                .mend(remedy),
+                .mend(signal_backend_remedy(role)),
         );
     }
     if !role.reads_all_stats {
@@ -212,17 +215,38 @@ fn judge_fencing(role: &role::Facts, server: &server::Facts) -> Vec<Finding> {
         );
     }
     findings.extend(judge_maintenance(role));
-    findings.extend(judge_source_way_back(role, server));
     findings
 }
 
-fn judge_maintenance(role: &role::Facts) -> Option<Finding> {
+pub(super) fn database_owner_remedy(role: &role::Facts, server: &server::Facts) -> String {
+    if role.database_owner_is_superuser {
+        format!(
+            "ALTER DATABASE {} OWNER TO {}; -- back to {} when the migration is complete",
+            quote_ident(&server.database),
+            role.quoted(),
+            role.database_owner
+        )
+    } else {
+        format!(
+            "GRANT {} TO {};",
+            quote_ident(&role.database_owner),
+            role.quoted()
+        )
+    }
+}
+
+pub(super) fn signal_backend_remedy(role: &role::Facts) -> String {
+    format!("GRANT pg_signal_backend TO {};", role.quoted())
+}
+
+/// Where no other database lets us in, a fence is less firm, and still one.
+pub(super) fn judge_maintenance(role: &role::Facts) -> Option<Finding> {
     if role.connects_to_maintenance {
         return None;
     }
     let database = &role.maintenance_database;
-    let message = "once the fence is up, the source's database takes no connection: it is lifted from this other \
-                   one, which is not there, or our role may not connect to it";
+    let message = "a fence is set and lifted from this other database, which is not there, or our role may not \
+                   connect to it: without it the fence is less firm, superusers can come in and begin read-only";
     let remedy = format!(
         "GRANT CONNECT ON DATABASE {} TO {};",
         quote_ident(database),
@@ -235,22 +259,8 @@ fn judge_maintenance(role: &role::Facts) -> Option<Finding> {
     )
 }
 
-fn judge_source_way_back(role: &role::Facts, server: &server::Facts) -> Option<Finding> {
-    if role.sets_replica_role {
-        return None;
-    }
-    let message = "after a cutover the way back writes here, with triggers and foreign keys at rest, and our role \
-                   may not set session_replication_role: no way back";
-    let finding = Finding::warning("way-back-replica-role", message);
-    Some(
-        finding
-            .about("session_replication_role")
-            .mend(replica_role_remedy(role, server)),
-    )
-}
-
 /// What an administrator says so that our role may keep triggers and foreign keys at rest.
-fn replica_role_remedy(role: &role::Facts, server: &server::Facts) -> String {
+pub(super) fn replica_role_remedy(role: &role::Facts, server: &server::Facts) -> String {
     if server.version.major() >= 15 {
         format!(
             "GRANT SET ON PARAMETER session_replication_role TO {};",
@@ -285,44 +295,10 @@ pub(super) fn judge_target(
                 .mend(replica_role_remedy(role, server)),
         );
     }
-    if intent.live {
-        findings.extend(judge_way_back(role, server));
-    }
     findings
         .into_iter()
         .map(|finding| finding.on(Side::Target))
         .collect()
-}
-
-/// What the target needs to be read from after the switch: without it no way back, so warnings.
-fn judge_way_back(role: &role::Facts, server: &server::Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let wal_level = server.settings.text("wal_level").unwrap_or("unknown");
-    if wal_level != "logical" {
-        let message = format!(
-            "wal_level is {wal_level} on the target: no way back to the source after the switch"
-        );
-        let remedy = super::replication::wal_level_remedy(server);
-        findings.push(
-            Finding::warning("way-back-wal-level", message)
-                .about("wal_level")
-                .mend(remedy),
-        );
-    }
-    if let Some(finding) = judge_streaming(role, server) {
-        let message =
-            "our role may not read the target's stream after the switch: no way back to the source";
-        findings.push(
-            Finding {
-                code: "way-back-replication",
-                message: message.to_owned(),
-                ..Finding::warning("", "")
-            }
-            .about(&role.name)
-            .mend(finding.remedy.unwrap_or_default()),
-        );
-    }
-    findings
 }
 
 #[cfg(test)]

@@ -89,7 +89,16 @@ pub(crate) async fn cutover(
         return Err(Error::Differences(names.collect()));
     }
     gates::other_side_is_complete(run, way).await?;
-    let mut ready = make_ready(run, &mut follow, verified, extent).await?;
+    let mut ready = match make_ready(run, &mut follow, verified, extent).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            // A slot that nobody reads keeps its server's log.
+            if let Err(left) = way_back::give_up(run).await {
+                tracing::warn!(%left, "what the way back needed is taken away later");
+            }
+            return Err(error);
+        }
+    };
     follow
         .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
         .await?;

@@ -6,6 +6,7 @@
 //! is ours alone. Undone: [`undo`], by the receipts in the journal.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use trunkline_capture::slot::{NewSlot, SlotRecord, drop_slot, open_transactions};
 use trunkline_changes::{Side, quote_ident};
@@ -14,7 +15,7 @@ use trunkline_postgres::{Canceller, OnSide, PgError, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
-use crate::limits::{OUTLAST_LOOK, SLOT_PATIENCE};
+use crate::limits::{CANCEL_WITHIN, OUTLAST_LOOK, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::verifying::coverage;
@@ -95,7 +96,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         refuse_incomplete(&mut source, given, &tables).await?;
     }
     publish(run, &mut source, Way::There, FIRST, &tables).await?;
-    let slot = make_slot(run, &mut source, Side::Source, FIRST).await?;
+    let slot = make_slot(run, &mut source, Side::Source, FIRST, Bound::None).await?;
     outlast_commits_under_way(run, &mut source).await?;
     let leg = Leg {
         number: FIRST,
@@ -180,6 +181,7 @@ pub(crate) async fn make_slot(
     from: &mut Session,
     side: Side,
     number: u32,
+    bound: Bound,
 ) -> Result<SlotRecord, Error> {
     let name = run.control.identity().object_name(number);
     let object = Object::Slot {
@@ -196,7 +198,38 @@ pub(crate) async fn make_slot(
     let slot = NewSlot::prepare(server, side).await?;
     let canceller = slot.canceller();
     let creation = async { Ok(slot.create(&name).await?) };
-    patiently(run, from, side, &canceller, creation).await
+    let Bound::Within(time) = bound else {
+        return patiently(run, from, side, &canceller, creation).await;
+    };
+    let made = patiently(run, from, side, &canceller, creation);
+    if let Ok(made) = tokio::time::timeout(time, made).await {
+        return made;
+    }
+    let waits_for = waited_for(from, side).await?;
+    // The server gives the slot up.
+    let _sent = tokio::time::timeout(CANCEL_WITHIN, canceller.cancel()).await;
+    Err(Error::Refused {
+        why: format!(
+            "a slot on the {side} could not be made within {time:?}: it waits for {}",
+            match waits_for.as_slice() {
+                [] => "a transaction that has ended by now".to_owned(),
+                named => named.join(", "),
+            }
+        ),
+        hint: format!(
+            "end what is named on the {side} (pg_terminate_backend, ROLLBACK PREPARED), or wait for \
+             it, then run this again"
+        ),
+    })
+}
+
+/// How long a slot's creation may wait for open transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// Until the operator interrupts it.
+    None,
+    /// So long; then it is refused, and says whom it waited for.
+    Within(Duration),
 }
 
 /// Waits until every transaction that has a number now has ended.
@@ -251,8 +284,18 @@ pub(crate) async fn patiently<T>(
 }
 
 async fn say_who_is_waited_for(run: &Run<'_>, from: &mut Session, side: Side) -> Result<(), Error> {
+    for who in waited_for(from, side).await? {
+        let warning = format!("the slot waits for {who}");
+        run.observer.notice(Notice::Warning(&warning));
+    }
+    Ok(())
+}
+
+/// The transactions that a slot's creation waits for, in words.
+async fn waited_for(from: &mut Session, side: Side) -> Result<Vec<String>, Error> {
     let doing = "looking for open transactions";
-    for open in open_transactions(from).await.on(side, doing)? {
+    let open = open_transactions(from).await.on(side, doing)?;
+    let described = open.into_iter().map(|open| {
         let who = match (open.pid, &open.prepared) {
             (Some(pid), _) => format!("process {pid}"),
             (None, Some(gid)) => format!("prepared transaction {gid}"),
@@ -262,10 +305,9 @@ async fn say_who_is_waited_for(run: &Run<'_>, from: &mut Session, side: Side) ->
             open.user.unwrap_or_default(),
             open.since.unwrap_or_default(),
         );
-        let warning = format!("the slot waits for {who} of {user}, open since {since}");
-        run.observer.notice(Notice::Warning(&warning));
-    }
-    Ok(())
+        format!("{who} of {user}, open since {since}")
+    });
+    Ok(described.collect())
 }
 
 fn record_to_drop(name: &str, database: &str) -> SlotRecord {

@@ -6,51 +6,78 @@
 //! they will come from; the position from which they count is read in the pause. Looks: the
 //! journal's receipts. Undone: [`give_up`]; what a switch left behind: [`clear_behind`].
 
-use trunkline_changes::{Lsn, Side};
+use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_postgres::OnSide;
 
 use super::cutover::consumers;
-use super::prepare;
+use super::prepare::{self, Bound};
+use crate::checks::Standing;
+use crate::checks::way_back::{self, Obstacle, Question};
 use crate::control;
 use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
+use crate::limits::WAY_BACK_SLOT_WITHIN;
 use crate::plan::WayBack;
 use crate::run::{Run, is_streamed};
+use crate::way::Way;
 
 /// Refuses at once, before anything is compared or held, a switch after which nothing could
-/// flow back.
+/// flow back, or which could not be taken back: what `check` warns of.
 pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
-    if run.plan.cutover.way_back == WayBack::None {
+    let plan = run.plan;
+    if plan.cutover.way_back == WayBack::None {
         return Ok(());
     }
-    let (side, doing) = (run.way().to(), "looking whether changes can flow back");
-    let mut session = run.connect(side, "way back").await?;
-    let row = session
-        .query_one(include_str!("../sql/can_be_followed.sql"), &[])
-        .await
-        .on(side, doing)?;
-    let wal_level: String = row.get(0).on(side, doing)?;
-    let may_replicate: bool = row.get(1).on(side, doing)?;
-    let free_slots: i64 = row.get(2).on(side, doing)?;
-    session.close().await;
-    let refused = |why: String, remedy: &str| Error::Refused {
-        why: format!("there would be no way back: {why}"),
-        hint: format!("{remedy}; or give the way back up with --no-way-back"),
+    let way = run.way();
+    let mut from = run.connect(way.from(), "way back").await?;
+    let mut to = run.connect(way.to(), "way back").await?;
+    let insert_only = |table: &TableName| {
+        let scope = plan.insert_only.as_ref();
+        scope.is_some_and(|scope| scope.covers_table(table))
     };
-    if wal_level != "logical" {
-        let why = format!("the {side}'s wal_level is {wal_level}");
-        return Err(refused(why, "set wal_level = logical there and restart it"));
+    let question = Question {
+        way,
+        scope: &|table| plan.scope.covers_table(table),
+        insert_only: &insert_only,
+        maintenance_database: &plan.cutover.maintenance_database,
+        downstream: &plan.downstream,
+        tables: Standing::There,
+    };
+    let found = way_back::obstacles(&mut from, &mut to, &question).await?;
+    from.close().await;
+    to.close().await;
+    if found.is_empty() {
+        return Ok(());
     }
-    if !may_replicate {
-        let why = format!("our role on the {side} may not replicate");
-        return Err(refused(why, "ALTER ROLE … REPLICATION there"));
+    Err(refused(way, &found))
+}
+
+fn refused(way: Way, found: &[Obstacle]) -> Error {
+    let whys: Vec<&str> = found.iter().map(|obstacle| obstacle.why.as_str()).collect();
+    let mut remedies: Vec<String> = Vec::new();
+    for obstacle in found {
+        if let Some(remedy) = &obstacle.remedy {
+            let remedy = format!("on the {}: {remedy}", obstacle.side);
+            if !remedies.contains(&remedy) {
+                remedies.push(remedy);
+            }
+        }
     }
-    // One for the way back, one for the comparison before a rollback.
-    if free_slots < 2 {
-        let why = format!("the {side} has {free_slots} replication slots left, and it takes two");
-        return Err(refused(why, "raise max_replication_slots there"));
+    if remedies.is_empty() {
+        remedies.push("mend what is named".to_owned());
     }
-    Ok(())
+    let remedies = remedies.join("\n      ");
+    let (what, hint) = match way {
+        Way::There => (
+            "there would be no way back",
+            format!("{remedies}\n      or give the way back up with --no-way-back"),
+        ),
+        Way::Back => ("there would be no way to the target again", remedies),
+    };
+    Error::Refused {
+        why: format!("{what}: {}", whys.join("; ")),
+        hint,
+    }
 }
 
 /// Makes what the next leg follows. Changes count from a position that only the pause knows.
@@ -75,7 +102,14 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     let number = run.control.state().legs + 1;
     let mut session = run.connect(from, "way back").await?;
     prepare::publish(run, &mut session, way, number, &placed).await?;
-    let slot = prepare::make_slot(run, &mut session, from, number).await?;
+    let slot = prepare::make_slot(
+        run,
+        &mut session,
+        from,
+        number,
+        Bound::Within(WAY_BACK_SLOT_WITHIN),
+    )
+    .await?;
     session.close().await;
     let left_out = left_out.iter().filter(|table| is_streamed(table));
     let leg = Leg {

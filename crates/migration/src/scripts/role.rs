@@ -30,7 +30,7 @@ pub struct RoleFacts {
     pub database_owner: Owner,
     /// Who owns the tables in scope.
     pub owners: BTreeSet<Owner>,
-    /// The database from which the source's fence is set.
+    /// The database from which a fence is set.
     pub maintenance_database: String,
     /// Whether a table forces row security on its owner, too.
     pub forced_row_security: bool,
@@ -134,16 +134,13 @@ pub fn role(side: Side, name: &str, facts: &RoleFacts) -> String {
         quote_ident(&facts.database)
     ));
     let mut owners = facts.owners.clone();
-    if side == Side::Source {
-        // The fence closes the database, which is its owner's right.
-        owners.insert(facts.database_owner.clone());
-    }
+    // A fence closes the database, which is its owner's right: the source's at the cutover, the
+    // target's at a rollback.
+    owners.insert(facts.database_owner.clone());
     lines.extend(owners.iter().flat_map(|owner| membership(owner, &role)));
-    if side == Side::Source {
-        let other = quote_ident(&facts.maintenance_database);
-        lines.push(format!("GRANT CONNECT ON DATABASE {other} TO {role};"));
-        lines.push(format!("GRANT pg_signal_backend TO {role};"));
-    }
+    let other = quote_ident(&facts.maintenance_database);
+    lines.push(format!("GRANT CONNECT ON DATABASE {other} TO {role};"));
+    lines.push(format!("GRANT pg_signal_backend TO {role};"));
     lines.push(format!("GRANT pg_read_all_stats TO {role};"));
     lines.push(replica_role(&role, facts));
     lines.push(String::new());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trunkline_changes::Side;
-use trunkline_migration::checks::{self, CheckInput, Finding, PgDump, Severity};
+use trunkline_migration::checks::{self, CheckInput, Finding, PgDump, Severity, Standing};
 use trunkline_postgres::{Conninfo, ServerVersion, Session};
 use trunkline_testkit::{Cluster, until};
 
@@ -79,6 +79,8 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         own_publication: Some("trunkline_app"),
         downstream: &[],
         own_control_schema: false,
+        way_back: true,
+        tables_on_target: Standing::NotYet,
     }
 }
 

@@ -77,7 +77,10 @@ fn each_missing_right_on_the_source_has_its_grant() {
         &powerless(),
         &examples(vec![closed]),
         None,
-        intent_of_a_live_move(),
+        Intent {
+            way_back: false,
+            ..intent_of_a_live_move()
+        },
     );
     assert_eq!(
         codes(&findings),
@@ -90,8 +93,7 @@ fn each_missing_right_on_the_source_has_its_grant() {
             "database-owner",
             "signal-backend",
             "read-stats",
-            "maintenance-database",
-            "way-back-replica-role"
+            "maintenance-database"
         ]
     );
     assert_eq!(
@@ -213,23 +215,5 @@ fn the_replica_role_is_asked_for_in_the_words_of_version_and_platform() {
     assert_eq!(
         on(140_000, server::Platform::Aurora),
         "GRANT rds_superuser TO \"trunkline\";"
-    );
-}
-
-#[test]
-fn a_target_that_cannot_be_read_has_no_way_back() {
-    let mut target = server::example(160_014);
-    target.settings = Settings::of(&[("wal_level", "replica", "")]);
-    let mut role = role::example();
-    role.replication = false;
-    let findings = judge_target(&role, &target, intent_of_a_live_move());
-    assert_eq!(
-        codes(&findings),
-        ["way-back-wal-level", "way-back-replication"]
-    );
-    assert!(
-        findings
-            .iter()
-            .all(|finding| finding.severity == Severity::Warning)
     );
 }
