@@ -179,7 +179,10 @@ async fn a_pooler_stays_silent(switch: Switch) {
     before.pooled.open_gate();
     let ran = running.ended().await;
     let took = began.elapsed();
-    assert!(took < MAX_PAUSE + Duration::from_secs(20), "it took {took:?}");
+    assert!(
+        took < MAX_PAUSE + Duration::from_secs(20),
+        "it took {took:?}"
+    );
     let code = if switch == Switch::Cutover { 4 } else { 5 };
     ran.expect_code(code)
         .expect_said(&["open again", "clients", "trunkline run"]);

@@ -94,7 +94,9 @@ async fn a_follower_that_was_away_for_a_while_catches_up() {
     following.signal("INT").await;
     following.ended().await.expect_code(130);
     crowd.has_written(1000).await;
-    pooled.scene.target_says("CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT");
+    pooled
+        .scene
+        .target_says("CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT");
     let following = pooled.scene.start(&["run"]);
     rolls_back(pooled, crowd, following).await;
 }
