@@ -13,6 +13,9 @@ use crate::options::{Destination, TableMap};
 use crate::route::Route;
 use crate::table::TargetTable;
 
+/// Where Trunkline keeps its records, on either side.
+const OWN_SCHEMA: &str = "trunkline";
+
 /// Target tables as described, and routes by the source's relation id.
 pub(crate) struct Routes {
     map: TableMap,
@@ -54,6 +57,8 @@ impl Routes {
         let target = match self.map.destination(&relation.name) {
             Some(Destination::Ignored) => return Ok(None),
             Some(Destination::Table(target)) => target.clone(),
+            // Records of a migration, which a publication of all tables brings along.
+            None if relation.name.schema == OWN_SCHEMA => return Ok(None),
             None => {
                 return Err(ApplyError::UnmappedTable {
                     table: relation.name.clone(),

@@ -46,13 +46,12 @@ impl<'a> Setting<'a> {
 
     async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
         let control = reopening::open(self.plan, claim, begin).await?;
-        Ok(Run::new(
-            self.plan,
-            control,
-            self.observer,
-            self.cancel.clone(),
-            pulse,
-        ))
+        Ok(self.run_with(control, pulse))
+    }
+
+    fn run_with(&self, control: control::Control, pulse: Pulse) -> Run<'a> {
+        let (observer, cancel) = (self.observer, self.cancel.clone());
+        Run::new(self.plan, control, observer, cancel, pulse)
     }
 }
 
@@ -154,10 +153,12 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     if run.control.state().is_pausing() {
         cutover::give_back(run).await?;
     }
-    if run.control.state().leg.is_some() || run.control.state().phase.is_switched() {
+    let state = run.control.state();
+    if state.leg.is_some() || state.phase.is_switched() || !state.clients_released {
         cutover::finish(run).await?;
     }
-    if run.control.state().phase == Phase::RolledBack {
+    let state = run.control.state();
+    if state.phase == Phase::RolledBack && state.leg.is_some() {
         running::catch_up(run).await?;
     }
     Ok(())
@@ -237,19 +238,22 @@ pub async fn abort(setting: &Setting<'_>, tables: TargetTables) -> Result<EndRep
 
 /// Ends the migration after the switch.
 pub async fn complete(setting: &Setting<'_>, old: OldDatabase) -> Result<EndReport, Error> {
-    let run = setting
-        .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
-        .await?;
-    ending::complete(run, old)
-        .await
-        .map_err(|error| match error {
-            Error::Server(fault)
-                if fault.side == Side::Source && fault.cause.sqlstate().is_none() =>
-            {
-                Error::OldServerAway(fault)
-            }
-            error => error,
-        })
+    let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+    let ended = async {
+        let run = if old == OldDatabase::Gone {
+            let control = reopening::open_alone(setting.plan, claim).await?;
+            setting.run_with(control, Pulse::default())
+        } else {
+            setting.open(claim, false).await?
+        };
+        ending::complete(run, old).await
+    };
+    ended.await.map_err(|error| match error {
+        Error::Server(fault) if fault.side == Side::Source && fault.cause.sqlstate().is_none() => {
+            Error::OldServerAway(fault)
+        }
+        error => error,
+    })
 }
 
 /// What a run would do, step by step.

@@ -59,6 +59,8 @@ pub(crate) struct Follow {
     spill_folder: PathBuf,
     applier: Applier,
     source: Session,
+    /// On the side that changes go to, for the record of how far the follower is.
+    to: Session,
     live: Option<LiveReader>,
     batch: Option<BatchReader>,
     mode: Mode,
@@ -85,7 +87,8 @@ impl Follow {
         let leg = run.leg()?.clone();
         let (from, to) = (leg.way.from(), leg.way.to());
         let name = run.control.identity().name.clone();
-        let recorded = recorded_position(run, &leg).await?;
+        let mut receiver = run.connect(to, "follower").await?;
+        let recorded = recorded_position(&mut receiver, &name, &leg).await?;
         slot::examine(run.plan.server(from), from, &leg.slot, recorded.position).await?;
         let options = ApplyOptions {
             migration: name,
@@ -108,6 +111,7 @@ impl Follow {
                 publications: run.publications(&leg),
             },
             leg,
+            to: receiver,
             spill_folder: copying::folder(run)?,
             applier,
             source,

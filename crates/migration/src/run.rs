@@ -1,6 +1,7 @@
 //! What every phase of a running command has at hand: the plan, the journal, who watches,
 //! and the facts about tables that follow from them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -46,6 +47,16 @@ impl Pulse {
     }
 }
 
+/// The tables of both sides.
+pub(crate) struct Tables {
+    /// Those in scope on the side that changes come from.
+    pub(crate) tables: Vec<Table>,
+    /// Where each of them stands on the other side.
+    pub(crate) places: trunkline_load::TableMap,
+    /// Partitioned tables of the other side.
+    pub(crate) partitioned: BTreeSet<TableName>,
+}
+
 /// A look at the source while following.
 pub(crate) struct SourceLook {
     pub(crate) position: Lsn,
@@ -89,6 +100,12 @@ impl<'a> Run<'a> {
     pub(crate) fn leg(&self) -> Result<&Leg, Error> {
         let state = self.control.state();
         state.leg.as_ref().ok_or_else(|| match state.phase.way() {
+            Way::There if state.legs > 0 => Error::Refused {
+                why: "nothing is followed: the rollback was made with `way_back = \"none\"`"
+                    .to_owned(),
+                hint: "`trunkline abort` ends the migration; begin it anew to move again"
+                    .to_owned(),
+            },
             Way::There => Error::Journal {
                 why: "it holds no record of the slot".to_owned(),
             },
@@ -136,7 +153,7 @@ impl<'a> Run<'a> {
     /// Where each table's changes go. Read from both sides each time, so that a table made
     /// there since is known to be missing.
     pub(crate) async fn table_map(&mut self, leg: &Leg) -> Result<TableMap, Error> {
-        let (tables, places) = self.tables_and_places(leg.way).await?;
+        let Tables { tables, places, .. } = self.tables_and_places(leg.way).await?;
         let mut map = TableMap::new();
         for table in &tables {
             match places.get(&table.name) {
@@ -162,10 +179,7 @@ impl<'a> Run<'a> {
 
     /// The tables in scope on the side that changes come from, and where each stands on the
     /// other.
-    pub(crate) async fn tables_and_places(
-        &mut self,
-        way: Way,
-    ) -> Result<(Vec<Table>, trunkline_load::TableMap), Error> {
+    pub(crate) async fn tables_and_places(&mut self, way: Way) -> Result<Tables, Error> {
         let mut from = self.connect(way.from(), "catalog").await?;
         let tables = trunkline_load::tables_by_now(&mut from, way.from(), &self.plan.scope).await?;
         from.close().await;
@@ -174,7 +188,16 @@ impl<'a> Run<'a> {
         to.close().await;
         let names: Vec<&TableName> = standing.iter().map(|table| &table.name).collect();
         let places = trunkline_load::target_map(&tables, names);
-        Ok((tables, places))
+        let partitioned = |table: &&Table| table.kind == TableKind::Partitioned;
+        Ok(Tables {
+            partitioned: standing
+                .iter()
+                .filter(partitioned)
+                .map(|table| table.name.clone())
+                .collect(),
+            tables,
+            places,
+        })
     }
 
     /// The position of the side that changes come from, and whether the log that it keeps

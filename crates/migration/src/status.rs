@@ -126,10 +126,6 @@ pub struct StatusReport {
 struct TargetNumbers {
     rows_copied: u64,
     rows_total: u64,
-    rows_applied: u64,
-    confirmed: Option<Lsn>,
-    apply_rate: Option<f64>,
-    write_rate: Option<f64>,
     held: bool,
 }
 
@@ -137,11 +133,7 @@ fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
     Ok(TargetNumbers {
         rows_copied: row.get(0)?,
         rows_total: row.get(1)?,
-        rows_applied: row.get(2)?,
-        confirmed: row.get(3)?,
-        apply_rate: row.get(4)?,
-        write_rate: row.get(5)?,
-        held: row.get(6)?,
+        held: row.get(2)?,
     })
 }
 
@@ -151,6 +143,10 @@ struct Applied {
     position: Option<Lsn>,
     age_seconds: Option<f64>,
     parked: u64,
+    rows: u64,
+    confirmed: Option<Lsn>,
+    apply_rate: Option<f64>,
+    write_rate: Option<f64>,
 }
 
 /// Numbers of the server that changes come from.
@@ -174,9 +170,15 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     let Some((identity, state)) = control::peek(&mut target, &plan.name).await? else {
         return ended_or_unknown(plan);
     };
+    // A rollback that is under way, or died: the rest of the journal is on the source.
+    let away = match state.away {
+        true => away::peek(&plan.source, &plan.name).await.ok().flatten(),
+        false => None,
+    };
+    let state = away.map_or(state, |(_, state)| state);
     let leg = state.leg.as_ref().map_or(0, |leg| leg.number);
     let row = target
-        .query_one(include_str!("sql/status_target.sql"), &[&plan.name, &leg])
+        .query_one(include_str!("sql/status_target.sql"), &[&plan.name])
         .await;
     let numbers = row
         .and_then(|row| target_numbers(&row))
@@ -185,7 +187,7 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
     let (applied, written) = match (state.way(), source) {
         (Way::There, source) => {
-            let applied = applied(&mut target, &plan.name).await;
+            let applied = applied(&mut target, &plan.name, leg).await;
             let written = match source {
                 Some(mut source) => written(&mut source, slot).await.ok(),
                 None => None,
@@ -196,7 +198,9 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
             )
         }
         (Way::Back, Some(mut source)) => (
-            applied(&mut source, &plan.name).await.unwrap_or_default(),
+            applied(&mut source, &plan.name, leg)
+                .await
+                .unwrap_or_default(),
             written(&mut target, slot).await.on(Side::Target, doing)?,
         ),
         (Way::Back, None) => (Applied::default(), Written::default()),
@@ -225,12 +229,12 @@ fn report(
     written: &Written,
 ) -> StatusReport {
     let follows = state.phase.has_rows() && state.leg.is_some();
-    let lag_bytes = match (written.position, applied.position.max(numbers.confirmed)) {
+    let lag_bytes = match (written.position, applied.position.max(applied.confirmed)) {
         (Some(now), Some(position)) if follows => Some(now.bytes_since(position)),
         _ => None,
     };
     let arrival = lag_bytes.map_or(Arrival::Unknown, |lag| {
-        Arrival::estimate(lag, numbers.apply_rate, numbers.write_rate)
+        Arrival::estimate(lag, applied.apply_rate, applied.write_rate)
     });
     let eta_seconds = match arrival {
         Arrival::Now => Some(0),
@@ -251,7 +255,7 @@ fn report(
         wal_kept_bytes: written.kept_bytes,
         rows_copied: numbers.rows_copied,
         rows_total: numbers.rows_total.max(numbers.rows_copied),
-        rows_applied: numbers.rows_applied,
+        rows_applied: applied.rows,
         applied_lsn: applied.position,
         eta_seconds,
         eta: in_words(arrival),
@@ -316,13 +320,17 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
 }
 
 /// What the side that changes go to says of them.
-async fn applied(session: &mut Session, name: &str) -> Result<Applied, PgError> {
+async fn applied(session: &mut Session, name: &str, leg: u32) -> Result<Applied, PgError> {
     let sql = include_str!("sql/status_applied.sql");
-    let row = session.query_one(sql, &[&name]).await?;
+    let row = session.query_one(sql, &[&name, &leg]).await?;
     Ok(Applied {
         position: row.get(0)?,
         age_seconds: row.get(1)?,
         parked: row.get(2)?,
+        rows: row.get(3)?,
+        confirmed: row.get(4)?,
+        apply_rate: row.get(5)?,
+        write_rate: row.get(6)?,
     })
 }
 

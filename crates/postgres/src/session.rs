@@ -56,7 +56,7 @@ pub(crate) fn pinned_settings(version: ServerVersion) -> String {
          SET client_min_messages = 'warning'; SET statement_timeout = 0; SET lock_timeout = 0; \
          SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed'; \
          SET default_transaction_deferrable = off; SET default_transaction_read_only = off; \
-         SET check_function_bodies = off",
+         SET check_function_bodies = off; SET synchronous_commit = on",
     );
     if version.major() >= 14 {
         sql.push_str("; SET idle_session_timeout = 0");

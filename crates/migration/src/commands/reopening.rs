@@ -1,7 +1,7 @@
 //! Opening a migration whose target may be closed: a rollback that died left its fence there,
 //! and the journal on the source says what to do about it.
 
-use trunkline_changes::Side;
+use trunkline_changes::{Side, quote_ident};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::control::{Claim, Control, away};
@@ -24,6 +24,32 @@ pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Contr
     Ok(control)
 }
 
+/// The same for an operator who says that the source is gone: its journal is not asked for.
+pub(super) async fn open_alone(plan: &Plan, claim: Claim) -> Result<Control, Error> {
+    match Control::open(&plan.target, &plan.name, claim, false).await {
+        Err(error) if is_closed(&error) => {
+            let mut outside = outside(plan).await?;
+            let database = quote_ident(plan.target.database());
+            let sql = format!("ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true");
+            outside
+                .batch(&sql)
+                .await
+                .on(Side::Target, "opening the database that a rollback closed")?;
+            outside.close().await;
+            Control::open(&plan.target, &plan.name, claim, false).await
+        }
+        opened => opened,
+    }
+}
+
+async fn outside(plan: &Plan) -> Result<Session, Error> {
+    let maintenance = &plan.cutover.maintenance_database;
+    let conninfo = plan.target.with_database(maintenance);
+    let doing = format!("connecting to the maintenance database {maintenance}");
+    let session = Session::connect(&conninfo, "fence").await;
+    Ok(session.on(Side::Target, doing)?)
+}
+
 /// Whether the target's database takes no connection (SQLSTATE 55000,
 /// `object_not_in_prerequisite_state`, at the start of a session).
 pub(crate) fn is_closed(error: &Error) -> bool {
@@ -41,12 +67,7 @@ async fn reopen(plan: &Plan, closed: Error) -> Result<(), Error> {
     let Some(before) = state.fence(Side::Target) else {
         return Err(closed);
     };
-    let conninfo = plan
-        .target
-        .with_database(&plan.cutover.maintenance_database);
-    let doing = "opening the database that a rollback closed";
-    let outside = Session::connect(&conninfo, "fence").await;
-    let mut outside = outside.on(Side::Target, doing)?;
+    let mut outside = outside(plan).await?;
     if state.phase == Phase::RolledBack {
         fence::stand(&mut outside, Side::Target, before).await?;
     } else {

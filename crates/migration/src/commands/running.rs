@@ -165,6 +165,9 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
             cutover::give_back(run).await?;
             continue;
         }
+        if !run.control.state().clients_released {
+            cutover::finish(run).await?;
+        }
         if is_reached(until, phase, caught_up) {
             return Ok(end_report(run));
         }
@@ -300,7 +303,11 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
         if reached == Reached::Wanted {
             run.step("handing over to another command");
             tokio::select! {
-                handed = run.control.hand_over() => handed?,
+                handed = run.control.hand_over() => {
+                    // However long it took: what is lost now was there a moment ago.
+                    run.alive();
+                    handed?;
+                }
                 () = run.cancel.cancelled() => {
                     return Err(Error::Interrupted(run.control.state().phase));
                 }

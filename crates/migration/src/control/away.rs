@@ -11,6 +11,7 @@ use trunkline_postgres::{Conninfo, OnSide, PgError, Session};
 
 use super::{Claim, Control, Entry, Identity, State, append, entries, find, take_lock, write};
 use crate::error::Error;
+use crate::fence::FenceBefore;
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 
 /// The journal's place on the source.
@@ -27,7 +28,11 @@ impl Away {
 
 impl Control {
     /// The journal goes on on the source from here. Its schema `trunkline` must be there.
-    pub(crate) async fn go_away(&mut self, source: &Conninfo) -> Result<(), Error> {
+    pub(crate) async fn go_away(
+        &mut self,
+        source: &Conninfo,
+        before: FenceBefore,
+    ) -> Result<(), Error> {
         let mut away = Away {
             session: connect(source).await?,
             source: source.clone(),
@@ -40,7 +45,7 @@ impl Control {
         copy(&mut away.session, &self.identity, &known)
             .await
             .on(Side::Source, doing)?;
-        let gone = Entry::GoneAway;
+        let gone = Entry::GoneAway(before);
         write(&mut away.session, Side::Source, &name, self.length, &gone).await?;
         self.record(gone).await?;
         self.away = Some(away);
@@ -62,6 +67,16 @@ impl Control {
         brought
     }
 
+    /// The source is gone for good, and what the journal says there with it: it goes on here,
+    /// as if nothing had been written there. The operator's word decides that.
+    pub(crate) async fn stay_home(&mut self) -> Result<(), Error> {
+        self.away = None;
+        if self.state.away {
+            self.record(Entry::CameHome).await?;
+        }
+        Ok(())
+    }
+
     async fn bring_home(&mut self, away: &mut Away) -> Result<(), Error> {
         self.mend_session().await?;
         let (name, doing) = (self.identity.name.clone(), "bringing the journal home");
@@ -79,7 +94,13 @@ impl Control {
         self.state = state;
         self.length = reached + 1;
         // What is left of it says nothing any more; the next rollback writes it anew.
-        let emptied = away.session.batch("DELETE FROM trunkline.journal").await;
+        let emptied = away
+            .session
+            .execute(
+                "DELETE FROM trunkline.journal WHERE migration = $1",
+                &[&name],
+            )
+            .await;
         if let Err(error) = emptied {
             tracing::warn!(%error, "the journal's copy on the source stays");
         }
@@ -197,9 +218,16 @@ async fn copy(
     identity: &Identity,
     known: &[(i64, String)],
 ) -> Result<(), PgError> {
-    session
-        .batch("BEGIN; DELETE FROM trunkline.journal; DELETE FROM trunkline.migration")
-        .await?;
+    session.batch("BEGIN").await?;
+    for table in ["journal", "migration"] {
+        let column = if table == "journal" {
+            "migration"
+        } else {
+            "name"
+        };
+        let sql = format!("DELETE FROM trunkline.{table} WHERE {column} = $1");
+        session.execute(&sql, &[&identity.name]).await?;
+    }
     session
         .execute(
             "INSERT INTO trunkline.migration (name, id, format) VALUES ($1, $2, $3::integer)",

@@ -1,11 +1,10 @@
-//! How far earlier runs came, as both sides recorded it.
+//! How far earlier runs came, as the side that changes go to recorded it.
 
-use trunkline_changes::{Lsn, Side};
-use trunkline_postgres::OnSide;
+use trunkline_changes::Lsn;
+use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::Leg;
-use crate::run::Run;
 
 /// What the records of earlier runs say of a leg.
 pub(super) struct Recorded {
@@ -14,29 +13,28 @@ pub(super) struct Recorded {
     pub(super) rows_applied: u64,
 }
 
-/// Reads it.
-pub(super) async fn recorded_position(run: &mut Run<'_>, leg: &Leg) -> Result<Recorded, Error> {
-    let doing = "reading how far changes are applied";
-    let name = run.control.identity().name.clone();
-    let mut to = run.connect(leg.way.to(), "progress").await?;
-    let progress = trunkline_apply::read_progress(&mut to, &name)
+/// Reads it from the side that changes go to.
+pub(super) async fn recorded_position(
+    to: &mut Session,
+    name: &str,
+    leg: &Leg,
+) -> Result<Recorded, Error> {
+    let (side, doing) = (leg.way.to(), "reading how far changes are applied");
+    let progress = trunkline_apply::read_progress(to, name)
         .await
-        .on(leg.way.to(), doing)?;
-    to.close().await;
-    let row = run
-        .control
-        .session()
+        .on(side, doing)?;
+    let row = to
         .query_opt(
             "SELECT confirmed_lsn, rows_applied FROM trunkline.follower \
              WHERE migration = $1 AND leg = $2::integer",
             &[&name, &leg.number],
         )
         .await
-        .on(Side::Target, doing)?;
+        .on(side, doing)?;
     let (confirmed, rows_applied) = match row {
         Some(row) => {
             let read = || Ok((row.get(0)?, row.get(1)?));
-            read().on(Side::Target, doing)?
+            read().on(side, doing)?
         }
         None => (Lsn::ZERO, 0),
     };

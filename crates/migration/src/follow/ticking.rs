@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use trunkline_apply::Durability;
 use trunkline_capture::{Mode, ReadPosition};
-use trunkline_changes::{Lsn, Side};
+use trunkline_changes::Lsn;
 use trunkline_postgres::OnSide;
 
 use super::{Follow, Goal, Reached};
@@ -78,8 +78,7 @@ impl Follow {
     ) -> Result<(), Error> {
         let (name, mode) = (run.control.identity().name.clone(), self.mode_name());
         let rows = self.rows_before + self.rows_applied();
-        run.control
-            .session()
+        self.to
             .execute(
                 include_str!("../sql/follower_write.sql"),
                 &[
@@ -93,7 +92,7 @@ impl Follow {
                 ],
             )
             .await
-            .on(Side::Target, "recording how far changes are applied")?;
+            .on(self.leg.way.to(), "recording how far changes are applied")?;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ mod stopwatch;
 mod summary;
 mod unstreamed;
 
-pub(crate) use giving_back::give_back;
+pub(crate) use giving_back::{give_back, give_back_alone};
 pub(crate) use moving::{finish, move_clients};
 
 use tokio::time::Instant;
@@ -92,21 +92,13 @@ pub(crate) async fn cutover(
     let mut ready = match make_ready(run, &mut follow, verified, extent).await {
         Ok(ready) => ready,
         Err(error) => {
-            // A slot that nobody reads keeps its server's log.
-            if let Err(left) = way_back::give_up(run).await {
-                tracing::warn!(%left, "what the way back needed is taken away later");
-            }
+            take_back_prepared(run).await;
             return Err(error);
         }
     };
-    follow
-        .until(run, Goal::Near(run.plan.cutover.max_lag_bytes))
-        .await?;
-    follow.stay_live();
-    consumers::catch_up(run, &mut ready).await?;
-    if way == Way::Back {
-        // What is about to be closed holds the journal.
-        run.control.go_away(run.plan.server(Side::Source)).await?;
+    if let Err(error) = come_near(run, &mut follow, &mut ready).await {
+        take_back_prepared(run).await;
+        return Err(error);
     }
     let mut watch = Stopwatch::start();
     let deadline = Instant::now() + run.plan.cutover.max_pause;
@@ -125,12 +117,35 @@ pub(crate) async fn cutover(
     }
 }
 
+/// The last steps before the pause: near, and with nothing left to read for other consumers.
+async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) -> Result<(), Error> {
+    let near = Goal::Near(run.plan.cutover.max_lag_bytes);
+    follow.until(run, near).await?;
+    follow.stay_live();
+    consumers::catch_up(run, ready).await?;
+    if ready.way == Way::Back {
+        // What is about to be closed holds the journal.
+        let source = run.plan.server(Side::Source);
+        run.control.go_away(source, ready.before.clone()).await?;
+    }
+    Ok(())
+}
+
+/// Before the pause nothing was held: what was made for it is taken away again, because a
+/// slot that nobody reads keeps its server's log.
+async fn take_back_prepared(run: &mut Run<'_>) {
+    if let Err(left) = way_back::give_up(run).await {
+        tracing::warn!(%left, "what the way back needed is taken away later");
+    }
+}
+
 /// What can be known before the long comparison: that nothing stands in the way.
 async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<(), Error> {
     // What a switch that was given up left, if its end was not reached.
     way_back::give_up(run).await?;
     way_back::refuse_impossible(run).await?;
     gates::nothing_parked(run, way.to()).await?;
+    unstreamed::same_large_objects(run, way, follow.from()).await?;
     if run.plan.cutover.way_back == WayBack::Open {
         let may = fence::may_stand(follow.from(), way.from()).await;
         let bound = may.map_err(|error| Error::Refused {
@@ -186,7 +201,7 @@ async fn make_ready(
     consumers::make(run, follow, way).await?;
     run.step("preparing the switch");
     note_latencies(run, follow, way).await?;
-    let (tables, places) = run.tables_and_places(way).await?;
+    let standing = run.tables_and_places(way).await?;
     let comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
     let mut ours = comparer.process_ids();
     ours.push(follow.from().process_id());
@@ -201,8 +216,8 @@ async fn make_ready(
         outside,
         to: run.connect(way.to(), "switch").await?,
         before: fence::settings_before(follow.from(), way.from()).await?,
-        comparisons: verifying::comparisons(&tables, &places, &Selection::All),
-        unlogged: unstreamed::unlogged_tables(&tables, &places),
+        comparisons: verifying::comparisons(&standing, &Selection::All),
+        unlogged: unstreamed::unlogged_tables(&standing.tables, &standing.places),
         comparer: Some(comparer),
         verified,
         ours,

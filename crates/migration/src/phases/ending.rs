@@ -44,6 +44,10 @@ pub enum OldDatabase {
 
 /// Gives the migration up: the source as it was, nothing of ours on either side.
 pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndReport, Error> {
+    if run.control.state().phase == Phase::Aborted {
+        // One that died between its last entry and the journal's end.
+        return end(run, Phase::Aborted, Vec::new()).await;
+    }
     if run.control.state().phase.is_switched() {
         return Err(Error::Refused {
             why: "clients were switched to the target: there is nothing to abort".to_owned(),
@@ -82,7 +86,17 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
 
 /// Ends the migration after the switch.
 pub(crate) async fn complete(mut run: Run<'_>, old: OldDatabase) -> Result<EndReport, Error> {
-    if old != OldDatabase::Gone {
+    if run.control.state().phase == Phase::Completed {
+        // One that died between its last entry and the journal's end.
+        return end(run, Phase::Completed, Vec::new()).await;
+    }
+    if old == OldDatabase::Gone {
+        // A rollback may have died with the source: the target serves.
+        run.control.stay_home().await?;
+        if run.control.state().is_pausing() {
+            cutover::give_back_alone(&mut run).await?;
+        }
+    } else {
         settle(&mut run).await?;
     }
     if run.control.state().phase != Phase::Switched {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_load::{Scope, Table, TableKind};
+use trunkline_load::{Scope, Table};
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
 };
@@ -25,7 +25,7 @@ use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::prepare;
 use crate::report::{SCHEMA_VERSION, VerifyReport};
-use crate::run::{Run, is_streamed};
+use crate::run::{Run, Tables, is_streamed};
 use crate::way::Way;
 
 /// Which tables are compared.
@@ -37,11 +37,12 @@ pub(crate) enum Selection<'a> {
 }
 
 /// The comparisons for the tables of a migration, the largest first.
-pub(crate) fn comparisons(
-    tables: &[Table],
-    places: &trunkline_load::TableMap,
-    selection: &Selection<'_>,
-) -> Vec<Comparison> {
+pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<Comparison> {
+    let Tables {
+        tables,
+        places,
+        partitioned,
+    } = standing;
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
     let mut sizes: BTreeMap<TableName, u64> = BTreeMap::new();
     for table in tables.iter().filter(|table| is_streamed(table)) {
@@ -53,14 +54,10 @@ pub(crate) fn comparisons(
         {
             continue;
         }
-        let ancestor = *place != table.name
-            && tables
-                .iter()
-                .any(|t| t.name == *place && t.kind == TableKind::Partitioned);
         *sizes.entry(place.clone()).or_default() += table.bytes();
         let comparison = by_target.entry(place).or_insert_with(|| Comparison {
             target: place.clone(),
-            target_reading: if ancestor {
+            target_reading: if partitioned.contains(place) {
                 Reading::WithPartitions
             } else {
                 Reading::Only
@@ -102,9 +99,10 @@ pub(crate) async fn verify(
     let began = Instant::now();
     run.step("comparing both sides");
     let leg = follow.leg().clone();
-    let (tables, places) = run.tables_and_places(leg.way).await?;
-    coverage::refuse_gaps(run, &leg, follow.from(), &tables, &places).await?;
-    let list = comparisons(&tables, &places, selection);
+    let standing = run.tables_and_places(leg.way).await?;
+    let Tables { tables, places, .. } = &standing;
+    coverage::refuse_gaps(run, &leg, follow.from(), tables, places).await?;
+    let list = comparisons(&standing, selection);
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
     let mut verdicts = compare_while_following(run, follow, paired, list.clone()).await?;

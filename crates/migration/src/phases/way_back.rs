@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
 use crate::limits::WAY_BACK_SLOT_WITHIN;
 use crate::plan::WayBack;
-use crate::run::{Run, is_streamed};
+use crate::run::{Run, Tables, is_streamed};
 use crate::way::Way;
 
 /// Refuses at once, before anything is compared or held, a switch after which nothing could
@@ -89,13 +89,14 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     let way = run.way().turned();
     let (from, to) = (way.from(), way.to());
     if to == Side::Source {
+        refuse_anothers_records(run).await?;
         let records = Entry::Making(Object::SourceRecords);
         run.control.record(records).await?;
         let mut session = run.connect(to, "way back").await?;
         control::make_tables(&mut session, to).await?;
         session.close().await;
     }
-    let (tables, places) = run.tables_and_places(way).await?;
+    let Tables { tables, places, .. } = run.tables_and_places(way).await?;
     let (placed, left_out): (Vec<_>, Vec<_>) = tables
         .into_iter()
         .partition(|table| places.contains_key(&table.name));
@@ -120,6 +121,37 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         left_out: left_out.map(|table| table.name.clone()).collect(),
     };
     run.control.record(Entry::LegPrepared(leg)).await
+}
+
+/// The schema `trunkline` of another migration, whose target the source is, is not ours to
+/// write into or to drop.
+async fn refuse_anothers_records(run: &Run<'_>) -> Result<(), Error> {
+    if run
+        .control
+        .state()
+        .receipts
+        .contains(&Object::SourceRecords)
+    {
+        return Ok(());
+    }
+    let (side, doing) = (Side::Source, "looking for another migration's records");
+    let mut source = run.connect(side, "way back").await?;
+    let row = source
+        .query_one(
+            "SELECT pg_catalog.to_regnamespace('trunkline') IS NOT NULL",
+            &[],
+        )
+        .await;
+    let stands: bool = row.and_then(|row| row.get(0)).on(side, doing)?;
+    source.close().await;
+    if !stands {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        why: "the source holds the records of another migration, in its schema trunkline"
+            .to_owned(),
+        hint: "complete or abort that one first; or cut over with --no-way-back".to_owned(),
+    })
 }
 
 /// From where on changes on the side that is to serve are its clients': read once the last

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use trunkline_changes::Lsn;
+use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{Backoff, Session};
 
 use super::pause::Missed;
@@ -28,11 +28,17 @@ pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
     way_back::give_up(run).await
 }
 
+/// The same where nothing but the serving side is there any more.
+pub(crate) async fn give_back_alone(run: &mut Run<'_>) -> Result<(), Error> {
+    lift_and_release(run).await?;
+    run.control.moved(Event::FenceLifted).await
+}
+
 async fn lift_and_release(run: &Run<'_>) -> Result<(), Error> {
     let serves = run.way().from();
     run.step("giving the clients their side back");
     if let Some(before) = run.control.state().fence(serves) {
-        lift_patiently(run, before).await?;
+        lift_patiently(run, serves, before).await?;
     }
     let patience = run.plan.cutover.max_pause.max(Duration::from_secs(10));
     let released = run.plan.cutover.traffic.release(serves, patience).await;
@@ -66,8 +72,12 @@ async fn record_given_back(run: &mut Run<'_>, different: Option<Lsn>) {
     }
 }
 
-async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error> {
-    let serves = run.way().from();
+/// Lifts a side's fence, for as long as a lost connection may come back.
+pub(super) async fn lift_patiently(
+    run: &Run<'_>,
+    serves: Side,
+    before: &FenceBefore,
+) -> Result<(), Error> {
     let mut backoff = Backoff::for_connecting();
     loop {
         let lifted = async {
@@ -80,7 +90,9 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
             Err(error) => error,
         };
         match backoff.next() {
-            Some(wait) if error.may_retry() => tokio::time::sleep(wait).await,
+            Some(wait) if error.may_retry() || is_concurrent(&error) => {
+                tokio::time::sleep(wait).await;
+            }
             _ => {
                 return Err(Error::FenceStands {
                     side: serves,
@@ -89,6 +101,13 @@ async fn lift_patiently(run: &Run<'_>, before: &FenceBefore) -> Result<(), Error
             }
         }
     }
+}
+
+/// Another session changed the database's row at the same time (XX000, "tuple concurrently
+/// updated"): our own statement that was given up, ending late.
+fn is_concurrent(error: &Error) -> bool {
+    matches!(error, Error::Server(fault)
+        if fault.cause.sqlstate().is_some_and(|state| state.as_str() == "XX000"))
 }
 
 /// A statement that the deadline left waiting must not be done later: a sequence that is set
@@ -115,7 +134,7 @@ pub(super) async fn give_up(
         ..
     } = ready;
     drop(comparer);
-    outside.close().await;
+    end_statement(outside).await;
     let reached = watch.total();
     // Held clients are let go also where the fence was never begun.
     lift_and_release(run).await?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_postgres::Session;
 
+use super::giving_back::lift_patiently;
 use super::outside;
 use crate::error::Error;
 use crate::fence::{self, AfterSwitch};
@@ -30,7 +31,12 @@ pub(crate) async fn move_clients(run: &mut Run<'_>) -> Result<(), Error> {
              command again to repeat the switch"
         ),
     })?;
-    run.control.record(Entry::ClientsReleased).await
+    let recorded = run.control.record(Entry::ClientsReleased).await;
+    if let Err(error) = recorded {
+        // They are served. The next command repeats the steps, which changes nothing.
+        tracing::warn!(%error, "the journal was not told that clients were let go");
+    }
+    Ok(())
 }
 
 async fn open_and_point(run: &mut Run<'_>) -> Result<(), String> {
@@ -40,9 +46,7 @@ async fn open_and_point(run: &mut Run<'_>) -> Result<(), String> {
     // The side that clients left at an earlier switch has been closed to them since.
     if let Some(before) = run.control.state().fence(serves).cloned() {
         let lifted = async {
-            let mut outside = outside(run, serves).await?;
-            fence::lift(&mut outside, serves, &before).await?;
-            outside.close().await;
+            lift_patiently(run, serves, &before).await?;
             run.control.record(Entry::Unfenced(serves)).await
         };
         lifted.await.map_err(|error| error.to_string())?;

@@ -123,7 +123,7 @@ pub(super) async fn pause(
     let last = last_look(run, follow, ready, &first, &fenced);
     let (caught_up, evidence) = within(deadline, "last look", watch, last).await?;
     let (from, to) = (follow.from(), &mut ready.to);
-    let handed_over = consumers::hand_over(run, way, from, to, caught_up.barrier());
+    let handed_over = consumers::hand_over(run, (way, ready.extent), from, to, caught_up.barrier());
     let handed_over = within(deadline, "other consumers", watch, handed_over).await?;
     let onwards = way_back::onwards(run, &mut ready.to);
     let onwards = within(deadline, "way back", watch, onwards).await?;

@@ -17,9 +17,16 @@ pub(super) async fn set_and_read_back(
     to: &mut Session,
 ) -> Result<SequencesSet, Missed> {
     let scope = &run.plan.scope;
-    let wanted = read_sequences(from, way.from(), scope)
+    let mut wanted = read_sequences(from, way.from(), scope)
         .await
         .map_err(Error::from)?;
+    if way == Way::Back {
+        // One that the source never had belongs to what stood on the target before us.
+        let standing = read_sequences(to, way.to(), scope)
+            .await
+            .map_err(Error::from)?;
+        wanted.retain(|sequence| standing.iter().any(|there| there.name == sequence.name));
+    }
     set_sequences(to, way.to(), &wanted)
         .await
         .map_err(Error::from)?;

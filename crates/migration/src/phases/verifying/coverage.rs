@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use trunkline_changes::{Side, TableName};
-use trunkline_load::{Table, TableMap};
+use trunkline_load::{OWN_SCHEMA, Table, TableMap};
 use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::Error;
@@ -27,7 +27,9 @@ pub(super) async fn refuse_gaps(
         let cover = trunkline_load::read_cover(run.control.session()).await?;
         cover.into_keys().collect()
     } else {
-        published.clone()
+        let ours =
+            |table: &&TableName| table.schema != OWN_SCHEMA && run.plan.scope.covers_table(table);
+        published.iter().filter(ours).cloned().collect()
     };
     let wanted: Vec<&Table> = tables
         .iter()
