@@ -111,6 +111,7 @@ impl Report for StatusReport {
         );
         let seconds = self.lag_seconds.map(|seconds| format!("{seconds:.1} s"));
         for (name, value) in [
+            ("clients are on", format!("the {}", self.serves)),
             (
                 "rows copied",
                 format!(

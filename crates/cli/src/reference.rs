@@ -17,7 +17,10 @@ const EXIT_CODES: [(u8, &str); 11] = [
     (4, "the source"),
     (5, "the target"),
     (6, "differences found"),
-    (7, "the cutover was given up; the source still serves"),
+    (
+        7,
+        "the cutover or rollback was given up; the side that served before still serves",
+    ),
     (
         8,
         "past the point of no return: an operator is needed, and the report says what to do",

@@ -242,7 +242,8 @@ pub(crate) async fn peek(
     Ok(Some((identity, state)))
 }
 
-async fn schema_exists(session: &mut Session) -> Result<bool, Fault> {
+/// Whether there is a journal on the target.
+pub(crate) async fn schema_exists(session: &mut Session) -> Result<bool, Fault> {
     let row = session
         .query_one(
             "SELECT pg_catalog.to_regclass('trunkline.journal') IS NOT NULL",

@@ -167,8 +167,22 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
         Err(error) if reopening::is_closed(&error) => return closed(plan, error).await,
         opened => opened?,
     };
-    let Some((identity, state)) = control::peek(&mut target, &plan.name).await? else {
-        return ended_or_unknown(plan);
+    match of_journal(plan, &mut target).await {
+        Ok(Some(report)) => Ok(report),
+        Ok(None) => ended_or_unknown(plan),
+        // The migration may have ended while it was read.
+        Err(error) => match control::schema_exists(&mut target).await {
+            Ok(false) => ended_or_unknown(plan),
+            _ => Err(error),
+        },
+    }
+}
+
+/// What the journal on the target and both servers say; `None` where there is no journal.
+async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusReport>, Error> {
+    let doing = "reading the status";
+    let Some((identity, state)) = control::peek(target, &plan.name).await? else {
+        return Ok(None);
     };
     // A rollback that is under way, or died: the rest of the journal is on the source.
     let away = match state.away {
@@ -187,7 +201,7 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
     let (applied, written) = match (state.way(), source) {
         (Way::There, source) => {
-            let applied = applied(&mut target, &plan.name, leg).await;
+            let applied = applied(target, &plan.name, leg).await;
             let written = match source {
                 Some(mut source) => written(&mut source, slot).await.ok(),
                 None => None,
@@ -201,15 +215,15 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
             applied(&mut source, &plan.name, leg)
                 .await
                 .unwrap_or_default(),
-            written(&mut target, slot).await.on(Side::Target, doing)?,
+            written(target, slot).await.on(Side::Target, doing)?,
         ),
         (Way::Back, None) => (Applied::default(), Written::default()),
     };
-    let statements = latencies(&mut target, &state).await?;
-    Ok(StatusReport {
+    let statements = latencies(target, &state).await?;
+    Ok(Some(StatusReport {
         statements,
         ..report(identity.name, &state, &numbers, &applied, &written)
-    })
+    }))
 }
 
 /// What statements took before the switch and take now.

@@ -188,3 +188,27 @@ async fn plain_roles_give_a_migration_up_and_leave_both_sides_as_they_were() {
     assert_same_catalog("source", &source, &source_after);
     assert_same_catalog("target", &target, &target_after);
 }
+
+/// `check` warns of what the cutover is refused by, and says how it is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cutover_that_could_not_be_taken_back_is_refused_by_what_check_warned_of() {
+    skip_unless_available!(15, 17);
+    let scene = plain(15, 17).await;
+    scene.target_says("REVOKE pg_signal_backend FROM trunkline");
+    scene.source_says("REVOKE SET ON PARAMETER session_replication_role FROM trunkline");
+    scene.done(&["run", "--until", "verified"]).await;
+    scene.target_says("ALTER TABLE public.keyless REPLICA IDENTITY NOTHING");
+    let lacking = [
+        "our role on the target may not end the sessions of other roles",
+        "our role on the source may not set session_replication_role",
+        "public.keyless on the target has no usable replica identity",
+    ];
+    let checked = scene.done(&["check", "--json"]).await.json().to_string();
+    let refused = scene.trunkline(&["cutover"]).await;
+    refused.expect_code(9).expect_said(&lacking);
+    for lack in lacking {
+        assert!(checked.contains(lack), "{lack}: {checked}");
+    }
+    scene.done(&["cutover", "--no-way-back"]).await;
+    scene.done(&["complete"]).await;
+}

@@ -1,5 +1,5 @@
 //! What `pg_dump` may write that a target does not take: options of columns that only the
-//! source's server knows.
+//! source's server knows, and what a newer server says of a range type.
 
 /// Takes the options that begin with `pg_` out of `ALTER TABLE … ALTER COLUMN … SET (…)`
 /// lines: they are a server's own marks (`pg_attver`), and every target refuses them.
@@ -12,6 +12,24 @@ pub(crate) fn without_server_marks(sql: &str) -> String {
         }
     }
     kept
+}
+
+/// Takes the multirange's name out of a `CREATE TYPE … AS RANGE`: servers before 14 have no
+/// multiranges. Nothing that is moved to one of them can use it.
+pub(crate) fn without_multirange(sql: &str) -> String {
+    let names_it = |line: &&str| line.trim_start().starts_with("multirange_type_name = ");
+    let mut kept: Vec<String> = Vec::new();
+    for line in sql.lines() {
+        if !names_it(&line) {
+            kept.push(line.to_owned());
+        } else if !line.trim_end().ends_with(',')
+            && let Some(last) = kept.last_mut()
+            && let Some(without_comma) = last.strip_suffix(',')
+        {
+            *last = without_comma.to_owned();
+        }
+    }
+    kept.join("\n") + "\n"
 }
 
 /// What replaces a line that sets marks; `None` for every other line.
@@ -39,6 +57,22 @@ fn unmarked(line: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_type_loses_only_its_multirange() {
+        let last = "CREATE TYPE s.r AS RANGE (\n    subtype = double precision,\n    \
+                    multirange_type_name = s.m\n);\n";
+        assert_eq!(
+            super::without_multirange(last),
+            "CREATE TYPE s.r AS RANGE (\n    subtype = double precision\n);\n"
+        );
+        let between = "CREATE TYPE s.r AS RANGE (\n    subtype = text,\n    \
+                       multirange_type_name = s.m,\n    collation = pg_catalog.\"C\"\n);\n";
+        assert_eq!(
+            super::without_multirange(between),
+            "CREATE TYPE s.r AS RANGE (\n    subtype = text,\n    collation = pg_catalog.\"C\"\n);\n"
+        );
+    }
 
     #[test]
     fn a_servers_marks_are_left_out_and_real_options_stay() {

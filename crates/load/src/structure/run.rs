@@ -9,6 +9,7 @@ use trunkline_changes::Side;
 use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session, SqlState};
 
 use super::entry::Entry;
+use super::options::without_multirange;
 use super::record::{self, Key};
 use crate::error::LoadError;
 use crate::retrying::pauses;
@@ -77,10 +78,11 @@ impl Runner {
     /// Makes entries in one transaction; if that fails, one by one, so that the one at
     /// fault is named and what may be missing is given up alone.
     pub(crate) async fn make_together(&mut self, entries: &[&Entry]) -> Result<(), LoadError> {
+        let knows = self.knows_multiranges().await;
         let mut whole = String::new();
         for entry in entries {
             let record = record::insert_sql(&record::key(entry), None);
-            whole.extend([sql_of(entry).trim_end(), "\n", &record, "\n"]);
+            whole.extend([sql_of(entry, knows).trim_end(), "\n", &record, "\n"]);
         }
         if entries.len() > 1 && self.run_once(&whole).await.is_ok() {
             return Ok(());
@@ -96,7 +98,15 @@ impl Runner {
 
     /// Makes an entry and records it.
     pub(crate) async fn make(&mut self, entry: &Entry) -> Result<Outcome, LoadError> {
-        self.make_as(entry, &sql_of(entry)).await
+        let knows = self.knows_multiranges().await;
+        self.make_as(entry, &sql_of(entry, knows)).await
+    }
+
+    /// Whether the target has multiranges, from 14 on; a lost connection is met by whoever
+    /// runs the next statement.
+    async fn knows_multiranges(&mut self) -> bool {
+        let session = self.session().await;
+        session.is_ok_and(|session| session.version().major() >= 14)
     }
 
     /// Makes an entry by other SQL than its own.
@@ -206,9 +216,12 @@ impl Runner {
     }
 }
 
-/// An entry's SQL. A schema may stand already: every database has `public`.
-fn sql_of(entry: &Entry) -> Cow<'_, str> {
-    if entry.kind == "SCHEMA" {
+/// An entry's SQL for a target that has multiranges or not. A schema may stand already: every
+/// database has `public`.
+fn sql_of(entry: &Entry, knows_multiranges: bool) -> Cow<'_, str> {
+    if entry.kind == "TYPE" && !knows_multiranges {
+        without_multirange(&entry.sql).into()
+    } else if entry.kind == "SCHEMA" {
         entry
             .sql
             .replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)

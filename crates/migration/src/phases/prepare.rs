@@ -217,8 +217,8 @@ pub(crate) async fn make_slot(
             }
         ),
         hint: format!(
-            "end what is named on the {side} (pg_terminate_backend, ROLLBACK PREPARED), or wait for \
-             it, then run this again"
+            "nobody was held; end what is named on the {side} (pg_terminate_backend, ROLLBACK \
+             PREPARED), or wait for it, then run this again"
         ),
     })
 }
@@ -248,12 +248,13 @@ async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Resul
     // a snapshot would not do: it only comes after the newest transaction that has ended.)
     let now = read(source, include_str!("../sql/take_number.sql")).await?;
     let oldest = include_str!("../sql/oldest_running.sql");
-    let mut said = tokio::time::Instant::now();
+    let mut looked = tokio::time::Instant::now();
+    let mut said = BTreeSet::new();
     while read(source, oldest).await? < now {
         run.stop_if_cancelled()?;
-        if said.elapsed() >= SLOT_PATIENCE {
-            say_who_is_waited_for(run, source, Side::Source).await?;
-            said = tokio::time::Instant::now();
+        if looked.elapsed() >= SLOT_PATIENCE {
+            say_who_is_waited_for(run, source, Side::Source, &mut said).await?;
+            looked = tokio::time::Instant::now();
         }
         tokio::time::sleep(OUTLAST_LOOK).await;
     }
@@ -270,10 +271,13 @@ pub(crate) async fn patiently<T>(
     creation: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let mut creation = std::pin::pin!(creation);
+    let mut said = BTreeSet::new();
     loop {
         tokio::select! {
             made = &mut creation => return made,
-            () = tokio::time::sleep(SLOT_PATIENCE) => say_who_is_waited_for(run, from, side).await?,
+            () = tokio::time::sleep(SLOT_PATIENCE) => {
+                say_who_is_waited_for(run, from, side, &mut said).await?;
+            }
             () = run.cancel.cancelled() => {
                 // The server gives the slot up; the creation ends with that error.
                 let _sent = canceller.cancel().await;
@@ -283,10 +287,18 @@ pub(crate) async fn patiently<T>(
     }
 }
 
-async fn say_who_is_waited_for(run: &Run<'_>, from: &mut Session, side: Side) -> Result<(), Error> {
+/// Each is said once.
+async fn say_who_is_waited_for(
+    run: &Run<'_>,
+    from: &mut Session,
+    side: Side,
+    said: &mut BTreeSet<String>,
+) -> Result<(), Error> {
     for who in waited_for(from, side).await? {
         let warning = format!("the slot waits for {who}");
-        run.observer.notice(Notice::Warning(&warning));
+        if said.insert(warning.clone()) {
+            run.observer.notice(Notice::Warning(&warning));
+        }
     }
     Ok(())
 }
@@ -305,7 +317,10 @@ async fn waited_for(from: &mut Session, side: Side) -> Result<Vec<String>, Error
             open.user.unwrap_or_default(),
             open.since.unwrap_or_default(),
         );
-        format!("{who} of {user}, open since {since}")
+        // It may be in any database of the server.
+        let place = open.database.map(|name| format!(" in database {name}"));
+        let place = place.unwrap_or_default();
+        format!("{who} of {user}{place}, open since {since}")
     });
     Ok(described.collect())
 }

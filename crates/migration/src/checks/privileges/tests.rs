@@ -186,7 +186,11 @@ fn membership_in_a_superuser_is_never_the_remedy() {
     let mut role = role::example();
     role.owns_database = false;
     role.database_owner_is_superuser = true;
-    let findings = on_source(&role, &tables, None, intent_of_a_live_move());
+    let intent = Intent {
+        way_back: false,
+        ..intent_of_a_live_move()
+    };
+    let findings = on_source(&role, &tables, None, intent);
     assert!(!remedy(&findings, "table-owner").contains("GRANT"));
     assert!(
         remedy(&findings, "database-owner")
