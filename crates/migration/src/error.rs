@@ -238,9 +238,9 @@ impl Error {
             Error::FenceStands { side, .. } => Some(format!(
                 "once the {side} answers, `trunkline run` lifts the fence and follows again"
             )),
-            Error::ClientsHeld { .. } => Some(
-                "once what holds them answers, `trunkline run` lets them go on".to_owned(),
-            ),
+            Error::ClientsHeld { .. } => {
+                Some("once what holds them answers, `trunkline run` lets them go on".to_owned())
+            }
             Error::Journal { .. } => Some(
                 "restore the table trunkline.journal from a backup of the target, or remove the \
                  schema trunkline and the slot by hand and start again"

@@ -129,6 +129,11 @@ pub(crate) struct State {
     /// Whether consumers were handed over to them: then they are not ours to take away with
     /// a switch that is given up.
     pub(crate) downstream_handed: bool,
+    /// The barrier of the switch that is under way.
+    barrier: Option<Lsn>,
+    /// The barrier of the last switch: the position after the last change of clients on the
+    /// side that they left.
+    pub(crate) left_at: Option<Lsn>,
     /// What the application's busiest statements took on the source.
     pub(crate) baseline: Option<Baseline>,
     /// Whether the journal goes on on the source.
@@ -151,6 +156,8 @@ impl State {
             schemas_before: None,
             downstream: Vec::new(),
             downstream_handed: false,
+            barrier: None,
+            left_at: None,
             baseline: None,
             away: false,
         }
@@ -228,7 +235,9 @@ impl State {
         self.phase = self.phase.after(event)?;
         match event {
             Event::FenceLifted => *self.fence_mut(served) = None,
+            Event::BarrierApplied { barrier, .. } => self.barrier = Some(*barrier),
             Event::ClientsMoved { onwards } => {
+                self.left_at = self.barrier.take();
                 self.clients_released = false;
                 self.downstream_handed = true;
                 self.leg = self.next_leg.take().map(|leg| Leg {

@@ -114,9 +114,8 @@ impl Phase {
             (P::Prepared, E::StructureRestored) => Ok(P::Structured),
             (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
             (P::Copying, E::CopyFinished) => Ok(P::Loaded),
-            (P::Loaded | P::Following, E::CaughtUp)
-            | (P::Verified | P::Fenced | P::Drained, E::FenceLifted)
-            | (P::RolledBack, E::CaughtUp) => Ok(P::Following),
+            (P::Loaded | P::Following | P::RolledBack, E::CaughtUp)
+            | (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
             (P::Verified, E::CaughtUp) => Ok(P::Verified),
             (_, E::FoundEqual { .. }) if following => Ok(P::Verified),
             (_, E::FoundDifferent { .. }) if following => Ok(P::Following),

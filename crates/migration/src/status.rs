@@ -263,13 +263,15 @@ fn report(
 
 /// While a rollback has the target closed, the journal on the source says where it stands.
 async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
-    let Some((identity, state)) = away::peek(&plan.source, &plan.name).await? else {
+    let Some(peeked) = away::peek(&plan.source, &plan.name).await? else {
         return Err(error);
     };
+    let state = peeked.state;
     Ok(StatusReport {
-        migration: identity.name,
+        migration: peeked.identity.name,
         serves: state.way().from(),
-        next_steps: state.next_steps(false),
+        held: peeked.held,
+        next_steps: state.next_steps(peeked.held),
         ..over(plan, state.phase)
     })
 }

@@ -191,7 +191,10 @@ mod tests {
     #[tokio::test]
     async fn steps_go_in_order_and_releases_in_reverse() {
         let (chain, heard) = chain(&[("a", &[]), ("b", &[])]);
-        chain.hold(Side::Source, WITHIN).await.expect("nobody fails");
+        chain
+            .hold(Side::Source, WITHIN)
+            .await
+            .expect("nobody fails");
         chain.point_at(Side::Target, WITHIN).await.expect("same");
         chain.release(Side::Source, WITHIN).await.expect("same");
         let order = "hold a,hold b,switch a,switch b,release b,release a";
@@ -214,7 +217,10 @@ mod tests {
         let (chain, heard) = chain(&[("a", &[]), ("b", &["hold"])]);
         let held = chain.hold(Side::Target, WITHIN).await;
         held.expect_err("b fails");
-        assert_eq!(said(&heard), ["hold a", "hold b", "release to the target a"]);
+        assert_eq!(
+            said(&heard),
+            ["hold a", "hold b", "release to the target a"]
+        );
     }
 
     #[tokio::test]

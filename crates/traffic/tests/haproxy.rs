@@ -30,7 +30,10 @@ async fn new_connections_go_to_the_target_and_old_ones_are_ended() {
         .expect("all is well");
     let old = trunkline_testkit::connect(&proxy.uri("orders")).await;
     assert_eq!(side_of(&old).await.expect("it is served"), "source");
-    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is held");
+    traffic
+        .hold(Side::Source, DEADLINE)
+        .await
+        .expect("nobody is held");
     assert!(traffic.describe().contains("holds nobody"));
 
     for _ in 0..2 {

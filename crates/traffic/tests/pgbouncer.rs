@@ -52,7 +52,10 @@ async fn clients_wait_and_go_on_at_the_target_without_an_error() {
         .expect("transactions are short");
     assert_eq!(under_way(&sides.source).await, 0);
     let held = sides.written().await;
-    traffic.hold(Side::Source, DEADLINE).await.expect("held twice is held");
+    traffic
+        .hold(Side::Source, DEADLINE)
+        .await
+        .expect("held twice is held");
     traffic
         .point_at(Side::Target, DEADLINE)
         .await
@@ -167,7 +170,10 @@ async fn a_session_pool_whose_client_stays_is_told_and_not_held() {
     );
     drop(stays);
     until(DEADLINE, async || {
-        traffic.hold(Side::Source, Duration::from_secs(3)).await.is_ok()
+        traffic
+            .hold(Side::Source, Duration::from_secs(3))
+            .await
+            .is_ok()
     })
     .await;
     traffic
@@ -186,7 +192,10 @@ async fn a_pooler_that_is_killed_in_the_pause_can_be_pointed_and_released_again(
     let sides = Sides::start().await;
     let mut pooler = Pooler::start(&line(&sides, "orders"), "");
     let traffic = adapter(&sides, &pooler);
-    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is busy");
+    traffic
+        .hold(Side::Source, DEADLINE)
+        .await
+        .expect("nobody is busy");
     pooler.kill();
     for step in [
         traffic.point_at(Side::Target, DEADLINE).await,
@@ -222,7 +231,10 @@ async fn a_release_never_lets_clients_go_on_at_the_other_side() {
     let pooler = Pooler::start(&line(&sides, "orders"), "");
     let traffic = adapter(&sides, &pooler);
     // A crash came between hold and switch, and whoever goes on knows the target serves.
-    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is busy");
+    traffic
+        .hold(Side::Source, DEADLINE)
+        .await
+        .expect("nobody is busy");
     traffic
         .release(Side::Target, DEADLINE)
         .await
@@ -246,7 +258,10 @@ async fn several_databases_move_together_and_others_stay() {
     let traffic = adapter_as("admin", &sides, &pooler, &["orders", "ro-orders"]);
     let old = trunkline_testkit::connect(&pooler.uri("ro-orders")).await;
     assert_eq!(side_of(&old).await.expect("it is served"), "source");
-    traffic.hold(Side::Source, DEADLINE).await.expect("nobody is busy");
+    traffic
+        .hold(Side::Source, DEADLINE)
+        .await
+        .expect("nobody is busy");
     traffic
         .point_at(Side::Target, DEADLINE)
         .await

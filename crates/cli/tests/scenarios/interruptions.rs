@@ -113,7 +113,7 @@ async fn a_rollback_that_is_killed_in_every_step_leaves_one_side_that_takes_writ
     let mut ordeal = Ordeal::new(major, major, seed).await;
     ordeal.run_through(&[]).await;
     ordeal.cut_over_through(&[]).await;
-    ordeal.follow_the_clients().await;
+    ordeal.follow_the_clients();
     for step in CUTOVER_STEPS {
         let kill = Strike::at(step, Blow::KillProgram, &mut rng);
         if ordeal.survives_in_rollback(&kill).await {

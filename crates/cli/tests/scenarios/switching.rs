@@ -8,9 +8,7 @@ use tokio_postgres::Client;
 use trunkline_testkit::front::{Envoy, Haproxy, PgBouncer};
 use trunkline_testkit::{any_major, skip_unless_available, skip_unless_installed};
 
-use crate::scene::crowd::{
-    Crowd, LEDGER, Nature, assert_nothing_lost, is_of_the_connection,
-};
+use crate::scene::crowd::{Crowd, LEDGER, Nature, assert_nothing_lost, is_of_the_connection};
 use crate::scene::{DATABASE, Scene};
 
 fn rounds() -> usize {

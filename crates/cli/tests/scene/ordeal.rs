@@ -190,7 +190,7 @@ impl Ordeal {
     }
 
     /// Lets clients write on the target, where the cutover has put them.
-    pub(crate) async fn follow_the_clients(&mut self) {
+    pub(crate) fn follow_the_clients(&mut self) {
         let on_target = Writers::to(&self.scene.target.uri(DATABASE));
         let clients = on_target
             .tasks(2)

@@ -151,11 +151,16 @@ pub(crate) async fn claim(
     Ok(state.away.then_some((session, state)))
 }
 
+/// A journal that went to the source, as somebody sees it who does not hold it.
+pub(crate) struct Peeked {
+    pub(crate) identity: Identity,
+    pub(crate) state: State,
+    /// Whether a process works on it.
+    pub(crate) held: bool,
+}
+
 /// Reads the journal that went to the source without holding it.
-pub(crate) async fn peek(
-    source: &Conninfo,
-    name: &str,
-) -> Result<Option<(Identity, State)>, Error> {
+pub(crate) async fn peek(source: &Conninfo, name: &str) -> Result<Option<Peeked>, Error> {
     let mut session = connect(source).await?;
     if !has_journal(&mut session).await? {
         return Ok(None);
@@ -164,8 +169,17 @@ pub(crate) async fn peek(
         return Ok(None);
     };
     let (state, _) = replay(&mut session, name).await?;
+    let doing = "looking whether somebody holds the migration";
+    let held = session
+        .query_one(include_str!("../sql/lock_held.sql"), &[&name])
+        .await;
+    let held = held.and_then(|row| row.get(0)).on(Side::Source, doing)?;
     session.close().await;
-    Ok(state.away.then_some((identity, state)))
+    Ok(state.away.then_some(Peeked {
+        identity,
+        state,
+        held,
+    }))
 }
 
 async fn has_journal(session: &mut Session) -> Result<bool, Error> {

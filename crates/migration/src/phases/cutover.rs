@@ -1,5 +1,5 @@
 //! Verified → Fenced → Drained → Switched, and the same in the other direction: Switched →
-//! FencedBack → DrainedBack → RolledBack. The moment that must not go wrong quietly.
+//! `FencedBack` → `DrainedBack` → `RolledBack`. The moment that must not go wrong quietly.
 //!
 //! Needs: a follower near the side that serves, nothing parked, no difference. Does, in order:
 //! prepare the way back, hold clients, fence the side that serves, write a barrier, apply up

@@ -23,6 +23,9 @@ pub(super) async fn make(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Re
     let known = run.control.state().downstream.clone();
     let wanted = &run.plan.downstream;
     let slots = downstream::examine(follow.from(), &mut to, way.to(), wanted, &known).await?;
+    if let Some(left_at) = run.control.state().left_at {
+        downstream::all_read(&mut to, way.to(), left_at, &known).await?;
+    }
     if way == Way::There && known.is_empty() {
         let receipt = Entry::MakingDownstream(slots.clone());
         run.control.record(receipt).await?;
