@@ -17,9 +17,43 @@ use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 pub(crate) struct Away {
     session: Session,
     source: Conninfo,
+    /// Whether the session has the lock.
+    holds: bool,
 }
 
 impl Away {
+    /// Where the journal goes on from now on, held.
+    async fn open(source: &Conninfo, name: &str) -> Result<Away, Error> {
+        let mut away = Away {
+            session: connect(source).await?,
+            source: source.clone(),
+            holds: false,
+        };
+        away.hold(name).await?;
+        Ok(away)
+    }
+
+    async fn hold(&mut self, name: &str) -> Result<(), Error> {
+        if !self.holds {
+            let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+            take_lock(&mut self.session, Side::Source, name, claim).await?;
+            self.holds = true;
+        }
+        Ok(())
+    }
+
+    async fn mend(&mut self, name: &str) -> Result<(State, i64), Error> {
+        if self.session.is_broken() {
+            self.holds = false;
+            let cancel = self.session.canceller();
+            let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+            // The old session has the lock until its socket closes: it goes first.
+            self.session = connect(&self.source).await?;
+        }
+        self.hold(name).await?;
+        replay(&mut self.session, name).await
+    }
+
     pub(super) fn session(&mut self) -> &mut Session {
         &mut self.session
     }
@@ -28,13 +62,8 @@ impl Away {
 impl Control {
     /// The journal goes on on the source from here. Its schema `trunkline` must be there.
     pub(crate) async fn go_away(&mut self, source: &Conninfo) -> Result<(), Error> {
-        let mut away = Away {
-            session: connect(source).await?,
-            source: source.clone(),
-        };
         let name = self.identity.name.clone();
-        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-        take_lock(&mut away.session, Side::Source, &name, claim).await?;
+        let mut away = Away::open(source, &name).await?;
         let known = entries(&mut self.session, Side::Target, &name, 0).await?;
         let doing = "copying the journal to the source";
         copy(&mut away.session, &self.identity, &known)
@@ -91,13 +120,7 @@ impl Control {
         if !self.state.away {
             return Ok(());
         }
-        let mut away = Away {
-            session: connect(source).await?,
-            source: source.clone(),
-        };
-        let name = self.identity.name.clone();
-        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-        take_lock(&mut away.session, Side::Source, &name, claim).await?;
+        let away = Away::open(source, &self.identity.name).await?;
         self.away = Some(away);
         self.come_home().await
     }
@@ -105,29 +128,9 @@ impl Control {
     /// While away: connects to the source again where that is needed, and reads what the
     /// journal says there.
     pub(super) async fn mend_away(&mut self) -> Result<(), Error> {
-        let Some(mut away) = self.away.take() else {
-            return Ok(());
-        };
-        if away.session.is_broken() {
-            let cancel = away.session.canceller();
-            let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
-            let again = async {
-                let mut session = connect(&away.source).await?;
-                let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-                take_lock(&mut session, Side::Source, &self.identity.name, claim).await?;
-                Ok::<Session, Error>(session)
-            };
-            match again.await {
-                Ok(session) => away.session = session,
-                Err(error) => {
-                    self.away = Some(away);
-                    return Err(error);
-                }
-            }
+        if let Some(away) = &mut self.away {
+            (self.state, self.length) = away.mend(&self.identity.name).await?;
         }
-        let read = replay(&mut away.session, &self.identity.name).await;
-        self.away = Some(away);
-        (self.state, self.length) = read?;
         Ok(())
     }
 }

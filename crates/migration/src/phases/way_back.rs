@@ -7,6 +7,7 @@
 //! journal's receipts. Undone: [`give_up`]; what a switch left behind: [`clear_behind`].
 
 use trunkline_changes::{Lsn, Side};
+use trunkline_load::Table;
 use trunkline_postgres::OnSide;
 
 use super::cutover::consumers;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
 use crate::plan::WayBack;
 use crate::run::{Run, is_streamed};
+use crate::way::Way;
 
 /// Refuses at once, before anything is compared or held, a switch after which nothing could
 /// flow back.
@@ -77,7 +79,10 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     prepare::publish(run, &mut session, way, number, &placed).await?;
     let slot = prepare::make_slot(run, &mut session, from, number).await?;
     session.close().await;
-    let left_out = left_out.iter().filter(|table| is_streamed(table));
+    // Tables of the target's own stay there. On the source, all in scope belong to the move: one
+    // that the target lost since is a gap.
+    let own = |table: &&Table| way == Way::Back && is_streamed(table);
+    let left_out = left_out.iter().filter(own);
     let leg = Leg {
         number,
         way,
