@@ -48,22 +48,29 @@ pub enum ApplyError {
         /// The table on the source.
         table: TableName,
     },
-    /// The target has no such table.
-    #[error("the target has no table {table}, for which changes came\nhint: create it and go on")]
-    MissingTable {
-        /// The table on the target.
-        table: TableName,
-    },
-    /// The target's table lacks a column that the source sends.
+    /// The server that is written to has no such table.
     #[error(
-        "column {column} of {table} is sent by the source and missing on the target\n\
-         hint: make the same change to the target's table and go on"
+        "the {side} has no table {table}, for which changes came\n\
+         hint: create it{} and go on", by_hand(*.side)
+    )]
+    MissingTable {
+        /// The table there.
+        table: TableName,
+        /// The side that is written to.
+        side: Side,
+    },
+    /// The table that is written to lacks a column that comes with the changes.
+    #[error(
+        "column {column} of {table} comes with its changes and is missing on the {side}\n\
+         hint: make the same change to the {side}'s table{} and go on", by_hand(*.side)
     )]
     MissingColumn {
-        /// The table on the target.
+        /// The table there.
         table: TableName,
         /// The column.
         column: String,
+        /// The side that is written to.
+        side: Side,
     },
     /// An update or delete came without anything to find its row by.
     #[error(
@@ -134,7 +141,21 @@ impl ApplyError {
                     cause,
                 }
             }
+            ApplyError::MissingTable { table, .. } => ApplyError::MissingTable { table, side },
+            ApplyError::MissingColumn { table, column, .. } => ApplyError::MissingColumn {
+                table,
+                column,
+                side,
+            },
             other => other,
         }
+    }
+}
+
+/// The source is written to only on the way back, when it is closed to its clients.
+fn by_hand(side: Side) -> &'static str {
+    match side {
+        Side::Source => " (as a superuser, or as our role, in BEGIN READ WRITE)",
+        Side::Target => "",
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use trunkline_changes::{Relation, ReplicaIdentity, Row, Value};
+use trunkline_changes::{Relation, ReplicaIdentity, Row, Side, Value};
 
 use crate::error::ApplyError;
 use crate::table::{Operator, TargetTable, Written};
@@ -62,6 +62,7 @@ impl Route {
                     .ok_or_else(|| ApplyError::MissingColumn {
                         table: target.name.clone(),
                         column: column.name.clone(),
+                        side: Side::Target,
                     })
             })
             .collect::<Result<Vec<_>, _>>()?;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use trunkline_changes::{Relation, TableName};
+use trunkline_changes::{Relation, Side, TableName};
 use trunkline_postgres::Session;
 
 use crate::catalog;
@@ -88,6 +88,7 @@ impl Routes {
         let Some(table) = read.remove(target) else {
             return Err(ApplyError::MissingTable {
                 table: target.clone(),
+                side: Side::Target,
             });
         };
         let table = Arc::new(table);

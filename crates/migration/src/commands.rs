@@ -7,7 +7,7 @@ mod running;
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
 use trunkline_load::Scope;
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::{Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::control::{self, Claim};
@@ -41,7 +41,18 @@ pub struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     async fn open(&self, claim: Claim, begin: bool) -> Result<Run<'a>, Error> {
-        self.open_with(claim, begin, Pulse::default()).await
+        let opened = self.open_with(claim, begin, Pulse::default()).await;
+        opened.map_err(|error| match error {
+            // Whoever waits on the target for the migration is ended with everybody else when
+            // a rollback closes it.
+            Error::Server(fault) if was_ended(&fault) => Error::Held {
+                name: self.plan.name.clone(),
+                hint: "a rollback closed the target while this waited for it: see `trunkline \
+                       status`, then run this again"
+                    .to_owned(),
+            },
+            error => error,
+        })
     }
 
     async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
@@ -53,6 +64,12 @@ impl<'a> Setting<'a> {
         let (observer, cancel) = (self.observer, self.cancel.clone());
         Run::new(self.plan, control, observer, cancel, pulse)
     }
+}
+
+/// Whether the target ended our session at an administrator's command (57P01).
+fn was_ended(fault: &Fault) -> bool {
+    let state = fault.cause.sqlstate();
+    fault.side == Side::Target && state.is_some_and(|state| state.as_str() == "57P01")
 }
 
 /// The leg whose slot and publication a preflight may meet.

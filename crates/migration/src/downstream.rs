@@ -92,6 +92,34 @@ pub(crate) async fn examine(
     Ok(wanted)
 }
 
+/// Refuses where a consumer has not read the slot that it left up to the barrier: to go on
+/// with that slot later, it will be moved to where clients are by then.
+pub(crate) async fn all_read(
+    to: &mut Session,
+    side: Side,
+    left_at: Lsn,
+    slots: &[DownstreamSlot],
+) -> Result<(), Error> {
+    for standing in slots_of(to, side).await? {
+        let ours = slots.iter().any(|slot| slot.name == standing.name);
+        if !ours || standing.confirmed.is_some_and(|read| read >= left_at) {
+            continue;
+        }
+        let name = &standing.name;
+        return Err(Error::Refused {
+            why: format!(
+                "the consumer of the slot `{name}` has not confirmed everything up to {left_at} \
+                 on the {side}, and what it has not read there would be skipped"
+            ),
+            hint: format!(
+                "let it read on there; if it has, say so on the {side}: SELECT \
+                 pg_replication_slot_advance('{name}', '{left_at}')"
+            ),
+        });
+    }
+    Ok(())
+}
+
 /// Makes the slots. What an earlier attempt made stays. If one cannot be made, those that this
 /// call made are dropped again.
 pub(crate) async fn make(

@@ -103,6 +103,7 @@ impl Follow {
         let applier = applier.map_err(|cause| Error::Apply { to, cause })?;
         let source = run.connect(from, "watch").await?;
         let position = recorded.position.max(applier.applied());
+        run.beat();
         Ok(Follow {
             feed: Feed {
                 conninfo: run.plan.server(from).clone(),

@@ -8,7 +8,7 @@ use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::SchemaSettings;
 
 use crate::baseline::Baseline;
-use crate::downstream::{DownstreamSlot, HandedOver};
+use crate::downstream::DownstreamSlot;
 use crate::fence::FenceBefore;
 use crate::phase::{Event, IllegalEvent, Phase};
 use crate::way::Way;
@@ -85,8 +85,6 @@ pub(crate) enum Entry {
     MakingDownstream(Vec<DownstreamSlot>),
     /// They are gone again.
     DownstreamDropped,
-    /// Consumers go on with their other slot, once they have read the old one to the barrier.
-    HandedOver(Vec<HandedOver>),
     /// What the application's busiest statements took on the source.
     Baseline(Baseline),
     /// Clients reach the side that serves: the traffic's steps are done.
@@ -132,10 +130,11 @@ pub(crate) struct State {
     /// Whether consumers were handed over to them: then they are not ours to take away with
     /// a switch that is given up.
     pub(crate) downstream_handed: bool,
-    /// Consumers' slots at the last switch.
-    pub(crate) handed_over: Vec<HandedOver>,
-    /// The same at the switch that is under way.
-    handing_over: Vec<HandedOver>,
+    /// The barrier of the switch that is under way.
+    barrier: Option<Lsn>,
+    /// The barrier of the last switch: the position after the last change of clients on the
+    /// side that they left.
+    pub(crate) left_at: Option<Lsn>,
     /// What the application's busiest statements took on the source.
     pub(crate) baseline: Option<Baseline>,
     /// Whether the journal goes on on the source.
@@ -158,8 +157,8 @@ impl State {
             schemas_before: None,
             downstream: Vec::new(),
             downstream_handed: false,
-            handed_over: Vec::new(),
-            handing_over: Vec::new(),
+            barrier: None,
+            left_at: None,
             baseline: None,
             away: false,
         }
@@ -214,7 +213,6 @@ impl State {
             Entry::Unfenced(side) => *self.fence_mut(*side) = None,
             Entry::MakingDownstream(slots) => self.downstream.clone_from(slots),
             Entry::DownstreamDropped => self.downstream.clear(),
-            Entry::HandedOver(slots) => self.handing_over.clone_from(slots),
             Entry::Baseline(baseline) => self.baseline = Some(baseline.clone()),
             Entry::ClientsReleased => self.clients_released = true,
             // A restore that was interrupted finds its own schemas: the first look counts.
@@ -241,14 +239,12 @@ impl State {
         let served = self.way().from();
         self.phase = self.phase.after(event)?;
         match event {
-            Event::FenceLifted => {
-                *self.fence_mut(served) = None;
-                self.handing_over.clear();
-            }
+            Event::FenceLifted => *self.fence_mut(served) = None,
+            Event::BarrierApplied { barrier, .. } => self.barrier = Some(*barrier),
             Event::ClientsMoved { onwards } => {
+                self.left_at = self.barrier.take();
                 self.clients_released = false;
                 self.downstream_handed = true;
-                self.handed_over = std::mem::take(&mut self.handing_over);
                 self.leg = self.next_leg.take().map(|leg| Leg {
                     start: onwards.unwrap_or(leg.slot.consistent_point),
                     ..leg

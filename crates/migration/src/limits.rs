@@ -68,6 +68,11 @@ pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// source again, and only the command's end waits.
 pub(crate) const RECORD_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a given-up cutover tries to remove what it made: a slot and some publications
+/// take a few hundredths of a second, and seconds on a server that writes checkpoints. What
+/// is left, the next run removes.
+pub(crate) const TAKE_BACK_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long it may take to ask a server to end a statement that was given up: a server that
 /// answers does so in milliseconds, and one that does not will not end it either.
 pub(crate) const CANCEL_WITHIN: Duration = Duration::from_millis(300);

@@ -153,7 +153,8 @@ impl<'a> Run<'a> {
     /// Where each table's changes go. Read from both sides each time, so that a table made
     /// there since is known to be missing.
     pub(crate) async fn table_map(&mut self, leg: &Leg) -> Result<TableMap, Error> {
-        let Tables { tables, places, .. } = self.tables_and_places(leg.way).await?;
+        let (tables, standing) = self.tables_of_both(leg.way).await?;
+        let places = places_of(&tables, &standing);
         let mut map = TableMap::new();
         for table in &tables {
             match places.get(&table.name) {
@@ -161,15 +162,19 @@ impl<'a> Run<'a> {
                 _ => map.ignore(table.name.clone()),
             };
         }
-        if leg.number > 1 {
-            return Ok(map);
-        }
-        // Of a table that was dropped or renamed on the source since, changes may still come:
-        // they belong to where its rows were copied.
-        for copied in trunkline_load::read_cover(self.control.session())
-            .await?
-            .into_keys()
-        {
+        // Of a table that was dropped or renamed since, changes may still come: they belong to
+        // where its rows were copied, or to the table of that name.
+        let known: Vec<TableName> = if leg.number > 1 {
+            let names = standing.into_iter().map(|table| table.name);
+            let alone = |name: &TableName| map.sources_of(name).next().is_none();
+            names
+                .filter(|name| self.plan.scope.covers_table(name) && alone(name))
+                .collect()
+        } else {
+            let cover = trunkline_load::read_cover(self.control.session()).await?;
+            cover.into_keys().collect()
+        };
+        for copied in known {
             if map.destination(&copied).is_none() {
                 map.route(copied.clone(), copied);
             }
@@ -180,24 +185,28 @@ impl<'a> Run<'a> {
     /// The tables in scope on the side that changes come from, and where each stands on the
     /// other.
     pub(crate) async fn tables_and_places(&mut self, way: Way) -> Result<Tables, Error> {
-        let mut from = self.connect(way.from(), "catalog").await?;
-        let tables = trunkline_load::tables_by_now(&mut from, way.from(), &self.plan.scope).await?;
-        from.close().await;
-        let mut to = self.connect(way.to(), "catalog").await?;
-        let standing = trunkline_load::all_tables(&mut to, way.to()).await?;
-        to.close().await;
-        let names: Vec<&TableName> = standing.iter().map(|table| &table.name).collect();
-        let places = trunkline_load::target_map(&tables, names);
+        let (tables, standing) = self.tables_of_both(way).await?;
         let partitioned = |table: &&Table| table.kind == TableKind::Partitioned;
         Ok(Tables {
+            places: places_of(&tables, &standing),
             partitioned: standing
                 .iter()
                 .filter(partitioned)
                 .map(|table| table.name.clone())
                 .collect(),
             tables,
-            places,
         })
+    }
+
+    /// The tables in scope on the side that changes come from, and every table of the other.
+    async fn tables_of_both(&self, way: Way) -> Result<(Vec<Table>, Vec<Table>), Error> {
+        let mut from = self.connect(way.from(), "catalog").await?;
+        let tables = trunkline_load::tables_by_now(&mut from, way.from(), &self.plan.scope).await?;
+        from.close().await;
+        let mut to = self.connect(way.to(), "catalog").await?;
+        let standing = trunkline_load::all_tables(&mut to, way.to()).await?;
+        to.close().await;
+        Ok((tables, standing))
     }
 
     /// The position of the side that changes come from, and whether the log that it keeps
@@ -263,6 +272,12 @@ impl<'a> Run<'a> {
         tracing::info!(step = what);
         self.observer.notice(Notice::Step(what));
     }
+}
+
+/// Where each table stands on the other side.
+fn places_of(tables: &[Table], standing: &[Table]) -> trunkline_load::TableMap {
+    let names: Vec<&TableName> = standing.iter().map(|table| &table.name).collect();
+    trunkline_load::target_map(tables, names)
 }
 
 fn table_cover(cover: Cover) -> TableCover {

@@ -189,7 +189,7 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         true => away::peek(&plan.source, &plan.name).await.ok().flatten(),
         false => None,
     };
-    let state = away.map_or(state, |(_, state)| state);
+    let state = away.map_or(state, |peeked| peeked.state);
     let leg = state.leg.as_ref().map_or(0, |leg| leg.number);
     let row = target
         .query_one(include_str!("sql/status_target.sql"), &[&plan.name])
@@ -281,13 +281,15 @@ fn report(
 
 /// While a rollback has the target closed, the journal on the source says where it stands.
 async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
-    let Some((identity, state)) = away::peek(&plan.source, &plan.name).await? else {
+    let Some(peeked) = away::peek(&plan.source, &plan.name).await? else {
         return Err(error);
     };
+    let state = peeked.state;
     Ok(StatusReport {
-        migration: identity.name,
+        migration: peeked.identity.name,
         serves: state.way().from(),
-        next_steps: state.next_steps(false),
+        held: peeked.held,
+        next_steps: state.next_steps(peeked.held),
         ..over(plan, state.phase)
     })
 }

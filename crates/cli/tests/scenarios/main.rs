@@ -7,6 +7,7 @@ mod bad_input;
 mod big_transaction;
 mod clone;
 mod commands_together;
+mod consumers;
 mod cutover;
 mod ending;
 mod idle;

@@ -18,6 +18,7 @@ async fn following_back() -> (Pooled, Crowd, Running) {
     crowd.has_written(50).await;
     let mut following = pooled.scene.start(&["run"]);
     following.must_say("keeping the old side up to date").await;
+    arrives(&pooled, &crowd).await;
     (pooled, crowd, following)
 }
 
@@ -130,9 +131,7 @@ async fn a_column_made_on_the_target_stops_the_way_back_by_name() {
     assert_ne!(ran.code, Some(0), "{ran}");
     ran.expect_said(&["public.notes", "extra"]);
     // Made there too, everything is there.
-    scene.source_says(
-        "SET default_transaction_read_only = off; ALTER TABLE public.notes ADD COLUMN extra text",
-    );
+    scene.source_says("BEGIN READ WRITE; ALTER TABLE public.notes ADD COLUMN extra text; COMMIT");
     scene.done(&["rollback"]).await;
     scene.assert_same().await;
 }
@@ -159,7 +158,7 @@ async fn a_table_made_on_the_target_is_named_and_no_rollback_leaves_it_behind() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_dropped_on_the_target_is_named_and_the_rest_flows_back() {
+async fn a_table_dropped_on_the_target_stays_on_the_source_and_the_rest_flows_back() {
     skip_unless_available!(any_major());
     let scene = notes()
         .await
@@ -176,10 +175,14 @@ async fn a_table_dropped_on_the_target_is_named_and_the_rest_flows_back() {
         scene.source_says(there).trim() == "1"
     })
     .await;
-    let ran = scene.trunkline(&["rollback"]).await.expect_code(9);
+    // The source never dropped it, and serves with it.
+    scene.done(&["rollback"]).await;
+    scene.source_says("INSERT INTO public.leaving VALUES (2)");
+    let ran = scene.trunkline(&["cutover"]).await.expect_code(9);
     ran.expect_said(&["public.leaving", "hint:"]);
-    ends(scene).await;
-    following.ended().await.expect_code(0);
+    scene.done(&["abort"]).await;
+    following.ended().await;
+    scene.assert_nothing_of_ours().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

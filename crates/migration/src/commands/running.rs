@@ -168,6 +168,9 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
         if !run.control.state().clients_released {
             cutover::finish(run).await?;
         }
+        if matches!(phase, Phase::Following | Phase::Verified) {
+            take_back_prepared(run).await?;
+        }
         if is_reached(until, phase, caught_up) {
             return Ok(end_report(run));
         }

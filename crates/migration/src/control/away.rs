@@ -18,9 +18,43 @@ use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 pub(crate) struct Away {
     session: Session,
     source: Conninfo,
+    /// Whether the session has the lock.
+    holds: bool,
 }
 
 impl Away {
+    /// Where the journal goes on from now on, held.
+    async fn open(source: &Conninfo, name: &str) -> Result<Away, Error> {
+        let mut away = Away {
+            session: connect(source).await?,
+            source: source.clone(),
+            holds: false,
+        };
+        away.hold(name).await?;
+        Ok(away)
+    }
+
+    async fn hold(&mut self, name: &str) -> Result<(), Error> {
+        if !self.holds {
+            let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+            take_lock(&mut self.session, Side::Source, name, claim).await?;
+            self.holds = true;
+        }
+        Ok(())
+    }
+
+    async fn mend(&mut self, name: &str) -> Result<(State, i64), Error> {
+        if self.session.is_broken() {
+            self.holds = false;
+            let cancel = self.session.canceller();
+            let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+            // The old session has the lock until its socket closes: it goes first.
+            self.session = connect(&self.source).await?;
+        }
+        self.hold(name).await?;
+        replay(&mut self.session, name).await
+    }
+
     pub(super) fn session(&mut self) -> &mut Session {
         &mut self.session
     }
@@ -33,13 +67,8 @@ impl Control {
         source: &Conninfo,
         before: FenceBefore,
     ) -> Result<(), Error> {
-        let mut away = Away {
-            session: connect(source).await?,
-            source: source.clone(),
-        };
         let name = self.identity.name.clone();
-        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-        take_lock(&mut away.session, Side::Source, &name, claim).await?;
+        let mut away = Away::open(source, &name).await?;
         let known = entries(&mut self.session, Side::Target, &name, 0).await?;
         let doing = "copying the journal to the source";
         copy(&mut away.session, &self.identity, &known)
@@ -112,13 +141,7 @@ impl Control {
         if !self.state.away {
             return Ok(());
         }
-        let mut away = Away {
-            session: connect(source).await?,
-            source: source.clone(),
-        };
-        let name = self.identity.name.clone();
-        let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-        take_lock(&mut away.session, Side::Source, &name, claim).await?;
+        let away = Away::open(source, &self.identity.name).await?;
         self.away = Some(away);
         self.come_home().await
     }
@@ -126,29 +149,9 @@ impl Control {
     /// While away: connects to the source again where that is needed, and reads what the
     /// journal says there.
     pub(super) async fn mend_away(&mut self) -> Result<(), Error> {
-        let Some(mut away) = self.away.take() else {
-            return Ok(());
-        };
-        if away.session.is_broken() {
-            let cancel = away.session.canceller();
-            let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
-            let again = async {
-                let mut session = connect(&away.source).await?;
-                let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-                take_lock(&mut session, Side::Source, &self.identity.name, claim).await?;
-                Ok::<Session, Error>(session)
-            };
-            match again.await {
-                Ok(session) => away.session = session,
-                Err(error) => {
-                    self.away = Some(away);
-                    return Err(error);
-                }
-            }
+        if let Some(away) = &mut self.away {
+            (self.state, self.length) = away.mend(&self.identity.name).await?;
         }
-        let read = replay(&mut away.session, &self.identity.name).await;
-        self.away = Some(away);
-        (self.state, self.length) = read?;
         Ok(())
     }
 }
@@ -172,11 +175,16 @@ pub(crate) async fn claim(
     Ok(state.away.then_some((session, state)))
 }
 
+/// A journal that went to the source, as somebody sees it who does not hold it.
+pub(crate) struct Peeked {
+    pub(crate) identity: Identity,
+    pub(crate) state: State,
+    /// Whether a process works on it.
+    pub(crate) held: bool,
+}
+
 /// Reads the journal that went to the source without holding it.
-pub(crate) async fn peek(
-    source: &Conninfo,
-    name: &str,
-) -> Result<Option<(Identity, State)>, Error> {
+pub(crate) async fn peek(source: &Conninfo, name: &str) -> Result<Option<Peeked>, Error> {
     let mut session = connect(source).await?;
     if !has_journal(&mut session).await? {
         return Ok(None);
@@ -185,8 +193,17 @@ pub(crate) async fn peek(
         return Ok(None);
     };
     let (state, _) = replay(&mut session, name).await?;
+    let doing = "looking whether somebody holds the migration";
+    let held = session
+        .query_one(include_str!("../sql/lock_held.sql"), &[&name])
+        .await;
+    let held = held.and_then(|row| row.get(0)).on(Side::Source, doing)?;
     session.close().await;
-    Ok(state.away.then_some((identity, state)))
+    Ok(state.away.then_some(Peeked {
+        identity,
+        state,
+        held,
+    }))
 }
 
 async fn has_journal(session: &mut Session) -> Result<bool, Error> {

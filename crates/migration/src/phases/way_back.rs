@@ -7,6 +7,7 @@
 //! journal's receipts. Undone: [`give_up`]; what a switch left behind: [`clear_behind`].
 
 use trunkline_changes::{Lsn, Side, TableName};
+use trunkline_load::Table;
 use trunkline_postgres::OnSide;
 
 use super::cutover::consumers;
@@ -112,7 +113,10 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     )
     .await?;
     session.close().await;
-    let left_out = left_out.iter().filter(|table| is_streamed(table));
+    // Tables of the target's own stay there. On the source, all in scope belong to the move: one
+    // that the target lost since is a gap.
+    let own = |table: &&Table| way == Way::Back && is_streamed(table);
+    let left_out = left_out.iter().filter(own);
     let leg = Leg {
         number,
         way,

@@ -3,7 +3,7 @@
 //! switch is given up. A rollback hands them back to the slots that they left.
 
 use trunkline_changes::Lsn;
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::Session;
 
 use super::{Extent, Ready};
 use crate::downstream::{self, DownstreamSlot, HandedOver};
@@ -20,43 +20,18 @@ pub(super) async fn make(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Re
     }
     run.step("slots of other consumers");
     let mut to = run.connect(way.to(), "downstream").await?;
-    refuse_unread(run, way, &mut to).await?;
     let known = run.control.state().downstream.clone();
     let wanted = &run.plan.downstream;
     let slots = downstream::examine(follow.from(), &mut to, way.to(), wanted, &known).await?;
+    if let Some(left_at) = run.control.state().left_at {
+        downstream::all_read(&mut to, way.to(), left_at, &known).await?;
+    }
     if way == Way::There && known.is_empty() {
         let receipt = Entry::MakingDownstream(slots.clone());
         run.control.record(receipt).await?;
     }
     downstream::make(&mut to, way.to(), &slots).await?;
     to.close().await;
-    Ok(())
-}
-
-/// A consumer that has not read the slot that it left to its end would lose the rest of it
-/// when that slot is moved.
-async fn refuse_unread(run: &Run<'_>, way: Way, to: &mut Session) -> Result<(), Error> {
-    let (side, doing) = (
-        way.to(),
-        "looking whether consumers read their slots to the end",
-    );
-    let sql = "SELECT confirmed_flush_lsn FROM pg_catalog.pg_replication_slots \
-               WHERE slot_name = $1";
-    for handed in &run.control.state().handed_over {
-        let row = to.query_opt(sql, &[&handed.slot]).await.on(side, doing)?;
-        let Some(row) = row else { continue };
-        let confirmed: Option<Lsn> = row.get(0).on(side, doing)?;
-        if confirmed.is_none_or(|confirmed| confirmed < handed.barrier_lsn) {
-            return Err(Error::Refused {
-                why: format!(
-                    "the consumer of the slot `{}` has not read it on the {side} up to {}, where \
-                     it was handed over",
-                    handed.slot, handed.barrier_lsn
-                ),
-                hint: format!("let it read the slot on the {side} to the end first"),
-            });
-        }
-    }
     Ok(())
 }
 
@@ -68,7 +43,7 @@ pub(super) async fn catch_up(run: &Run<'_>, ready: &mut Ready) -> Result<(), Err
 
 /// Hands the slots over, with everything up to the barrier applied.
 pub(super) async fn hand_over(
-    run: &mut Run<'_>,
+    run: &Run<'_>,
     (way, extent): (Way, Extent),
     from: &mut Session,
     to: &mut Session,
@@ -78,13 +53,7 @@ pub(super) async fn hand_over(
     if slots.is_empty() {
         return Ok(Vec::new());
     }
-    let handed = downstream::hand_over(from, to, way.to(), barrier, slots).await?;
-    if extent == Extent::Switch {
-        run.control
-            .record(Entry::HandedOver(handed.clone()))
-            .await?;
-    }
-    Ok(handed)
+    downstream::hand_over(from, to, way.to(), barrier, slots).await
 }
 
 /// A rehearsal moves only slots that nobody reads yet.

@@ -11,7 +11,7 @@ use super::stopwatch::Stopwatch;
 use super::{Extent, Ready, outside, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
-use crate::limits::{CANCEL_WITHIN, RECORD_WITHIN};
+use crate::limits::{CANCEL_WITHIN, RECORD_WITHIN, TAKE_BACK_WITHIN};
 use crate::phase::Event;
 use crate::phases::way_back;
 use crate::report::CutoverReport;
@@ -62,13 +62,25 @@ async fn record_given_back(run: &mut Run<'_>, different: Option<Lsn>) {
         {
             run.control.moved(Event::FoundDifferent { at }).await?;
         }
+        Ok::<(), Error>(())
+    };
+    match tokio::time::timeout(RECORD_WITHIN, recorded).await {
+        Ok(Ok(())) => take_back(run).await,
+        Ok(Err(error)) => tracing::warn!(%error, "the journal was not told"),
+        Err(_) => tracing::warn!("a server does not answer: the journal was not told"),
+    }
+}
+
+/// With a server that was just told, and so answers: what was made for the switch goes.
+async fn take_back(run: &mut Run<'_>) {
+    let taken = async {
         run.control.come_home().await?;
         way_back::give_up(run).await
     };
-    match tokio::time::timeout(RECORD_WITHIN, recorded).await {
+    match tokio::time::timeout(TAKE_BACK_WITHIN, taken).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the journal was not told"),
-        Err(_) => tracing::warn!("a server does not answer: the journal was not told"),
+        Ok(Err(error)) => tracing::warn!(%error, "what the switch made is taken back later"),
+        Err(_) => tracing::warn!("what the switch made is taken back later"),
     }
 }
 
