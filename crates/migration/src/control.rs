@@ -4,6 +4,7 @@
 //! on on the source: see [`away`].
 
 pub(crate) mod away;
+mod rows;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::journal::{Entry, FORMAT, State};
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 use crate::phase::Event;
+use rows::{replay, write};
 
 /// Every table of ours on the target.
 fn tables_sql() -> String {
@@ -269,26 +271,6 @@ pub(crate) async fn make_tables(session: &mut Session, side: Side) -> Result<(),
     Ok(())
 }
 
-/// Appends an entry.
-async fn write(
-    session: &mut Session,
-    side: Side,
-    name: &str,
-    seq: i64,
-    entry: &Entry,
-) -> Result<(), Error> {
-    let text = serde_json::to_string(entry).map_err(|error| Error::internal(&error))?;
-    session
-        .execute(
-            "INSERT INTO trunkline.journal (migration, seq, entry) \
-             VALUES ($1, $2::bigint, $3::jsonb)",
-            &[&name, &seq, &text],
-        )
-        .await
-        .on(side, "writing the journal")?;
-    Ok(())
-}
-
 async fn take_lock(
     session: &mut Session,
     side: Side,
@@ -396,50 +378,4 @@ fn no_such_migration(name: &str) -> Error {
         why: format!("there is no migration `{name}` on the target"),
         hint: "start it with `trunkline run`, or name another with --name".to_owned(),
     }
-}
-
-async fn replay(session: &mut Session, name: &str) -> Result<(State, i64), Error> {
-    let mut state = State::new();
-    let entries = entries(session, Side::Target, name, 0).await?;
-    let length = append(&mut state, 0, &entries)?;
-    Ok((state, length))
-}
-
-/// A journal's entries from a number on, as they are written, with their numbers.
-async fn entries(
-    session: &mut Session,
-    side: Side,
-    name: &str,
-    from: i64,
-) -> Result<Vec<(i64, String)>, Error> {
-    let doing = "reading the journal";
-    let rows = session
-        .query(
-            "SELECT seq, entry::text FROM trunkline.journal \
-             WHERE migration = $1 AND seq >= $2::bigint ORDER BY seq",
-            &[&name, &from],
-        )
-        .await
-        .on(side, doing)?;
-    let read = |row: &trunkline_postgres::DataRow| Ok((row.get(0)?, row.get(1)?));
-    let read = rows.iter().map(read).collect::<Result<_, _>>();
-    Ok(read.on(side, doing)?)
-}
-
-/// Adds entries to a state that holds `length` of them; gives how many it holds then.
-fn append(state: &mut State, length: i64, entries: &[(i64, String)]) -> Result<i64, Error> {
-    for (expected, (seq, text)) in (length..).zip(entries) {
-        if *seq != expected {
-            return Err(Error::Journal {
-                why: format!("entry {expected} is missing"),
-            });
-        }
-        let entry: Entry = serde_json::from_str(text).map_err(|error| Error::Journal {
-            why: format!("entry {seq} cannot be read: {error}"),
-        })?;
-        state.apply(&entry).map_err(|error| Error::Journal {
-            why: format!("entry {seq} does not follow from those before it: {error}"),
-        })?;
-    }
-    Ok(length + i64::try_from(entries.len()).unwrap_or(i64::MAX))
 }

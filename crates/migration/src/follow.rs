@@ -2,6 +2,7 @@
 //! what is confirmed to the source is durable on the target, and a goal is reached only by
 //! a commit that was applied, never by a position that was merely read.
 
+mod opening;
 mod pace;
 mod recorded;
 mod ticking;
@@ -10,10 +11,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use trunkline_apply::{Applier, ApplyError, ApplyOptions, Durability};
+use trunkline_apply::{Applier, ApplyError, Durability};
 use trunkline_capture::{
     BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds,
-    decide, lag, slot,
+    decide, lag,
 };
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;
@@ -21,10 +22,8 @@ use trunkline_postgres::Session;
 use crate::error::Error;
 use crate::journal::Leg;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
-use crate::phases::copying;
 use crate::run::Run;
 use pace::Pace;
-use recorded::recorded_position;
 
 /// What following is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,57 +81,6 @@ pub(crate) struct Follow {
 }
 
 impl Follow {
-    /// Examines the slot and opens both ends.
-    pub(crate) async fn open(run: &mut Run<'_>) -> Result<Follow, Error> {
-        let leg = run.leg()?.clone();
-        let (from, to) = (leg.way.from(), leg.way.to());
-        let name = run.control.identity().name.clone();
-        let mut receiver = run.connect(to, "follower").await?;
-        let recorded = recorded_position(&mut receiver, &name, &leg).await?;
-        slot::examine(run.plan.server(from), from, &leg.slot, recorded.position).await?;
-        let options = ApplyOptions {
-            migration: name,
-            side: to,
-            start: leg.start,
-            cover: run.cover(&leg).await?,
-            tables: run.table_map(&leg).await?,
-            policy: run.plan.conflict,
-            linger: LINGER,
-        };
-        let applier = Applier::open(run.plan.server(to), options).await;
-        let applier = applier.map_err(|cause| Error::Apply { to, cause })?;
-        let source = run.connect(from, "watch").await?;
-        let position = recorded.position.max(applier.applied());
-        run.beat();
-        Ok(Follow {
-            feed: Feed {
-                conninfo: run.plan.server(from).clone(),
-                side: from,
-                slot: leg.slot.name.clone(),
-                publications: run.publications(&leg),
-            },
-            leg,
-            to: receiver,
-            spill_folder: copying::folder(run)?,
-            applier,
-            source,
-            live: None,
-            batch: None,
-            mode: Mode::Batch,
-            position,
-            confirmed: recorded.position,
-            pending: false,
-            inside: false,
-            pace: Pace::new(),
-            last_tick: None,
-            last_durable: Instant::now(),
-            last_idle_confirm: Instant::now(),
-            rows_before: recorded.rows_applied,
-            live_only: false,
-            told: CancellationToken::new(),
-        })
-    }
-
     /// What is followed.
     pub(crate) fn leg(&self) -> &Leg {
         &self.leg

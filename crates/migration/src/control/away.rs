@@ -9,7 +9,8 @@
 use trunkline_changes::Side;
 use trunkline_postgres::{Conninfo, OnSide, PgError, Session};
 
-use super::{Claim, Control, Entry, Identity, State, append, entries, find, take_lock, write};
+use super::rows::{append, entries, write};
+use super::{Claim, Control, Entry, Identity, State, find, take_lock};
 use crate::error::Error;
 use crate::fence::FenceBefore;
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
@@ -109,7 +110,7 @@ impl Control {
     async fn bring_home(&mut self, away: &mut Away) -> Result<(), Error> {
         self.mend_session().await?;
         let (name, doing) = (self.identity.name.clone(), "bringing the journal home");
-        let (mut state, length) = super::replay(&mut self.session, &name).await?;
+        let (mut state, length) = super::rows::replay(&mut self.session, &name).await?;
         let missing = entries(&mut away.session, Side::Source, &name, length).await?;
         let reached = append(&mut state, length, &missing)?;
         let home = Entry::CameHome;
