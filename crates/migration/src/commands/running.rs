@@ -303,7 +303,7 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
         if reached == Reached::Wanted {
             run.step("handing over to another command");
             tokio::select! {
-                handed = run.control.hand_over() => handed?,
+                handed = run.control.hand_over(&run.plan.source) => handed?,
                 () = run.cancel.cancelled() => {
                     return Err(Error::Interrupted(run.control.state().phase));
                 }
