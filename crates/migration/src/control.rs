@@ -196,8 +196,8 @@ impl Control {
     }
 
     /// Gives the lock to whoever waits for it, waits until they are done, and replays what
-    /// they wrote.
-    pub(crate) async fn hand_over(&mut self) -> Result<(), Error> {
+    /// they wrote; on the source, too, if they died in a rollback.
+    pub(crate) async fn hand_over(&mut self, source: &Conninfo) -> Result<(), Error> {
         let doing = "handing the migration over";
         let name = &self.identity.name;
         let release = include_str!("sql/lock_release.sql");
@@ -214,9 +214,11 @@ impl Control {
             return Err(Error::Ended);
         }
         match find(&mut self.session, Side::Target, name).await? {
-            Some(identity) if identity == self.identity => self.replay().await,
-            _ => Err(Error::Ended),
+            Some(identity) if identity == self.identity => {}
+            _ => return Err(Error::Ended),
         }
+        self.replay().await?;
+        self.follow_away(source).await
     }
 
     /// Removes the control schema: the last act of a migration.

@@ -68,6 +68,11 @@ pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 /// source again, and only the command's end waits.
 pub(crate) const RECORD_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long the journal may take to answer to the point of no return. Then another session
+/// reads what it says, once the first one's lock is gone, and with it what it may still do:
+/// a network that swallowed the answer keeps clients waiting no longer than that.
+pub(crate) const NO_RETURN_ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long a given-up cutover tries to remove what it made: a slot and some publications
 /// take a few hundredths of a second, and seconds on a server that writes checkpoints. What
 /// is left, the next run removes.

@@ -121,12 +121,12 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
     let Some((identity, state)) = control::peek(target, &plan.name).await? else {
         return Ok(None);
     };
-    // A rollback that is under way, or died: the rest of the journal is on the source.
-    let away = match state.away {
-        true => away::peek(&plan.source, &plan.name).await.ok().flatten(),
-        false => None,
-    };
-    let state = away.map_or(state, |peeked| peeked.state);
+    // What the target says of a rollback that is under way, or died, is not the newest.
+    if state.away
+        && let Some(peeked) = away::peek(&plan.source, &plan.name).await?
+    {
+        return Ok(Some(on_the_source(plan, peeked)));
+    }
     let leg = state.leg.as_ref().map_or(0, |leg| leg.number);
     let row = target
         .query_one(include_str!("sql/status_target.sql"), &[&plan.name])
@@ -218,17 +218,21 @@ fn report(
 
 /// While a rollback has the target closed, the journal on the source says where it stands.
 async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
-    let Some(peeked) = away::peek(&plan.source, &plan.name).await? else {
-        return Err(error);
-    };
+    match away::peek(&plan.source, &plan.name).await? {
+        Some(peeked) => Ok(on_the_source(plan, peeked)),
+        None => Err(error),
+    }
+}
+
+fn on_the_source(plan: &Plan, peeked: away::Peeked) -> StatusReport {
     let state = peeked.state;
-    Ok(StatusReport {
+    StatusReport {
         migration: peeked.identity.name,
         serves: state.way().from(),
         held: peeked.held,
         next_steps: state.next_steps(peeked.held),
         ..over(plan, state.phase)
-    })
+    }
 }
 
 /// The name of the file that says how a migration ended, once the target forgot it.

@@ -19,6 +19,11 @@ enum Victim {
     Pooler,
     Source,
     Target,
+    /// Every connection of Trunkline's to a server.
+    Connections,
+    /// The network between Trunkline and the side that is to serve, for longer than the
+    /// pause may be.
+    Answers,
 }
 
 /// A switch, and the moment in it.
@@ -28,6 +33,9 @@ struct Fault {
     after: Duration,
     victim: Victim,
 }
+
+/// Longer than the pause, and than the journal may take to answer.
+const SILENCE: Duration = Duration::from_secs(8);
 
 /// Switches in a default run: a cutover and a rollback, twice.
 const FEW: usize = 2;
@@ -56,7 +64,7 @@ fn faults(victim: Victim, rng: &mut Rng) -> Vec<Fault> {
 impl Pooled {
     /// Begins a switch and strikes; what the command said of it.
     async fn strike(&mut self, command: &str, fault: Fault) -> Ran {
-        let mut running = self.scene.start(&[command, "--json"]);
+        let mut running = self.scene.start(&[command, "--json", "--max-pause", "4s"]);
         if !running.says(fault.step).await {
             return running.ended().await;
         }
@@ -74,6 +82,19 @@ impl Pooled {
             Victim::Target => {
                 self.scene.target.kill();
                 self.scene.target.start_again();
+            }
+            Victim::Connections => {
+                self.source_door.cut();
+                self.target_door.cut();
+            }
+            Victim::Answers => {
+                let door = match command {
+                    "cutover" => &self.target_door,
+                    _ => &self.source_door,
+                };
+                door.freeze();
+                tokio::time::sleep(SILENCE).await;
+                door.thaw();
             }
         }
         running.ended().await
@@ -168,4 +189,14 @@ async fn a_switch_whose_source_is_killed_is_done_or_undone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_switch_whose_target_is_killed_is_done_or_undone() {
     survives_each(Victim::Target).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_whose_connections_are_cut_is_done_or_undone() {
+    survives_each(Victim::Connections).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_switch_that_gets_no_answers_for_a_while_is_done_or_undone() {
+    survives_each(Victim::Answers).await;
 }

@@ -102,6 +102,25 @@ async fn a_follower_that_was_away_for_a_while_catches_up() {
     rolls_back(pooled, crowd, following).await;
 }
 
+/// What it began is in the journal on the source alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_that_dies_while_clients_are_held_is_undone_by_the_run_that_follows() {
+    skip_unless_available!(any_major());
+    skip_unless_installed!("pgbouncer");
+    let (pooled, crowd, mut following) = following_back().await;
+    pooled.shut_gate();
+    let rollback = pooled.scene.start(&["rollback", "--max-pause", "20s"]);
+    pooled.is_before_gate().await;
+    rollback.kill().await;
+    pooled.open_gate();
+    following
+        .must_say("giving the clients their side back")
+        .await;
+    pooled.are_served(&crowd).await;
+    assert_eq!(pooled.assert_one_side_takes_writes().await, "target");
+    rolls_back(pooled, crowd, following).await;
+}
+
 /// Notes whose clients are on the target.
 async fn switched() -> Scene {
     let scene = notes().await;

@@ -306,7 +306,7 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
         if reached == Reached::Wanted {
             run.step("handing over to another command");
             tokio::select! {
-                handed = run.control.hand_over() => {
+                handed = run.control.hand_over(&run.plan.source) => {
                     // However long it took: what is lost now was there a moment ago.
                     run.alive();
                     handed?;

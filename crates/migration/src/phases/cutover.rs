@@ -32,7 +32,9 @@ use crate::error::Error;
 use crate::fence::{self, FenceBefore};
 use crate::follow::{Follow, Goal};
 use crate::journal::Entry;
-use crate::limits::{LOOK_AT_TRAFFIC_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
+use crate::limits::{
+    LOOK_AT_TRAFFIC_WITHIN, NO_RETURN_ANSWERED_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE,
+};
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::verifying::{self, Selection};
@@ -256,7 +258,9 @@ async fn switch(
     proved: Proved,
     mut watch: Stopwatch,
 ) -> Result<CutoverReport, Error> {
-    let entered = point_of_no_return(run, &proved).await;
+    let entered = point_of_no_return(run, &proved);
+    let entered = tokio::time::timeout(NO_RETURN_ANSWERED_WITHIN, entered).await;
+    let entered = entered.unwrap_or_else(|_| Err(Error::internal(&"no answer in time")));
     if let Err(error) = entered
         && let NotEntered::No = settle(run, ready.way).await?
     {
@@ -304,7 +308,7 @@ enum NotEntered {
     No,
 }
 
-/// The journal's answer was lost: whether the entry is there is read back, for as long as
+/// The journal's answer was lost or does not come: whether the entry is there is read back, for as long as
 /// that takes. Until then clients stay held, because either answer may be true.
 async fn settle(run: &mut Run<'_>, way: Way) -> Result<NotEntered, Error> {
     let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX);
