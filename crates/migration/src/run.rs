@@ -50,7 +50,7 @@ impl Pulse {
 /// The tables of both sides.
 pub(crate) struct Tables {
     /// Those in scope on the side that changes come from.
-    pub(crate) tables: Vec<Table>,
+    pub(crate) moving: Vec<Table>,
     /// Where each of them stands on the other side.
     pub(crate) places: trunkline_load::TableMap,
     /// Partitioned tables of the other side.
@@ -194,7 +194,7 @@ impl<'a> Run<'a> {
                 .filter(partitioned)
                 .map(|table| table.name.clone())
                 .collect(),
-            tables,
+            moving: tables,
         })
     }
 

@@ -219,7 +219,7 @@ async fn make_ready(
         to: run.connect(way.to(), "switch").await?,
         before: fence::settings_before(follow.from(), way.from()).await?,
         comparisons: verifying::comparisons(&standing, &Selection::All),
-        unlogged: unstreamed::unlogged_tables(&standing.tables, &standing.places),
+        unlogged: unstreamed::unlogged_tables(&standing.moving, &standing.places),
         comparer: Some(comparer),
         verified,
         ours,

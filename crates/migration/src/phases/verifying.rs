@@ -39,7 +39,7 @@ pub(crate) enum Selection<'a> {
 /// The comparisons for the tables of a migration, the largest first.
 pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<Comparison> {
     let Tables {
-        tables,
+        moving: tables,
         places,
         partitioned,
     } = standing;
@@ -100,8 +100,8 @@ pub(crate) async fn verify(
     run.step("comparing both sides");
     let leg = follow.leg().clone();
     let standing = run.tables_and_places(leg.way).await?;
-    let Tables { tables, places, .. } = &standing;
-    coverage::refuse_gaps(run, &leg, follow.from(), tables, places).await?;
+    let Tables { moving, places, .. } = &standing;
+    coverage::refuse_gaps(run, &leg, follow.from(), moving, places).await?;
     let list = comparisons(&standing, selection);
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);

@@ -97,7 +97,11 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         control::make_tables(&mut session, to).await?;
         session.close().await;
     }
-    let Tables { tables, places, .. } = run.tables_and_places(way).await?;
+    let Tables {
+        moving: tables,
+        places,
+        ..
+    } = run.tables_and_places(way).await?;
     let (placed, left_out): (Vec<_>, Vec<_>) = tables
         .into_iter()
         .partition(|table| places.contains_key(&table.name));

@@ -11,7 +11,12 @@ use super::{Facts, Obstacle};
 const SLOTS: i64 = 2;
 
 impl Facts {
-    fn obstacle(&self, code: &'static str, object: impl ToString, why: String) -> Obstacle {
+    fn obstacle(
+        &self,
+        code: &'static str,
+        object: &(impl ToString + ?Sized),
+        why: String,
+    ) -> Obstacle {
         Obstacle {
             code,
             side: self.side,
