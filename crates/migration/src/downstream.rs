@@ -1,7 +1,7 @@
 //! Consumers of changes beside us: their logical slots are made anew on the server that is
-//! about to serve, and handed over inside the pause. Before the pause: [`examine`], the
-//! receipts, [`make`], and [`catch_up`] as the last thing before clients are held. Inside it,
-//! after the barrier: [`hand_over`]. Given up: [`drop_made`].
+//! about to serve, and handed over inside the pause. Before the pause: `examine`, the
+//! receipts, `make`, and `catch_up` as the last thing before clients are held. Inside it,
+//! after the barrier: `hand_over`. Given up: `drop_made`.
 //!
 //! Why nothing is lost: between the barrier and the new slot's position no client writes
 //! anywhere, so the old slot holds every change up to the barrier and the new one every change
@@ -20,7 +20,7 @@ use crate::limits::SLOT_MADE_WITHIN;
 use slot::{Slot, named, slots_of};
 
 /// A consumer's slot as it is made on the server that is about to serve. The receipt for it:
-/// [`examine`] saw that no slot of this name stood there.
+/// `examine` saw that no slot of this name stood there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownstreamSlot {
     /// Its name, the same on both servers.
