@@ -308,8 +308,8 @@ enum NotEntered {
     No,
 }
 
-/// The journal's answer was lost or does not come: whether the entry is there is read back, for as long as
-/// that takes. Until then clients stay held, because either answer may be true.
+/// The journal's answer was lost or does not come: whether the entry is there is read back,
+/// for as long as that takes. Until then clients stay held, because either answer may be true.
 async fn settle(run: &mut Run<'_>, way: Way) -> Result<NotEntered, Error> {
     let mut backoff = Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX);
     loop {
