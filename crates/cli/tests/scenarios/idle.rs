@@ -38,8 +38,10 @@ async fn an_idle_source_is_followed_compared_and_cut_over() {
     assert_eq!(verified["equal"], true, "{verified:#}");
     let report = scene.done(&["cutover", "--json"]).await.json();
     assert_eq!(report["outcome"], "switched", "{report:#}");
-    running.ended().await.expect_code(0);
     scene.assert_same().await;
+    // Until then `run` keeps the way back open.
+    scene.done(&["complete"]).await;
+    running.ended().await.expect_code(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
