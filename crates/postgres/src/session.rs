@@ -46,7 +46,8 @@ impl Canceller {
 
 /// What every session of ours sets, and why: the output of each type must not depend on
 /// where it was read, nothing of a server's defaults may end a long command, and names
-/// resolve in `pg_catalog` only.
+/// resolve in `pg_catalog` only. Commits wait at least for this server's own disk: what a journal
+/// says must outlive a crash.
 pub(crate) fn pinned_settings(version: ServerVersion) -> String {
     let mut sql = String::from(
         "SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
@@ -56,7 +57,9 @@ pub(crate) fn pinned_settings(version: ServerVersion) -> String {
          SET client_min_messages = 'warning'; SET statement_timeout = 0; SET lock_timeout = 0; \
          SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed'; \
          SET default_transaction_deferrable = off; SET default_transaction_read_only = off; \
-         SET check_function_bodies = off; SET synchronous_commit = on",
+         SET check_function_bodies = off; \
+         SELECT pg_catalog.set_config('synchronous_commit', 'local', false) \
+          WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",
     );
     if version.major() >= 14 {
         sql.push_str("; SET idle_session_timeout = 0");
