@@ -1,6 +1,8 @@
 //! A migration whose clients come through a real PgBouncer, as an ordinary role, while
 //! Trunkline reaches both servers through proxies that fail on demand.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use trunkline_testkit::front::PgBouncer;
 use trunkline_testkit::{FaultyProxy, any_major, try_connect, until};
 
@@ -19,6 +21,8 @@ pub(crate) struct Pooled {
     pub(crate) source_door: FaultyProxy,
     /// How Trunkline reaches the target.
     pub(crate) target_door: FaultyProxy,
+    /// Whether clients were on the target yet: before that, nothing closes it.
+    moved: AtomicBool,
 }
 
 impl Pooled {
@@ -61,6 +65,7 @@ impl Pooled {
             bouncer,
             source_door,
             target_door,
+            moved: AtomicBool::new(false),
         }
     }
 
@@ -105,8 +110,8 @@ impl Pooled {
         }
     }
 
-    /// Asserts that ordinary clients can write on the side that serves, and on no other; gives
-    /// that side.
+    /// Asserts that ordinary clients can write on the side that serves, and, once they were
+    /// moved, on no other; gives that side.
     pub(crate) async fn assert_one_side_takes_writes(&self) -> String {
         let serves = self.serves().await;
         let other = if serves == "source" {
@@ -118,6 +123,10 @@ impl Pooled {
             self.takes_writes(&serves).await,
             "the {serves} serves and takes no writes"
         );
+        let moved = self.moved.fetch_or(serves == "target", Ordering::SeqCst);
+        if serves == "source" && !moved {
+            return serves;
+        }
         assert!(
             !self.takes_writes(other).await,
             "the {serves} serves, and the {other} takes writes too"
