@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde::Serialize;
-use trunkline_changes::Side;
 use trunkline_migration::baseline::Latency;
 use trunkline_migration::report::{
     CutoverOutcome, CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport,
@@ -214,14 +213,12 @@ impl Report for CutoverReport {
             self.outcome,
             CutoverOutcome::Switched | CutoverOutcome::RolledBack
         );
-        let left = match (self.serves, moved) {
-            (Side::Source, false) | (Side::Target, true) => Side::Source,
-            _ => Side::Target,
+        let left = if moved {
+            self.serves.other()
+        } else {
+            self.serves
         };
-        let reached = match left {
-            Side::Source => Side::Target,
-            Side::Target => Side::Source,
-        };
+        let reached = left.other();
         let lsn = |lsn: Option<trunkline_changes::Lsn>| unknown(lsn.map(|lsn| lsn.to_string()));
         let rows: u64 = self.tables.iter().map(|table| table.rows).sum();
         let rechecked = self.tables.iter().filter(|table| table.rechecked).count();

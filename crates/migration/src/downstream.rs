@@ -62,7 +62,7 @@ pub(crate) async fn examine(
     slots: &[String],
     made: &[DownstreamSlot],
 ) -> Result<Vec<DownstreamSlot>, Error> {
-    let from_side = other(to_side);
+    let from_side = to_side.other();
     let there = slots_of(from, from_side).await?;
     let standing = slots_of(to, to_side).await?;
     let both_fail_over = from.version().major() >= 17 && to.version().major() >= 17;
@@ -227,7 +227,7 @@ pub(crate) async fn hand_over(
     barrier: Lsn,
     slots: &[DownstreamSlot],
 ) -> Result<Vec<HandedOver>, Error> {
-    let from_side = other(to_side);
+    let from_side = to_side.other();
     let there = slots_of(from, from_side).await?;
     flush(to).await.on(to_side, "writing the log to disk")?;
     let mut rows = Vec::new();
@@ -286,11 +286,4 @@ pub(crate) async fn drop_made(
         }
     }
     Ok(())
-}
-
-fn other(side: Side) -> Side {
-    match side {
-        Side::Source => Side::Target,
-        Side::Target => Side::Source,
-    }
 }

@@ -309,10 +309,7 @@ fn capture_side(error: &CaptureError) -> Option<Side> {
 
 fn apply_side(to: Side, error: &ApplyError) -> Option<Side> {
     match error {
-        ApplyError::NoIdentity { .. } | ApplyError::Stream(_) => Some(match to {
-            Side::Target => Side::Source,
-            Side::Source => Side::Target,
-        }),
+        ApplyError::NoIdentity { .. } | ApplyError::Stream(_) => Some(to.other()),
         ApplyError::Spent => None,
         _ => Some(to),
     }

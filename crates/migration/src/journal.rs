@@ -41,6 +41,16 @@ pub(crate) enum Object {
     SourceRecords,
 }
 
+impl Object {
+    /// Whether it is what a leg that comes from this side follows.
+    pub(crate) fn is_followed_on(&self, at: Side) -> bool {
+        match self {
+            Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
+            Object::Structure | Object::SourceRecords => false,
+        }
+    }
+}
+
 /// One stretch of following, between two switches of the clients.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Leg {

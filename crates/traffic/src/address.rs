@@ -125,14 +125,6 @@ pub(crate) fn named(side: Side) -> &'static str {
     }
 }
 
-/// The other one.
-pub(crate) fn other(side: Side) -> Side {
-    match side {
-        Side::Source => Side::Target,
-        Side::Target => Side::Source,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

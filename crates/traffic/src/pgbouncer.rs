@@ -12,7 +12,7 @@ use trunkline_changes::{Side, quote_ident};
 use trunkline_migration::traffic::{Step, Traffic, TrafficError};
 use trunkline_postgres::{Conninfo, Console, ConsoleRow, PgError};
 
-use crate::address::{Addresses, named, other};
+use crate::address::{Addresses, named};
 use crate::chain::kept_for_undoing;
 use crate::failure::{Failure, on_files, settled, through_restart, within};
 use crate::limits::{LOGS_IN_WITHIN, POLL_EVERY, SETTLES_WITHIN, SHORT_LOGIN_RETRY};
@@ -304,7 +304,7 @@ impl PgBouncer {
 
     async fn let_go_on(&self, serves: Side) -> Result<(), Failure> {
         let mut console = self.console().await?;
-        let wrong = self.plan.addresses.of(other(serves));
+        let wrong = self.plan.addresses.of(serves.other());
         let right = self.plan.addresses.of(serves);
         let served = self.served(&mut console).await?;
         // An address that is neither is an operator's own, and stays.

@@ -338,10 +338,7 @@ fn record_to_drop(name: &str, database: &str) -> SlotRecord {
 
 /// Removes the publications and slots that we made on a side, by their receipts.
 pub(crate) async fn undo(run: &mut Run<'_>, side: Side) -> Result<Vec<String>, Error> {
-    let of_side = |object: &&Object| match object {
-        Object::Publication { side: at, .. } | Object::Slot { side: at, .. } => *at == side,
-        Object::Structure | Object::SourceRecords => false,
-    };
+    let of_side = |object: &&Object| object.is_followed_on(side);
     let receipts = &run.control.state().receipts;
     let ours: Vec<Object> = receipts.iter().rev().filter(of_side).cloned().collect();
     let mut removed = Vec::new();

@@ -183,10 +183,9 @@ pub(crate) async fn onwards(
 /// does not serve keeps no log for it.
 pub(crate) async fn give_up(run: &mut Run<'_>) -> Result<(), Error> {
     let state = run.control.state();
-    let ours = |object: &Object| match object {
-        Object::Publication { side, .. } | Object::Slot { side, .. } => *side == state.way().to(),
-        Object::SourceRecords => state.leg.as_ref().is_none_or(|leg| leg.number == 1),
-        Object::Structure => false,
+    let first = state.leg.as_ref().is_none_or(|leg| leg.number == 1);
+    let ours = |object: &Object| {
+        object.is_followed_on(state.way().to()) || (first && *object == Object::SourceRecords)
     };
     let (nothing_next, nothing_made) = (state.next_leg.is_none(), !state.receipts.iter().any(ours));
     if !state.downstream_handed {

@@ -11,7 +11,7 @@ use super::giving_back::lift_patiently;
 use super::outside;
 use crate::error::Error;
 use crate::fence::{self, AfterSwitch};
-use crate::journal::{Entry, Object};
+use crate::journal::Entry;
 use crate::limits::SMOKE_AFTER_WITHIN;
 use crate::observer::Notice;
 use crate::phases::way_back;
@@ -93,11 +93,10 @@ async fn tidy(run: &mut Run<'_>) -> Result<(), Error> {
 pub(crate) async fn finish(run: &mut Run<'_>) -> Result<(), Error> {
     let state = run.control.state();
     let left = state.way().to();
-    let behind = |object: &Object| match object {
-        Object::Publication { side, .. } | Object::Slot { side, .. } => *side == left,
-        Object::Structure | Object::SourceRecords => false,
-    };
-    let untidy = state.receipts.iter().any(behind);
+    let untidy = state
+        .receipts
+        .iter()
+        .any(|object| object.is_followed_on(left));
     if !state.clients_released {
         move_clients(run).await?;
     }
