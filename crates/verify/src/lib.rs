@@ -4,9 +4,11 @@
 
 mod checksum;
 mod compare;
+mod difference;
 mod emptied;
 mod verdict;
 
 pub use checksum::{Checksum, Reading, checksum};
 pub use compare::{Comparer, Comparison, View};
+pub use difference::{DifferenceKind, KeyValue, Place, RowDifference};
 pub use verdict::{Outcome, TableVerdict, judge};
