@@ -1,16 +1,16 @@
 //! Reports on stdout, as text or JSON; errors on stderr (and on stdout where JSON was asked
 //! for, so that a script finds them).
 
+mod comparison;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde::Serialize;
+use trunkline_migration::Error;
 use trunkline_migration::baseline::Latency;
-use trunkline_migration::report::{
-    CutoverOutcome, CutoverReport, EndReport, SCHEMA_VERSION, VerifyReport,
-};
+use trunkline_migration::report::{CutoverOutcome, CutoverReport, EndReport, SCHEMA_VERSION};
 use trunkline_migration::status::StatusReport;
-use trunkline_migration::{Error, Outcome};
 
 /// Something that can be printed both ways.
 pub(crate) trait Report: Serialize {
@@ -155,34 +155,6 @@ fn latencies(text: &mut String, statements: &[Latency]) {
             .map_or_else(|| "not seen".to_owned(), |ms| format!("{ms:.2}"));
         let before = statement.mean_ms_before;
         let _written = writeln!(text, "  {before:>10.2} {after:>10}  {}", statement.text);
-    }
-}
-
-impl Report for VerifyReport {
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for verdict in &self.differences {
-            let _written = writeln!(
-                text,
-                "different: {} ({} rows on the source, {} on the target{})",
-                verdict.table,
-                thousands(verdict.source_rows),
-                thousands(verdict.target_rows),
-                match verdict.outcome {
-                    Outcome::ContentsDiffer => ", contents differ",
-                    Outcome::Disturbed => ", emptied again and again while it was compared",
-                    Outcome::Matched | Outcome::CountsDiffer => "",
-                },
-            );
-        }
-        let (tables, rows) = (self.tables.len(), thousands(self.rows));
-        let verdict = if self.equal { "equal" } else { "NOT equal" };
-        let _written = writeln!(
-            text,
-            "{verdict}: {tables} tables, {rows} rows compared at {} in {:.1} s",
-            self.barrier_lsn, self.seconds,
-        );
-        text
     }
 }
 

@@ -38,5 +38,7 @@ pub use phases::cutover::Extent;
 pub use phases::ending::{OldDatabase, TargetTables};
 pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
-pub use trunkline_verify::Outcome;
+pub use trunkline_verify::{
+    DifferenceKind, KeyValue, Outcome, Place, RowCounts, RowDifference, TableVerdict,
+};
 pub use way::Way;

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_verify::TableVerdict;
+use trunkline_verify::{RowDifference, TableVerdict};
 
 use crate::downstream::HandedOver;
 use crate::fence::{AfterSwitch, FenceEvidence, Strength};
@@ -135,6 +135,8 @@ pub struct VerifyReport {
     pub tables: Vec<TableVerdict>,
     /// Those that differ.
     pub differences: Vec<TableVerdict>,
+    /// Their rows that differ; of a table with very many, the first 100,000.
+    pub row_differences: Vec<RowDifference>,
     /// Seconds.
     pub seconds: f64,
 }

@@ -1,16 +1,14 @@
-//! One table's checksum, computed by the server that holds it.
-//!
-//! Every row becomes the text of its columns in one order (`ROW(…)::text`, so that NULL and
-//! the empty string differ and no value runs into the next), the text a 64-bit hash, and the
-//! hashes a sum. The sum does not depend on the order of rows and counts duplicates; the
-//! text is exact where an equality is not (`1.0` and `1.00`, `-0` and `0`, citext), because
-//! sessions pin the output of every type. `hashtextextended` gives the same values on all
-//! versions from 11 on (hash partitioning rests on it) on machines of one byte order.
+//! The checksum of a part of a table, computed by the server that holds it: every row becomes
+//! 64 bits, and those a sum, which does not depend on the order of rows and counts
+//! duplicates.
 
-use trunkline_changes::{TableName, quote_ident};
+use trunkline_changes::TableName;
 use trunkline_postgres::{PgError, Session};
 
-/// What one table holds.
+use crate::comparison::Reading;
+use crate::shape::{Range, Shape};
+
+/// What a part of a table holds.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Checksum {
     /// Rows.
@@ -30,43 +28,26 @@ impl Checksum {
     }
 }
 
-/// Which rows of a table are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// The table's own rows, without those of tables that inherit from it.
-    Only,
-    /// The rows of all its partitions.
-    WithPartitions,
-}
-
-/// The statement that computes a table's checksum over the named columns.
-fn statement(table: &TableName, reading: Reading, columns: &[String]) -> String {
-    let list: Vec<String> = columns
-        .iter()
-        .map(|name| format!("t.{}", quote_ident(name)))
-        .collect();
-    let only = match reading {
-        Reading::Only => "ONLY ",
-        Reading::WithPartitions => "",
-    };
+fn statement(shape: &Shape, table: &TableName, reading: Reading, range: &Range) -> String {
     format!(
-        "SELECT count(*), coalesce(sum(hashtextextended(\
-         CAST(ROW({columns}) AS text) COLLATE pg_catalog.\"C\", 0)), 0)::text \
-         FROM {only}{table} AS t",
-        columns = list.join(", "),
+        "SELECT count(*), coalesce(sum({hash}), 0)::text FROM {only}{table} AS t{selection}",
+        hash = shape.row_hash(),
+        only = reading.prefix(),
         table = table.quoted(),
+        selection = shape.selection(range),
     )
 }
 
-/// Computes a table's checksum in the session's current snapshot.
-pub async fn checksum(
+/// Computes the checksum of a part in the session's current snapshot.
+pub(crate) async fn checksum(
     session: &mut Session,
+    shape: &Shape,
     table: &TableName,
     reading: Reading,
-    columns: &[String],
+    range: &Range,
 ) -> Result<Checksum, PgError> {
     let row = session
-        .query_one(&statement(table, reading, columns), &[])
+        .query_one(&statement(shape, table, reading, range), &[])
         .await?;
     let sum: String = row.get(1)?;
     Ok(Checksum {
@@ -77,17 +58,4 @@ pub async fn checksum(
             why: "an integer".to_owned(),
         })?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_quoted_and_inheritance_is_left_out() {
-        let table = TableName::new("s", "a\"b");
-        let sql = statement(&table, Reading::Only, &["Q".to_owned()]);
-        assert!(sql.contains("FROM ONLY \"s\".\"a\"\"b\" AS t"), "{sql}");
-        assert!(sql.contains("ROW(t.\"Q\")"), "{sql}");
-    }
 }

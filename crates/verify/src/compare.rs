@@ -1,33 +1,22 @@
 //! Many tables compared side by side, each on both servers at once. Holds always: both
 //! sides are read under the snapshots that the caller named, so writers do not matter.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use trunkline_changes::{Side, TableName, quote_literal};
-use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session};
+use trunkline_postgres::{Conninfo, Fault, OnSide, Session};
 
-use crate::checksum::{Checksum, Reading, checksum};
-use crate::emptied::{keep_from_emptying, was_rewritten};
-use crate::verdict::{Outcome, TableVerdict, judge};
-
-/// A table of the server that changes go to, and the tables of the server that they come from
-/// whose rows it holds (usually one; the leaves of a partitioned table where the other side
-/// is partitioned otherwise).
-#[derive(Clone, Debug)]
-pub struct Comparison {
-    /// Where changes go to.
-    pub target: TableName,
-    /// Which of its rows.
-    pub target_reading: Reading,
-    /// Where changes come from, each read by itself.
-    pub sources: Vec<TableName>,
-    /// The columns, by name, in one order for both sides.
-    pub columns: Vec<String>,
-}
+use crate::comparison::Comparison;
+use crate::difference::{DifferenceKind, RowDifference};
+use crate::emptied::keep_from_emptying;
+use crate::hashing::{Hashing, HashingFacts};
+use crate::limits::NAMED_IN_A_TABLE;
+use crate::shape::{Shape, TableFacts};
+use crate::verdict::{RowCounts, TableVerdict, Tally};
+use crate::worker::{BEFORE_TABLE, Part, Queue, Task, Worker};
 
 /// The state that both sides are read in.
 #[derive(Clone, Copy, Debug)]
@@ -43,20 +32,64 @@ pub enum View<'a> {
     Latest,
 }
 
+/// Which server is which.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sides {
+    /// Where changes come from.
+    pub(crate) from: Side,
+    /// Where they go to.
+    pub(crate) to: Side,
+}
+
+impl Sides {
+    /// Differences are sought as if changes flowed from the source; after a switch they flow
+    /// the other way.
+    pub(crate) fn seen_from_source(self, row: RowDifference) -> RowDifference {
+        if self.from == Side::Source {
+            return row;
+        }
+        let kind = match row.kind {
+            DifferenceKind::Missing => DifferenceKind::Extra,
+            DifferenceKind::Extra | DifferenceKind::Duplicated => DifferenceKind::Missing,
+            DifferenceKind::Different => DifferenceKind::Different,
+        };
+        RowDifference {
+            kind,
+            source: row.target,
+            target: row.source,
+            ..row
+        }
+    }
+
+    pub(crate) fn counts_from_source(self, counts: RowCounts) -> RowCounts {
+        if self.from == Side::Source {
+            return counts;
+        }
+        RowCounts {
+            missing: counts.extra + counts.duplicated,
+            extra: counts.missing,
+            different: counts.different,
+            duplicated: 0,
+        }
+    }
+}
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// A verdict for every table, by name.
+    pub verdicts: Vec<TableVerdict>,
+    /// The rows that differ, table by table; of a table with very many, the first ones.
+    pub rows: Vec<RowDifference>,
+}
+
 /// Pairs of sessions that compare tables.
 pub struct Comparer {
     workers: Vec<Worker>,
-    /// The server whose tables are [`Comparison::sources`].
-    from: Side,
+    sides: Sides,
     /// Tables that were to be kept from being emptied, and could not be: reading them would
     /// wait for whoever has them.
     taken: Vec<(Side, TableName)>,
-}
-
-struct Worker {
-    from: Session,
-    to: Session,
-    sides: (Side, Side),
 }
 
 impl Comparer {
@@ -69,17 +102,21 @@ impl Comparer {
         jobs: usize,
     ) -> Result<Self, Fault> {
         let doing = "connecting to compare tables";
+        let sides = Sides {
+            from: from.0,
+            to: to.0,
+        };
         let mut workers = Vec::with_capacity(jobs);
         for _ in 0..jobs.max(1) {
             workers.push(Worker {
                 from: Session::connect(from.1, "verify").await.on(from.0, doing)?,
                 to: Session::connect(to.1, "verify").await.on(to.0, doing)?,
-                sides: (from.0, to.0),
+                sides,
             });
         }
         Ok(Comparer {
             workers,
-            from: from.0,
+            sides,
             taken: Vec::new(),
         })
     }
@@ -116,7 +153,7 @@ impl Comparer {
         let doing = "opening a snapshot to compare tables";
         let import = snapshot.map(import).unwrap_or_default();
         for worker in &mut self.workers {
-            let session = if side == worker.sides.0 {
+            let session = if side == worker.sides.from {
                 &mut worker.from
             } else {
                 &mut worker.to
@@ -135,38 +172,126 @@ impl Comparer {
     }
 
     /// Compares tables in the order given; `each` hears every verdict as it comes. The
-    /// sessions end with it.
+    /// sessions stay in their snapshots.
     ///
     /// # Panics
     /// When a comparing task panics, which is a fault of this crate.
     pub async fn compare(
-        self,
+        &mut self,
         comparisons: Vec<Comparison>,
         mut each: impl FnMut(&TableVerdict),
-    ) -> Result<Vec<TableVerdict>, Fault> {
-        let (sender, mut receiver) = mpsc::channel(self.workers.len());
+    ) -> Result<Found, Fault> {
         let (left_out, comparisons): (Vec<_>, Vec<_>) = comparisons
             .into_iter()
-            .partition(|c| is_taken(c, self.from, &self.taken));
-        let queue: Queue = Arc::new(Mutex::new(comparisons.into()));
-        let mut tasks = JoinSet::new();
-        for worker in self.workers {
-            tasks.spawn(worker.work(Arc::clone(&queue), sender.clone()));
+            .partition(|c| is_taken(c, self.sides.from, &self.taken));
+        let shapes = self.study(comparisons).await?;
+        let tasks: VecDeque<Task> = shapes.into_iter().map(Task::whole).collect();
+        let queue: Queue = Arc::new(Mutex::new(tasks));
+        let (sender, mut receiver) = mpsc::channel(self.workers.len());
+        let mut running = JoinSet::new();
+        for worker in std::mem::take(&mut self.workers) {
+            running.spawn(worker.work(Arc::clone(&queue), sender.clone()));
         }
         drop(sender);
-        let unread = left_out
-            .into_iter()
-            .map(|c| TableVerdict::disturbed(c.target));
-        let mut verdicts: Vec<TableVerdict> = unread.collect();
-        while let Some(verdict) = receiver.recv().await {
-            each(&verdict);
-            verdicts.push(verdict);
+        let mut gathered = Gathered::default();
+        while let Some(part) = receiver.recv().await {
+            if let Some(verdict) = gathered.take(part) {
+                each(&verdict);
+                gathered.found.verdicts.push(verdict);
+            }
         }
-        while let Some(ended) = tasks.join_next().await {
-            ended.expect("a comparison does not panic")?;
+        while let Some(ended) = running.join_next().await {
+            self.workers
+                .push(ended.expect("a comparison does not panic")?);
         }
-        verdicts.sort_by(|a, b| a.table.cmp(&b.table));
-        Ok(verdicts)
+        let mut found = gathered.found;
+        let unread = left_out.into_iter();
+        found
+            .verdicts
+            .extend(unread.map(|c| TableVerdict::disturbed(c.target)));
+        found.verdicts.sort_by(|a, b| a.table.cmp(&b.table));
+        found.rows.sort_by(|a, b| a.table.cmp(&b.table));
+        Ok(found)
+    }
+
+    /// Reads what both catalogs say of the tables.
+    async fn study(&mut self, comparisons: Vec<Comparison>) -> Result<Vec<Arc<Shape>>, Fault> {
+        let doing = "reading the catalog to compare tables";
+        let Some(Worker { from, to, sides }) = self.workers.first_mut() else {
+            return Ok(Vec::new());
+        };
+        let sources: Vec<&TableName> = comparisons.iter().map(|c| &c.sources[0]).collect();
+        let targets: Vec<&TableName> = comparisons.iter().map(|c| &c.target).collect();
+        let (one, other) = tokio::try_join!(
+            async { study_side(from, &sources).await.on(sides.from, doing) },
+            async { study_side(to, &targets).await.on(sides.to, doing) },
+        )?;
+        let hashing = Hashing::for_both(&one.0, &other.0);
+        let facts = one.1.iter().zip(&other.1);
+        let shapes = comparisons.into_iter().zip(facts);
+        Ok(shapes
+            .map(|(comparison, (source, target))| {
+                Arc::new(Shape::new(comparison, hashing, source, target))
+            })
+            .collect())
+    }
+
+    /// A session on the server that changes come from, in its snapshot: what was found can be
+    /// looked at where it lies.
+    pub fn reader(&mut self) -> Option<&mut Session> {
+        self.workers.first_mut().map(|worker| &mut worker.from)
+    }
+
+    /// Ends the sessions.
+    pub async fn close(self) {
+        for worker in self.workers {
+            worker.from.close().await;
+            worker.to.close().await;
+        }
+    }
+}
+
+async fn study_side(
+    session: &mut Session,
+    tables: &[&TableName],
+) -> Result<(HashingFacts, Vec<TableFacts>), trunkline_postgres::PgError> {
+    let hashing = HashingFacts::read(session).await?;
+    Ok((hashing, TableFacts::read(session, tables).await?))
+}
+
+/// Parts as they come, until their tables are whole.
+#[derive(Default)]
+struct Gathered {
+    unfinished: BTreeMap<TableName, Unfinished>,
+    found: Found,
+}
+
+#[derive(Default)]
+struct Unfinished {
+    tally: Tally,
+    parts: usize,
+    /// How many there are, once the last one was cut.
+    of: Option<usize>,
+    named: usize,
+}
+
+impl Gathered {
+    /// Takes a part; gives the table's verdict with the last one.
+    fn take(&mut self, part: Part) -> Option<TableVerdict> {
+        let table = part.shape.comparison.target.clone();
+        let unfinished = self.unfinished.entry(table.clone()).or_default();
+        unfinished.tally = std::mem::take(&mut unfinished.tally).and(part.tally);
+        unfinished.parts += 1;
+        unfinished.of = unfinished.of.or(part.is_last.then_some(part.number));
+        let room = NAMED_IN_A_TABLE.saturating_sub(unfinished.named);
+        let before = self.found.rows.len();
+        self.found.rows.extend(part.rows.into_iter().take(room));
+        unfinished.named += self.found.rows.len() - before;
+        if unfinished.of != Some(unfinished.parts) {
+            return None;
+        }
+        let whole = self.unfinished.remove(&table)?;
+        Some(whole.tally.verdict(table))
     }
 }
 
@@ -185,95 +310,6 @@ fn begin(import: &str) -> String {
     format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY{import}")
 }
 
-/// Locks taken after it are given back by going back to it.
-const BEFORE_TABLE: &str = "before_table";
-
 fn import(snapshot: &str) -> String {
     format!("; SET TRANSACTION SNAPSHOT {}", quote_literal(snapshot))
-}
-
-type Queue = Arc<Mutex<VecDeque<Comparison>>>;
-
-impl Worker {
-    async fn work(
-        mut self,
-        queue: Queue,
-        verdicts: mpsc::Sender<TableVerdict>,
-    ) -> Result<(), Fault> {
-        loop {
-            let next = queue
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop_front();
-            let Some(comparison) = next else {
-                self.from.close().await;
-                self.to.close().await;
-                return Ok(());
-            };
-            let verdict = self.compare(&comparison).await?;
-            if verdicts.send(verdict).await.is_err() {
-                return Ok(());
-            }
-        }
-    }
-
-    async fn compare(&mut self, comparison: &Comparison) -> Result<TableVerdict, Fault> {
-        let began = Instant::now();
-        let Worker { from, to, sides } = self;
-        let doing = || format!("computing the checksum of {}", comparison.target);
-        let ((from, from_gone), (to, to_gone)) = tokio::try_join!(
-            async {
-                let sum = sum_of_sources(from, comparison).await;
-                sum.on(sides.0, doing())
-            },
-            async {
-                let sum = sum_of_target(to, comparison).await;
-                sum.on(sides.1, doing())
-            },
-        )?;
-        let name = comparison.target.clone();
-        let (source, target) = match sides.0 {
-            Side::Source => (&from, &to),
-            Side::Target => (&to, &from),
-        };
-        let mut verdict = judge(name, source, target, began.elapsed());
-        if from_gone || to_gone {
-            verdict.outcome = Outcome::Disturbed;
-        }
-        Ok(verdict)
-    }
-}
-
-/// Gives back the locks on the tables that were read, so that whoever empties one of them
-/// waits for no other comparison.
-async fn release(session: &mut Session) -> Result<(), PgError> {
-    let sql = format!("ROLLBACK TO SAVEPOINT {BEFORE_TABLE}");
-    session.batch(&sql).await?;
-    Ok(())
-}
-
-/// The checksum, and whether a table was emptied meanwhile.
-async fn sum_of_sources(
-    session: &mut Session,
-    comparison: &Comparison,
-) -> Result<(Checksum, bool), PgError> {
-    let (mut whole, mut gone) = (Checksum::default(), false);
-    for table in &comparison.sources {
-        let part = checksum(session, table, Reading::Only, &comparison.columns).await?;
-        whole = whole.and(&part);
-        gone |= was_rewritten(session, table).await?;
-        release(session).await?;
-    }
-    Ok((whole, gone))
-}
-
-async fn sum_of_target(
-    session: &mut Session,
-    comparison: &Comparison,
-) -> Result<(Checksum, bool), PgError> {
-    let (table, reading) = (&comparison.target, comparison.target_reading);
-    let sum = checksum(session, table, reading, &comparison.columns).await?;
-    let gone = was_rewritten(session, table).await?;
-    release(session).await?;
-    Ok((sum, gone))
 }

@@ -1,14 +1,23 @@
 //! Whether two servers hold the same rows: counts and checksums per table, computed inside
-//! each server under snapshots that the caller pairs. Row by row validation gets its own
-//! modules beside the checksum.
+//! each server under snapshots that the caller pairs, and from a part that differs down to
+//! its rows and columns.
 
 mod checksum;
 mod compare;
+mod comparison;
 mod difference;
+mod drill;
 mod emptied;
+mod hashing;
+mod limits;
+mod merge;
+mod pairing;
+mod shape;
 mod verdict;
+mod worker;
 
-pub use checksum::{Checksum, Reading, checksum};
-pub use compare::{Comparer, Comparison, View};
+pub use checksum::Checksum;
+pub use compare::{Comparer, Found, View};
+pub use comparison::{Choice, Comparison, Reading};
 pub use difference::{DifferenceKind, KeyValue, Place, RowDifference};
-pub use verdict::{Outcome, TableVerdict, judge};
+pub use verdict::{Outcome, RowCounts, TableVerdict};

@@ -16,7 +16,7 @@ use trunkline_load::{Scope, Table};
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
 };
-use trunkline_verify::{Comparer, Comparison, Outcome, Reading, TableVerdict};
+use trunkline_verify::{Choice, Comparer, Comparison, Found, Outcome, Reading, TableVerdict};
 
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
@@ -44,7 +44,6 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
         partitioned,
     } = standing;
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
-    let mut sizes: BTreeMap<TableName, u64> = BTreeMap::new();
     for table in tables.iter().filter(|table| is_streamed(table)) {
         let Some(place) = places.get(&table.name) else {
             continue;
@@ -54,7 +53,6 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
         {
             continue;
         }
-        *sizes.entry(place.clone()).or_default() += table.bytes();
         let comparison = by_target.entry(place).or_insert_with(|| Comparison {
             target: place.clone(),
             target_reading: if partitioned.contains(place) {
@@ -63,12 +61,16 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
                 Reading::Only
             },
             sources: Vec::new(),
+            source_reading: Reading::Only,
             columns: column_names(table),
+            choice: Choice::default(),
+            bytes: 0,
         });
+        comparison.bytes += table.bytes();
         comparison.sources.push(table.name.clone());
     }
     let mut all: Vec<Comparison> = by_target.into_values().collect();
-    all.sort_by_key(|comparison| std::cmp::Reverse(sizes[&comparison.target]));
+    all.sort_by_key(|comparison| std::cmp::Reverse(comparison.bytes));
     all
 }
 
@@ -105,9 +107,9 @@ pub(crate) async fn verify(
     let list = comparisons(&standing, selection);
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
-    let mut verdicts = compare_while_following(run, follow, paired, list.clone()).await?;
-    settle(run, follow, &list, &mut verdicts).await?;
-    let report = report(run, point, applied, verdicts, began);
+    let mut found = compare_while_following(run, follow, paired, list.clone()).await?;
+    settle(run, follow, &list, &mut found).await?;
+    let report = report(run, point, applied, found, began);
     if matches!(selection, Selection::All) && leg.way == Way::There {
         let event = if report.equal {
             Event::FoundEqual { at: point }
@@ -125,7 +127,7 @@ async fn settle(
     run: &mut Run<'_>,
     follow: &mut Follow,
     list: &[Comparison],
-    verdicts: &mut [TableVerdict],
+    found: &mut Found,
 ) -> Result<(), Error> {
     for _ in 0..COMPARE_AGAIN {
         let disturbed = |verdict: &TableVerdict| verdict.outcome == Outcome::Disturbed;
@@ -133,7 +135,8 @@ async fn settle(
             .iter()
             .filter(|comparison| {
                 let name = &comparison.target;
-                verdicts.iter().any(|v| v.table == *name && disturbed(v))
+                let mut verdicts = found.verdicts.iter();
+                verdicts.any(|v| v.table == *name && disturbed(v))
             })
             .cloned()
             .collect();
@@ -142,11 +145,14 @@ async fn settle(
         }
         run.step("comparing again what was emptied meanwhile");
         let paired = pair_snapshots(run, follow, &left).await?;
-        for again in compare_while_following(run, follow, paired, left).await? {
-            for verdict in verdicts.iter_mut().filter(|v| v.table == again.table) {
-                *verdict = again.clone();
+        let again = compare_while_following(run, follow, paired, left).await?;
+        for again in again.verdicts {
+            let mut verdicts = found.verdicts.iter_mut();
+            if let Some(verdict) = verdicts.find(|v| v.table == again.table) {
+                *verdict = again;
             }
         }
+        found.rows.extend(again.rows);
     }
     Ok(())
 }
@@ -247,9 +253,9 @@ pub(crate) async fn emit(session: &mut Session, side: Side, content: &str) -> Re
 async fn compare_while_following(
     run: &mut Run<'_>,
     follow: &mut Follow,
-    paired: PairedSnapshots,
+    mut paired: PairedSnapshots,
     list: Vec<Comparison>,
-) -> Result<Vec<TableVerdict>, Error> {
+) -> Result<Found, Error> {
     let observer = run.observer;
     let of = list.len();
     follow.told = tokio_util::sync::CancellationToken::new();
@@ -263,6 +269,7 @@ async fn compare_while_following(
                 observer.notice(Notice::Compared { verdict, done, of });
             })
             .await;
+        paired.comparer.close().await;
         told.cancel();
         compared
     };
@@ -273,18 +280,13 @@ async fn compare_while_following(
             .await
             .map(|reached: Reached| reached)
     };
-    let (verdicts, followed) = tokio::join!(comparing, following);
+    let (found, followed) = tokio::join!(comparing, following);
     followed?;
-    Ok(verdicts?)
+    Ok(found?)
 }
 
-fn report(
-    run: &Run<'_>,
-    point: Lsn,
-    applied: Lsn,
-    verdicts: Vec<TableVerdict>,
-    began: Instant,
-) -> VerifyReport {
+fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: Found, began: Instant) -> VerifyReport {
+    let Found { verdicts, rows } = found;
     let differences: Vec<TableVerdict> = verdicts
         .iter()
         .filter(|verdict| !verdict.matched())
@@ -299,6 +301,7 @@ fn report(
         rows: verdicts.iter().map(|verdict| verdict.source_rows).sum(),
         tables: verdicts,
         differences,
+        row_differences: rows,
         seconds: began.elapsed().as_secs_f64(),
     }
 }

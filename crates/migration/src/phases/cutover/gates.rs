@@ -92,7 +92,7 @@ pub(super) fn chosen(list: &[Comparison], tables: &[TableName]) -> Vec<Compariso
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline_verify::Outcome;
+    use trunkline_verify::{Outcome, RowCounts};
 
     #[test]
     fn the_cheapest_tables_are_chosen_and_the_time_is_kept() {
@@ -101,6 +101,7 @@ mod tests {
             outcome: Outcome::Matched,
             source_rows: 1,
             target_rows: 1,
+            differing: RowCounts::default(),
             seconds,
         };
         let verdicts = [verdict("big", 5.0), verdict("b", 0.4), verdict("a", 0.3)];

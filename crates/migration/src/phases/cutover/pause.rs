@@ -268,7 +268,7 @@ async fn recheck(
         comparer.enter(View::Latest).await.map_err(because)?;
         comparer.compare(list, |_| {}).await.map_err(because)
     });
-    let verdicts = compared.await?;
+    let verdicts = compared.await?.verdicts;
     let different: Vec<_> = verdicts.iter().filter(|v| !v.matched()).cloned().collect();
     if different.is_empty() {
         Ok(verdicts)

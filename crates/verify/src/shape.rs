@@ -1,0 +1,350 @@
+//! A comparison with what the catalogs of both sides say of it: how each column goes into
+//! the hash, what tells rows apart, and whether the key cuts the table into ranges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use trunkline_changes::{TableName, quote_ident, quote_literal};
+use trunkline_postgres::{PgError, Session};
+
+use crate::comparison::Comparison;
+use crate::hashing::Hashing;
+
+/// How a column goes into the hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Form {
+    /// By its send format; of a domain, that of the type below it.
+    Sent { cast_to: Option<String> },
+    /// By its text.
+    Text,
+}
+
+#[derive(Clone, Debug)]
+struct Column {
+    name: String,
+    form: Form,
+}
+
+/// The leading column of a key whose order is the same on every server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lead {
+    column: String,
+    cast_to: String,
+}
+
+/// Rows whose leading key column lies above `above` and not above `up_to`; without bounds,
+/// all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The bound below, left out.
+    pub(crate) above: Option<String>,
+    /// The bound above, taken in.
+    pub(crate) up_to: Option<String>,
+}
+
+/// What one side's catalog says of a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ColumnFacts {
+    base_type: u32,
+    base_name: String,
+    is_domain: bool,
+}
+
+/// What one side's catalog says of a table.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TableFacts {
+    columns: BTreeMap<String, ColumnFacts>,
+    key: Vec<String>,
+}
+
+impl TableFacts {
+    /// Reads many tables in two queries; gives them in the order of the names.
+    pub(crate) async fn read(
+        session: &mut Session,
+        tables: &[&TableName],
+    ) -> Result<Vec<TableFacts>, PgError> {
+        let names: Vec<String> = tables.iter().map(|table| table.quoted()).collect();
+        let mut all = vec![TableFacts::default(); tables.len()];
+        let columns = include_str!("sql/columns.sql");
+        for row in session.query(columns, &[&names]).await? {
+            let facts = ColumnFacts {
+                base_type: row.get(2)?,
+                base_name: row.get(3)?,
+                is_domain: row.get(4)?,
+            };
+            if let Some(table) = place(&row, &mut all)? {
+                table.columns.insert(row.get(1)?, facts);
+            }
+        }
+        for row in session
+            .query(include_str!("sql/keys.sql"), &[&names])
+            .await?
+        {
+            let key: Vec<String> = row.get(1)?;
+            if let Some(table) = place(&row, &mut all)? {
+                table.key = key;
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn place<'a>(
+    row: &trunkline_postgres::DataRow,
+    all: &'a mut [TableFacts],
+) -> Result<Option<&'a mut TableFacts>, PgError> {
+    let at: i32 = row.get(0)?;
+    Ok(usize::try_from(at).ok().and_then(|at| all.get_mut(at)))
+}
+
+/// Built-in types whose send format is exact and the same from 12 to 18 (`pg_type.dat`).
+const SENT_EXACTLY: &[u32] = &[
+    16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 650, 774, 790, 829, 869, 1042, 1043, 1082, 1083, 1114,
+    1184, 1186, 1266, 1560, 1562, 1700, 2950, 3802,
+];
+
+/// Those whose order knows no collation: bool, bytea, the integers, oid, date, time, both
+/// timestamps, numeric, uuid.
+const ORDERED_ALIKE: &[u32] = &[16, 17, 20, 21, 23, 26, 1082, 1083, 1114, 1184, 1700, 2950];
+
+/// How a table is compared.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    pub(crate) comparison: Comparison,
+    columns: Vec<Column>,
+    /// Empty where nothing tells rows apart.
+    key: Vec<Column>,
+    lead: Option<Lead>,
+    hashing: Hashing,
+    /// A row as a whole does not fit into one value: its columns are hashed one by one.
+    is_wide: AtomicBool,
+}
+
+impl Shape {
+    pub(crate) fn new(
+        comparison: Comparison,
+        hashing: Hashing,
+        source: &TableFacts,
+        target: &TableFacts,
+    ) -> Shape {
+        let shape = |name: &String| Column {
+            name: name.clone(),
+            form: form(source.columns.get(name), target.columns.get(name)),
+        };
+        let columns: Vec<Column> = comparison.columns.iter().map(shape).collect();
+        let compared: BTreeSet<&String> = comparison.columns.iter().collect();
+        let key: Vec<Column> = if source.key.iter().all(|name| compared.contains(name)) {
+            source.key.iter().map(shape).collect()
+        } else {
+            Vec::new()
+        };
+        let lead = lead(&comparison, source, target).filter(|_| !key.is_empty());
+        Shape {
+            comparison,
+            columns,
+            key,
+            lead,
+            hashing,
+            is_wide: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn has_key(&self) -> bool {
+        !self.key.is_empty()
+    }
+
+    pub(crate) fn can_be_cut(&self) -> bool {
+        self.lead.is_some()
+    }
+
+    pub(crate) fn is_wide(&self) -> bool {
+        self.is_wide.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hash_columns_one_by_one(&self) {
+        self.is_wide.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    pub(crate) fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.key.iter().map(|column| column.name.as_str())
+    }
+
+    /// The hash of a row of `t`, as SQL.
+    pub(crate) fn row_hash(&self) -> String {
+        if self.is_wide() {
+            self.hashing.of(&self.column_hashes(), &[])
+        } else {
+            self.hash_of(&self.columns)
+        }
+    }
+
+    /// The hash of what tells a row of `t` apart: its key, or all of it.
+    pub(crate) fn key_hash(&self) -> String {
+        if self.key.is_empty() {
+            self.row_hash()
+        } else {
+            self.hash_of(&self.key)
+        }
+    }
+
+    /// A hash for every column of `t`, as SQL.
+    pub(crate) fn column_hashes(&self) -> Vec<String> {
+        let each = self.columns.iter();
+        each.map(|column| self.hash_of(std::slice::from_ref(column)))
+            .collect()
+    }
+
+    fn hash_of(&self, columns: &[Column]) -> String {
+        let (mut sent, mut texts) = (Vec::new(), Vec::new());
+        for column in columns {
+            let value = format!("t.{}", quote_ident(&column.name));
+            match &column.form {
+                Form::Sent { cast_to: None } => sent.push(value),
+                Form::Sent { cast_to: Some(to) } => sent.push(format!("CAST({value} AS {to})")),
+                Form::Text => texts.push(value),
+            }
+        }
+        self.hashing.of(&sent, &texts)
+    }
+
+    /// Which rows of `t` take part, as SQL: ` WHERE …`, or nothing.
+    pub(crate) fn selection(&self, range: &Range) -> String {
+        let mut all = Vec::new();
+        if let Some(condition) = &self.comparison.choice.condition {
+            all.push(format!("({condition})"));
+        }
+        if let Some(share) = self.comparison.choice.sample {
+            all.push(format!("({} & 65535) < {share}", self.key_hash()));
+        }
+        if let Some(lead) = &self.lead {
+            let mut bound = |operator: &str, value: &Option<String>| {
+                if let Some(value) = value {
+                    all.push(format!(
+                        "t.{} {operator} CAST({} AS {})",
+                        quote_ident(&lead.column),
+                        quote_literal(value),
+                        lead.cast_to
+                    ));
+                }
+            };
+            bound(">", &range.above);
+            bound("<=", &range.up_to);
+        }
+        if all.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", all.join(" AND "))
+        }
+    }
+
+    /// The statement that gives where a part of so many rows above a bound ends; no row when
+    /// the table ends before.
+    pub(crate) fn cut_sql(&self, above: Option<&str>, rows: u64) -> Option<String> {
+        let lead = self.lead.as_ref()?;
+        let column = format!("t.{}", quote_ident(&lead.column));
+        let above = above.map_or(String::new(), |value| {
+            let (value, cast_to) = (quote_literal(value), &lead.cast_to);
+            format!(" WHERE {column} > CAST({value} AS {cast_to})")
+        });
+        Some(format!(
+            "SELECT format('%s', {column}) FROM {only}{table} AS t{above} \
+             ORDER BY {column} OFFSET {rows} LIMIT 1",
+            only = self.comparison.source_reading.prefix(),
+            table = self.comparison.sources[0].quoted(),
+        ))
+    }
+}
+
+fn form(source: Option<&ColumnFacts>, target: Option<&ColumnFacts>) -> Form {
+    match (source, target) {
+        (Some(one), Some(other))
+            if one.base_type == other.base_type && SENT_EXACTLY.contains(&one.base_type) =>
+        {
+            // The statement is one for both sides, so either's domain is cast away.
+            let cast_to = (one.is_domain || other.is_domain).then(|| one.base_name.clone());
+            Form::Sent { cast_to }
+        }
+        _ => Form::Text,
+    }
+}
+
+fn lead(comparison: &Comparison, source: &TableFacts, target: &TableFacts) -> Option<Lead> {
+    let column = source.key.first()?;
+    let (one, other) = (source.columns.get(column)?, target.columns.get(column)?);
+    let fits = comparison.sources.len() == 1
+        && target.key.first() == Some(column)
+        && one.base_type == other.base_type
+        && ORDERED_ALIKE.contains(&one.base_type);
+    fits.then(|| Lead {
+        column: column.clone(),
+        cast_to: one.base_name.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comparison::{Choice, Reading};
+
+    fn facts(columns: &[(&str, u32)], key: &[&str]) -> TableFacts {
+        let column = |&(name, base_type): &(&str, u32)| {
+            let base_name = "pg_catalog.x".to_owned();
+            let facts = ColumnFacts {
+                base_type,
+                base_name,
+                is_domain: false,
+            };
+            (name.to_owned(), facts)
+        };
+        TableFacts {
+            columns: columns.iter().map(column).collect(),
+            key: key.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    fn shape(facts: &TableFacts) -> Shape {
+        let comparison = Comparison {
+            target: TableName::new("s", "a\"b"),
+            target_reading: Reading::Only,
+            sources: vec![TableName::new("s", "a\"b")],
+            source_reading: Reading::Only,
+            columns: facts.columns.keys().cloned().collect(),
+            choice: Choice::default(),
+            bytes: 0,
+        };
+        Shape::new(comparison, Hashing::Bytes, facts, facts)
+    }
+
+    #[test]
+    fn a_key_of_text_is_never_cut_into_ranges() {
+        assert!(shape(&facts(&[("id", 20), ("n", 25)], &["id", "n"])).can_be_cut());
+        assert!(!shape(&facts(&[("id", 25), ("n", 20)], &["id", "n"])).can_be_cut());
+        assert!(!shape(&facts(&[("id", 20)], &[])).can_be_cut());
+    }
+
+    #[test]
+    fn floats_go_by_their_text_and_integers_by_their_bytes() {
+        let sql = shape(&facts(&[("F", 701), ("i", 20)], &["i"])).row_hash();
+        assert_eq!(
+            sql,
+            "hash_record_extended(ROW(record_send(ROW(t.\"i\", CAST(ROW(t.\"F\") AS text)))), 0)"
+        );
+    }
+
+    #[test]
+    fn a_bound_is_quoted_and_typed() {
+        let shape = shape(&facts(&[("id", 20)], &["id"]));
+        let range = Range {
+            above: Some("1'0".to_owned()),
+            up_to: None,
+        };
+        assert_eq!(
+            shape.selection(&range),
+            " WHERE t.\"id\" > CAST('1''0' AS pg_catalog.x)"
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! A pair of sessions that compares part after part of whatever table is next. A large table
+//! is cut as it is read: whoever takes it cuts one part off and gives the rest back, so that
+//! all workers share it. Holds always: a part that was read was not emptied meanwhile, or is
+//! said to be disturbed.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use trunkline_changes::Side;
+use trunkline_postgres::{Fault, OnSide, PgError, Session};
+
+use crate::checksum::{Checksum, checksum};
+use crate::compare::Sides;
+use crate::difference::RowDifference;
+use crate::drill::{Drilled, drill};
+use crate::emptied::was_rewritten;
+use crate::limits::{PART_BYTES, PART_ROWS_AT_LEAST};
+use crate::shape::{Range, Shape};
+use crate::verdict::Tally;
+
+/// Locks taken after it are given back by going back to it.
+pub(crate) const BEFORE_TABLE: &str = "before_table";
+
+/// The rest of a table that is to be compared.
+pub(crate) struct Task {
+    shape: Arc<Shape>,
+    above: Option<String>,
+    /// Parts that were cut off before.
+    cut_off: usize,
+}
+
+impl Task {
+    /// All of it.
+    pub(crate) fn whole(shape: Arc<Shape>) -> Self {
+        Task {
+            shape,
+            above: None,
+            cut_off: 0,
+        }
+    }
+}
+
+pub(crate) type Queue = Arc<Mutex<VecDeque<Task>>>;
+
+/// A part that was compared.
+pub(crate) struct Part {
+    pub(crate) shape: Arc<Shape>,
+    /// Counted from 1.
+    pub(crate) number: usize,
+    /// No part lies behind it.
+    pub(crate) is_last: bool,
+    pub(crate) tally: Tally,
+    pub(crate) rows: Vec<RowDifference>,
+}
+
+/// A session on either side.
+pub(crate) struct Worker {
+    pub(crate) from: Session,
+    pub(crate) to: Session,
+    pub(crate) sides: Sides,
+}
+
+impl Worker {
+    /// Compares until nothing is left; gives itself back.
+    pub(crate) async fn work(
+        mut self,
+        queue: Queue,
+        parts: mpsc::Sender<Part>,
+    ) -> Result<Self, Fault> {
+        loop {
+            let next = lock(&queue).pop_front();
+            let Some(task) = next else {
+                return Ok(self);
+            };
+            let (range, rest) = self.cut(&task).await?;
+            let is_last = rest.is_none();
+            if let Some(rest) = rest {
+                lock(&queue).push_front(rest);
+            }
+            let (tally, rows) = self.compare(&task.shape, &range).await?;
+            let part = Part {
+                number: task.cut_off + 1,
+                shape: task.shape,
+                is_last,
+                tally,
+                rows,
+            };
+            if parts.send(part).await.is_err() {
+                return Ok(self);
+            }
+        }
+    }
+
+    /// Where the next part of a table ends, and what is left behind it.
+    async fn cut(&mut self, task: &Task) -> Result<(Range, Option<Task>), Fault> {
+        let shape = &task.shape;
+        let mut range = Range {
+            above: task.above.clone(),
+            up_to: None,
+        };
+        if shape.comparison.bytes <= PART_BYTES || !shape.can_be_cut() {
+            return Ok((range, None));
+        }
+        let doing = "cutting a table into parts";
+        let rows = self
+            .rows_of_a_part(shape)
+            .await
+            .on(self.sides.from, doing)?;
+        if let Some(sql) = shape.cut_sql(task.above.as_deref(), rows) {
+            let row = self.from.query_opt(&sql, &[]).await;
+            let row = row.on(self.sides.from, doing)?;
+            let end = row.map(|row| row.get::<String>(0)).transpose();
+            range.up_to = end.on(self.sides.from, doing)?;
+        }
+        let rest = range.up_to.clone().map(|above| Task {
+            shape: Arc::clone(shape),
+            above: Some(above),
+            cut_off: task.cut_off + 1,
+        });
+        Ok((range, rest))
+    }
+
+    /// How many rows are about [`PART_BYTES`].
+    async fn rows_of_a_part(&mut self, shape: &Shape) -> Result<u64, PgError> {
+        let sql = "SELECT greatest(reltuples, 1)::bigint FROM pg_catalog.pg_class \
+                   WHERE oid = $1::text::pg_catalog.regclass";
+        let name = shape.comparison.sources[0].quoted();
+        let rows: u64 = self.from.query_one(sql, &[&name]).await?.get(0)?;
+        let parts = shape.comparison.bytes.div_ceil(PART_BYTES).max(1);
+        Ok((rows / parts).max(PART_ROWS_AT_LEAST))
+    }
+
+    async fn compare(
+        &mut self,
+        shape: &Shape,
+        range: &Range,
+    ) -> Result<(Tally, Vec<RowDifference>), Fault> {
+        let began = Instant::now();
+        let (from, to) = self.sums(shape, range).await?;
+        let mut tally = Tally {
+            parts_differ: from.0 != to.0,
+            disturbed: from.1 || to.1,
+            ..Tally::default()
+        };
+        let (from, to) = (from.0, to.0);
+        (tally.source, tally.target) = match self.sides.from {
+            Side::Source => (from, to),
+            Side::Target => (to, from),
+        };
+        let mut rows = Vec::new();
+        if tally.parts_differ && !tally.disturbed {
+            let drilled = self.drill(shape, range).await?;
+            tally.differing = drilled.counts;
+            rows = drilled.rows;
+        }
+        self.give_back_locks(shape).await?;
+        tally.took = began.elapsed();
+        Ok((tally, rows))
+    }
+
+    /// The checksums of both sides, and whether a table was emptied meanwhile.
+    async fn sums(
+        &mut self,
+        shape: &Shape,
+        range: &Range,
+    ) -> Result<((Checksum, bool), (Checksum, bool)), Fault> {
+        let was_wide = shape.is_wide();
+        let first = self.sums_once(shape, range).await;
+        match first {
+            Err(fault) if !was_wide && is_too_wide(&fault.cause) => {
+                self.give_back_locks(shape).await?;
+                shape.hash_columns_one_by_one();
+                self.sums_once(shape, range).await
+            }
+            // Another worker changed the way of hashing between the two sides.
+            Ok(_) if shape.is_wide() != was_wide => self.sums_once(shape, range).await,
+            sums => sums,
+        }
+    }
+
+    async fn sums_once(
+        &mut self,
+        shape: &Shape,
+        range: &Range,
+    ) -> Result<((Checksum, bool), (Checksum, bool)), Fault> {
+        let Worker { from, to, sides } = self;
+        let doing = || format!("computing the checksum of {}", shape.comparison.target);
+        let (from, to) = tokio::join!(
+            sum_of_sources(from, shape, range),
+            sum_of_target(to, shape, range)
+        );
+        Ok((from.on(sides.from, doing())?, to.on(sides.to, doing())?))
+    }
+
+    async fn drill(&mut self, shape: &Shape, range: &Range) -> Result<Drilled, Fault> {
+        let Worker { from, to, sides } = self;
+        drill(from, to, *sides, shape, range).await
+    }
+
+    /// Gives back the locks on the tables that were read, so that whoever empties one of
+    /// them waits for no other comparison.
+    async fn give_back_locks(&mut self, shape: &Shape) -> Result<(), Fault> {
+        let sql = format!("ROLLBACK TO SAVEPOINT {BEFORE_TABLE}");
+        let doing = || format!("giving back the locks on {}", shape.comparison.target);
+        let (from, to) = tokio::join!(self.from.batch(&sql), self.to.batch(&sql));
+        from.on(self.sides.from, doing())?;
+        to.on(self.sides.to, doing())?;
+        Ok(())
+    }
+}
+
+fn lock(queue: &Queue) -> std::sync::MutexGuard<'_, VecDeque<Task>> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A row, or what is made of it on the way to its hash, is larger than a value may be
+/// (54000 `program_limit_exceeded`; the allocator says XX000).
+fn is_too_wide(error: &PgError) -> bool {
+    error
+        .sqlstate()
+        .is_some_and(|state| ["54000", "XX000"].contains(&state.as_str()))
+}
+
+async fn sum_of_sources(
+    session: &mut Session,
+    shape: &Shape,
+    range: &Range,
+) -> Result<(Checksum, bool), PgError> {
+    let (mut whole, mut gone) = (Checksum::default(), false);
+    let reading = shape.comparison.source_reading;
+    for table in &shape.comparison.sources {
+        let part = checksum(session, shape, table, reading, range).await?;
+        whole = whole.and(&part);
+        gone |= was_rewritten(session, table).await?;
+    }
+    Ok((whole, gone))
+}
+
+async fn sum_of_target(
+    session: &mut Session,
+    shape: &Shape,
+    range: &Range,
+) -> Result<(Checksum, bool), PgError> {
+    let comparison = &shape.comparison;
+    let (table, reading) = (&comparison.target, comparison.target_reading);
+    let sum = checksum(session, shape, table, reading, range).await?;
+    Ok((sum, was_rewritten(session, table).await?))
+}
