@@ -2,6 +2,7 @@
 //! for, so that a script finds them).
 
 mod comparison;
+mod validation;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -133,6 +134,9 @@ impl Report for StatusReport {
             ("parked changes", thousands(self.parked_changes)),
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
+        }
+        if let Some(status) = &self.validation {
+            validation::text(&mut text, status);
         }
         latencies(&mut text, &self.statements);
         next_steps(&mut text, &self.next_steps);

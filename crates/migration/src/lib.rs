@@ -24,6 +24,7 @@ pub mod smoke;
 pub mod status;
 mod steps;
 pub mod traffic;
+mod validation;
 mod way;
 
 pub use commands::{
@@ -41,4 +42,5 @@ pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::{
     DifferenceKind, KeyValue, Outcome, Place, RowCounts, RowDifference, TableVerdict,
 };
+pub use validation::{TableValidation, ValidationState, ValidationStatus};
 pub use way::Way;

@@ -110,17 +110,19 @@ mod tests {
     use crate::difference::DifferenceKind;
     use crate::verdict::RowCounts;
 
-    fn spot(xmin: u32) -> Option<Spot> {
-        Some(Spot {
+    fn spot(xmin: u32) -> Spot {
+        Spot {
             key: 1,
             row: 5,
             relation: 9,
             ctid: "(0,1)".to_owned(),
             xmin,
-        })
+        }
     }
 
-    fn look(from: Option<Spot>, to: Option<Spot>) -> Leftovers {
+    /// A look at one row, of which each side has a version or none.
+    fn look(from: Option<u32>, to: Option<u32>) -> Leftovers {
+        let (from, to) = (from.map(spot), to.map(spot));
         let kind = match (&from, &to) {
             (Some(_), Some(_)) => DifferenceKind::Different,
             (Some(_), None) => DifferenceKind::Missing,
@@ -134,48 +136,48 @@ mod tests {
         }
     }
 
-    fn after(first: Leftovers, second: Leftovers) -> (usize, u64) {
-        let judged = Suspects::new(&first).judge(second);
+    fn after(first: &Leftovers, second: Leftovers) -> (usize, u64) {
+        let judged = Suspects::new(first).judge(second);
         (judged.confirmed.len(), judged.open)
     }
 
     #[test]
     fn a_row_that_stood_still_on_the_source_and_never_came_differs() {
-        assert_eq!(after(look(spot(7), None), look(spot(7), None)), (1, 0));
+        assert_eq!(after(&look(Some(7), None), look(Some(7), None)), (1, 0));
         assert_eq!(
-            after(look(spot(7), spot(1)), look(spot(7), spot(2))),
+            after(&look(Some(7), Some(1)), look(Some(7), Some(2))),
             (1, 0)
         );
     }
 
     #[test]
     fn a_row_that_is_written_again_and_again_stays_open() {
-        assert_eq!(after(look(spot(7), None), look(spot(8), None)), (0, 1));
+        assert_eq!(after(&look(Some(7), None), look(Some(8), None)), (0, 1));
     }
 
     #[test]
     fn a_row_too_many_differs_only_if_the_target_did_not_touch_it() {
-        assert_eq!(after(look(None, spot(7)), look(None, spot(7))), (1, 0));
-        assert_eq!(after(look(None, spot(7)), look(None, spot(8))), (0, 1));
+        assert_eq!(after(&look(None, Some(7)), look(None, Some(7))), (1, 0));
+        assert_eq!(after(&look(None, Some(7)), look(None, Some(8))), (0, 1));
         // Deleted on the source between the looks: the delete is on its way.
-        assert_eq!(after(look(spot(3), spot(7)), look(None, spot(7))), (0, 1));
+        assert_eq!(after(&look(Some(3), Some(7)), look(None, Some(7))), (0, 1));
     }
 
     #[test]
     fn a_row_that_agreed_once_is_settled() {
-        let mut suspects = Suspects::new(&look(spot(7), None));
+        let mut suspects = Suspects::new(&look(Some(7), None));
         let agreed = suspects.judge(Leftovers::default());
         assert_eq!((agreed.confirmed.len(), agreed.open), (0, 0));
-        let later = suspects.judge(look(spot(7), None));
+        let later = suspects.judge(look(Some(7), None));
         assert_eq!((later.confirmed.len(), later.open), (0, 0));
     }
 
     #[test]
     fn rows_that_were_only_counted_stay_open_until_they_are_named() {
-        let mut many = look(spot(7), None);
+        let mut many = look(Some(7), None);
         many.counts.missing = 3;
         let mut suspects = Suspects::new(&many);
-        let judged = suspects.judge(look(spot(8), None));
+        let judged = suspects.judge(look(Some(8), None));
         assert_eq!((judged.confirmed.len(), judged.open), (0, 1));
     }
 }

@@ -37,6 +37,12 @@ impl Subject {
         &self.0.comparison.target
     }
 
+    /// The tables that its rows come from.
+    #[must_use]
+    pub fn sources(&self) -> &[TableName] {
+        &self.0.comparison.sources
+    }
+
     /// The columns that tell its rows apart; empty where nothing does.
     #[must_use]
     pub fn key(&self) -> Vec<String> {

@@ -21,6 +21,7 @@ mod switching;
 mod switching_deadlines;
 mod switching_faults;
 mod tampered;
+mod validation;
 mod verify;
 mod versions;
 mod way_back;
