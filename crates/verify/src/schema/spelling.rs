@@ -21,27 +21,33 @@ pub(crate) enum Likeness {
 /// From this major version on, a query of one relation names its columns without it.
 const UNQUALIFIED_SINCE: u32 = 16;
 
-/// What versions write in other words (14 writes what was a function call in the syntax of the
-/// SQL standard).
+/// What versions write in other words: 14 writes in the syntax of the SQL standard (in capitals)
+/// what was typed in so, and earlier ones the function behind it.
 const RESPELT: &[&str] = &[
-    "extract",
+    "EXTRACT",
     "date_part",
+    "ZONE",
     "timezone",
-    "zone",
+    "SUBSTRING",
     "substring",
+    "OVERLAY",
     "overlay",
+    "POSITION",
     "position",
-    "trim",
+    "TRIM",
     "btrim",
     "ltrim",
     "rtrim",
+    "NORMALIZE",
     "normalize",
+    "NORMALIZED",
     "is_normalized",
-    "normalized",
+    "OVERLAPS",
     "overlaps",
+    "XMLEXISTS",
     "xmlexists",
+    "COLLATION",
     "pg_collation_for",
-    "collation",
 ];
 
 /// Compares the texts of one aspect from servers of these major versions.
@@ -238,7 +244,7 @@ fn cast_length(words: &[String]) -> usize {
 }
 
 fn respelt(words: &[String]) -> Vec<&'static str> {
-    let is_in = |known: &&&str| words.iter().any(|word| word.eq_ignore_ascii_case(known));
+    let is_in = |known: &&&str| words.iter().any(|word| word == *known);
     RESPELT.iter().filter(is_in).copied().collect()
 }
 

@@ -63,13 +63,18 @@ fn another_constant_is_certain_across_versions() {
 
 #[test]
 fn a_function_in_the_standards_syntax_may_be_the_same() {
-    let likeness = compare(
-        Reading::Expression,
-        [13, 14],
-        "(timezone('utc'::text, now()))",
-        "((now() AT TIME ZONE 'utc'::text))",
-    );
-    assert_eq!(likeness, Likeness::PerhapsSpelling);
+    let across = |one, two| compare(Reading::Expression, [13, 14], one, two);
+    for (one, two) in [
+        (
+            "(timezone('utc'::text, now()))",
+            "((now() AT TIME ZONE 'utc'::text))",
+        ),
+        ("\"substring\"(v, 1)", "SUBSTRING(v FROM 1)"),
+    ] {
+        assert_eq!(across(one, two), Likeness::PerhapsSpelling);
+    }
+    let certain = across("TRIM(BOTH FROM v)", "TRIM(BOTH FROM w)");
+    assert_eq!(certain, Likeness::Different);
 }
 
 #[test]
