@@ -276,8 +276,28 @@ fn qualifies_column(words: &[String], at: usize) -> bool {
         return false;
     };
     let is_called = words.get(at + 3).is_some_and(|word| word == "(");
-    let is_relation = at > 0 && matches!(words[at - 1].as_str(), "FROM" | "JOIN" | "INTO");
-    is_name(name) && dot == "." && !is_called && !is_relation
+    is_name(name) && dot == "." && !is_called && !names_relation(words, at)
+}
+
+/// Whether a relation is named here, not a column: after JOIN, and after FROM unless that is
+/// within the brackets of a function, as in `EXTRACT(day FROM x)`.
+fn names_relation(words: &[String], at: usize) -> bool {
+    match at.checked_sub(1).map(|before| words[before].as_str()) {
+        Some("JOIN" | "INTO") => true,
+        Some("FROM") => {
+            let mut depth = 0;
+            let mut outside = words[..at].iter().rev().skip_while(|word| {
+                match word.as_str() {
+                    ")" => depth += 1,
+                    "(" => depth -= 1,
+                    _ => {}
+                }
+                depth > 0 || depth == 0 && !matches!(word.as_str(), "SELECT" | "DELETE" | "UPDATE")
+            });
+            outside.next().is_none_or(|word| word != "(")
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

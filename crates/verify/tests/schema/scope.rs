@@ -121,6 +121,17 @@ async fn what_is_left_of_a_failed_index_build_does_not_count() {
     );
     assert!(!found[0].certain);
     assert!(schema_differences(&after, &before)[0].certain);
+
+    cluster.psql(
+        "postgres",
+        "DROP INDEX app.half; DROP INDEX app.events_not_everywhere",
+    );
+    let without = describe(&uri).await;
+    let found = schema_differences(&after, &without);
+    assert_eq!(
+        lines(&found),
+        "index app.events_not_everywhere: missing on the target"
+    );
 }
 
 #[tokio::test]
