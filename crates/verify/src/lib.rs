@@ -1,6 +1,6 @@
 //! Whether two servers hold the same rows: counts and checksums per table, computed inside
 //! each server under snapshots that the caller pairs, and from a part that differs down to
-//! its rows and columns.
+//! its rows and columns. Whether they have the same structure is told by `schema`.
 
 mod checksum;
 mod compare;
@@ -15,6 +15,7 @@ mod merge;
 mod naming;
 mod online;
 mod pairing;
+mod schema;
 mod shape;
 mod verdict;
 mod worker;
@@ -24,5 +25,8 @@ pub use compare::{Comparer, Found, View};
 pub use comparison::{Choice, Comparison, Reading};
 pub use difference::{DifferenceKind, KeyValue, Place, RowDifference};
 pub use online::{Behind, Online, PartReport, Subject};
+pub use schema::{
+    ObjectId, ObjectKind, SchemaChange, SchemaDescription, SchemaDifference, schema_differences,
+};
 pub use shape::{Range, Rows};
 pub use verdict::{Outcome, RowCounts, TableVerdict};

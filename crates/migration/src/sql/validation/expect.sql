@@ -1,7 +1,7 @@
 -- The tables that are to be validated: $3 schemas, $4 names, $5 rows, about. Others are
 -- forgotten; what is known of a table stays.
 WITH asked AS (
-    SELECT * FROM pg_catalog.unnest($3::text[], $4::text[], $5::bigint[]) AS a(schema, name, rows)
+    SELECT * FROM unnest($3::text[], $4::text[], $5::bigint[]) AS a(schema, name, rows)
 ), gone AS (
     DELETE FROM trunkline.validation v
      WHERE v.migration = $1 AND v.leg = $2::int

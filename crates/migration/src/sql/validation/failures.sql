@@ -5,5 +5,5 @@ INSERT INTO trunkline.validation_failures
 SELECT $1, $2::int, $3, $4, $5::pg_lsn, f.kind, f.key::jsonb,
        ARRAY(SELECT pg_catalog.jsonb_array_elements_text(f.columns::jsonb)),
        f.source_place, f.target_place
-  FROM pg_catalog.unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+  FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
        AS f(kind, key, columns, source_place, target_place)
