@@ -6,6 +6,7 @@
 //! have its turn, because the rows of its table are used up, comes first in the next plant.
 
 mod changes;
+mod draw;
 mod ground;
 mod planting;
 mod statements;
@@ -14,12 +15,13 @@ mod told_apart;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use fastrand::Rng;
 use tokio_postgres::Client;
 
 use crate::cluster::ok;
+use draw::Draw;
+pub use draw::SUBTLE;
 use ground::Ground;
-use tables::Table;
+use tables::{Column, Table};
 
 const PGBENCH: &str = include_str!("../sql/faults/pgbench.sql");
 const MORE: &str = include_str!("../sql/faults/more.sql");
@@ -82,7 +84,9 @@ pub struct Fault {
 /// Whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Act {
-    Change(String),
+    /// One of a column's turns.
+    Change(String, u8),
+    /// The turn of a type's columns, in a table with many.
     ChangeOfType(String),
     Remove,
     Add,
@@ -96,7 +100,7 @@ type Slot = ((String, String), Act);
 /// Plants faults; the same seed plants the same ones in databases with the same rows.
 #[derive(Debug)]
 pub struct Planter {
-    rng: Rng,
+    draw: Draw,
     left_out: BTreeSet<(String, String)>,
     conditions: BTreeMap<(String, String), String>,
     known: BTreeSet<Slot>,
@@ -108,7 +112,7 @@ impl Planter {
     pub fn new(seed: u64) -> Self {
         eprintln!("faults are planted with seed {seed}");
         Planter {
-            rng: Rng::with_seed(seed),
+            draw: Draw::new(seed),
             left_out: BTreeSet::new(),
             conditions: BTreeMap::new(),
             known: BTreeSet::new(),
@@ -137,14 +141,14 @@ impl Planter {
         let mut tables = Table::all(target, schemas).await;
         tables.retain(|name, _| !self.left_out.contains(name));
         self.enroll(&tables);
-        let mut ground = Ground::new(target, tables, &self.conditions, self.rng.u64(..));
+        let mut ground = Ground::new(target, tables, &self.conditions, self.draw.rng.u64(..));
         let (mut faults, mut waiting) = (Vec::new(), Vec::new());
         while faults.len() < count {
             let Some(slot) = self.queue.pop_front() else {
                 panic!("only {} of {count} faults find a row", faults.len());
             };
             let room = count - faults.len();
-            let planted = ground.plant(&slot, room, &mut self.rng).await;
+            let planted = ground.plant(&slot, room, &mut self.draw).await;
             if planted.is_empty() {
                 waiting.push(slot);
             } else {
@@ -167,9 +171,19 @@ impl Planter {
         });
         let mut new: Vec<Slot> = slots.filter(|slot| !self.known.contains(slot)).collect();
         self.known.extend(new.iter().cloned());
-        self.rng.shuffle(&mut new);
+        self.draw.rng.shuffle(&mut new);
         self.queue.extend(new);
     }
+}
+
+/// How many turns a column has in a round: types that may be changed in more ways, and are
+/// seldom, have more.
+fn turns(column: &Column) -> u8 {
+    let is_common = matches!(
+        column.type_name.as_str(),
+        "bool" | "int2" | "int4" | "int8" | "oid" | "text" | "name"
+    );
+    if is_common { 1 } else { 3 }
 }
 
 /// What may be planted in a table.
@@ -183,9 +197,11 @@ fn acts(table: &Table) -> Vec<Act> {
             .map(|name| Act::ChangeOfType(name.to_owned()));
         by_type.collect()
     } else {
-        columns
-            .map(|column| Act::Change(column.name.clone()))
-            .collect()
+        let turns = |column: &Column| {
+            let name = column.name.clone();
+            (0..turns(column)).map(move |turn| Act::Change(name.clone(), turn))
+        };
+        columns.flat_map(turns).collect()
     };
     acts.extend([Act::Remove, Act::Add]);
     if !free.is_empty() {

@@ -4,10 +4,16 @@ CREATE TABLE public.nearly_equal (
     id int PRIMARY KEY,
     padded bpchar,
     note varchar,
-    big bytea
+    big bytea,
+    plain json,
+    parsed jsonb,
+    zoned timetz
 );
 INSERT INTO public.nearly_equal
-SELECT i, 'padded ' || i, 'Note ' || i, decode(repeat(md5(i::text), 200), 'hex')
+SELECT i, 'padded ' || i, 'Note ' || i, decode(repeat(md5(i::text), 200), 'hex'),
+       format('{"b": %s, "a": [1, {"c": "x"}]}', i)::json,
+       format('{"b": %s, "a": [1.0, {"c": "x"}]}', i)::jsonb,
+       timetz '12:00+01' + i * interval '1 minute'
 FROM generate_series(1, 20) AS i;
 DO $do$
 BEGIN

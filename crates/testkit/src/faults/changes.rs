@@ -40,7 +40,7 @@ fn sql(what: &'static str, expression: &'static str) -> Change {
     }
 }
 
-/// The changes of a value that are worth a try, in the order to try them.
+/// The changes of a value that are worth a try, in any order.
 pub(super) fn changes(column: &Column, old: Option<&str>, rng: &mut Rng) -> Vec<Change> {
     let Some(old) = old else {
         return instead_of_null(column);
@@ -94,7 +94,7 @@ fn of_plain(type_name: &str, old: &str, rng: &mut Rng) -> Vec<Change> {
         "float4" => numbers::of_float4(old, rng),
         "float8" => numbers::of_float8(old, rng),
         "numeric" => numbers::of_numeric(old),
-        "money" => numbers::one_digit("money", old, rng),
+        "money" => numbers::one_digit("a digit of money", old, rng),
         "text" | "varchar" | "bpchar" | "citext" | "name" | "char" | "refcursor" => {
             of_text(type_name, old, rng)
         }
@@ -130,7 +130,7 @@ fn of_plain(type_name: &str, old: &str, rng: &mut Rng) -> Vec<Change> {
         }
         "aclitem" => letters::of_privileges(old),
         "int2vector" | "oidvector" => {
-            let mut all = numbers::one_digit("a vector", old, rng);
+            let mut all = numbers::one_digit("a digit of a vector", old, rng);
             all.push(text("one element more", format!("{old} 9")));
             all
         }

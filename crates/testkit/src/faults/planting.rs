@@ -1,9 +1,7 @@
 //! One fault at a time: what is done to the table, and what must be found of it. Holds always:
 //! what a fault expects was read from the row before and after, never assumed.
 
-use fastrand::Rng;
-
-use super::changes::changes;
+use super::draw::Draw;
 use super::ground::Ground;
 use super::statements::{expression, insert_copy, literal, others_value};
 use super::tables::{Table, Value};
@@ -11,6 +9,9 @@ use super::{Act, Fault, FaultKind, Slot};
 
 /// Rows that are tried before a column's turn is put off.
 const ROWS_TRIED: usize = 8;
+
+/// A row and where it lies.
+type Lying = (Vec<Value>, String);
 
 /// A fault that was planted, with the row as it was and as it is.
 struct Planted {
@@ -30,7 +31,7 @@ struct Turn {
 
 impl Ground<'_> {
     /// Plants what a slot says; nothing when no free row takes it.
-    pub(super) async fn plant(&mut self, slot: &Slot, room: usize, rng: &mut Rng) -> Vec<Fault> {
+    pub(super) async fn plant(&mut self, slot: &Slot, room: usize, draw: &mut Draw) -> Vec<Fault> {
         let (name, act) = slot;
         let Some(mut table) = self.tables.remove(name) else {
             return Vec::new();
@@ -41,45 +42,45 @@ impl Ground<'_> {
         let faults = if pair && room < 2 {
             Vec::new()
         } else {
-            self.act(&mut table, act, rng).await
+            self.act(&mut table, act, draw).await
         };
         self.tables.insert(name.clone(), table);
         faults
     }
 
-    async fn act(&self, table: &mut Table, act: &Act, rng: &mut Rng) -> Vec<Fault> {
+    async fn act(&self, table: &mut Table, act: &Act, draw: &mut Draw) -> Vec<Fault> {
         match act {
-            Act::Change(column) => {
+            Act::Change(column, _) => {
                 let fits = |at: &usize| table.columns[*at].name == *column;
                 let columns = table.free_columns(false).into_iter().filter(fits).collect();
-                self.change(table, columns, rng).await
+                self.change(table, columns, draw).await
             }
             Act::ChangeOfType(type_name) => {
                 let fits = |at: &usize| table.columns[*at].type_name == *type_name;
                 let columns = table.free_columns(false).into_iter().filter(fits).collect();
-                self.change(table, columns, rng).await
+                self.change(table, columns, draw).await
             }
             Act::Rekey => {
                 let columns = table.free_columns(true);
-                self.change(table, columns, rng).await
+                self.change(table, columns, draw).await
             }
             Act::Remove => self.remove(table).await,
-            Act::Add => self.add(table, rng).await,
+            Act::Add => self.add(table, draw).await,
             Act::Copy => self.copy(table).await,
-            Act::Swap => self.swap(table, rng).await,
+            Act::Swap => self.swap(table, draw).await,
         }
     }
 
     /// Changes one of the columns in one row.
-    async fn change(&self, table: &mut Table, columns: Vec<usize>, rng: &mut Rng) -> Vec<Fault> {
-        let Some(&at) = rng.choice(&columns) else {
-            return Vec::new();
-        };
-        let (column, is_key) = (table.columns[at].clone(), table.key.contains(&at));
+    async fn change(&self, table: &mut Table, columns: Vec<usize>, draw: &mut Draw) -> Vec<Fault> {
         for ctid in tried(table) {
+            let Some(&at) = draw.rng.choice(&columns) else {
+                return Vec::new();
+            };
+            let (column, is_key) = (table.columns[at].clone(), table.key.contains(&at));
             let before = self.row(table, &ctid).await;
-            let mut all = changes(&column, before[at].as_deref(), rng);
-            all.extend(others_value(table, at, &ctid, rng));
+            let mut all = draw.changes(&column, before[at].as_deref());
+            all.extend(others_value(table, at, &ctid, &mut draw.rng));
             for change in all {
                 let set = format!(
                     "UPDATE ONLY {table} AS t SET {column} = {new} WHERE t.ctid = '{ctid}' \
@@ -103,6 +104,7 @@ impl Ground<'_> {
                     used: vec![ctid.clone()],
                 };
                 if let Some(faults) = self.settle(table, turn).await {
+                    draw.note(&column, change.what);
                     return faults;
                 }
             }
@@ -136,7 +138,7 @@ impl Ground<'_> {
     }
 
     /// A copy of a row under another key, or with another value where there is no key.
-    async fn add(&self, table: &mut Table, rng: &mut Rng) -> Vec<Fault> {
+    async fn add(&self, table: &mut Table, draw: &mut Draw) -> Vec<Fault> {
         let choice: Vec<usize> = (0..table.columns.len())
             .filter(|at| !table.columns[*at].is_generated)
             .filter(|at| !table.has_key() || table.key.contains(at))
@@ -146,13 +148,13 @@ impl Ground<'_> {
             let insert = format!("INSERT INTO {} DEFAULT VALUES", table.quoted);
             return self.added(table, &insert, None).await;
         }
-        let Some(&at) = rng.choice(&choice) else {
-            return Vec::new();
-        };
-        let column = table.columns[at].clone();
         for ctid in rows {
+            let Some(&at) = draw.rng.choice(&choice) else {
+                return Vec::new();
+            };
+            let column = table.columns[at].clone();
             let before = self.row(table, &ctid).await;
-            for change in changes(&column, before[at].as_deref(), rng) {
+            for change in draw.changes(&column, before[at].as_deref()) {
                 let new = expression(&change, &column);
                 let insert = insert_copy(table, &ctid, Some((&column, &new)));
                 let faults = self.added(table, &insert, None).await;
@@ -175,12 +177,7 @@ impl Ground<'_> {
     }
 
     /// Runs an INSERT that adds a row: one more of a row that is there, or a new one.
-    async fn added(
-        &self,
-        table: &mut Table,
-        insert: &str,
-        copied: Option<(Vec<Value>, String)>,
-    ) -> Vec<Fault> {
+    async fn added(&self, table: &mut Table, insert: &str, copied: Option<Lying>) -> Vec<Fault> {
         let Some(now) = self.place_after(&format!("{insert} RETURNING ctid")).await else {
             return Vec::new();
         };
@@ -209,9 +206,9 @@ impl Ground<'_> {
 
     /// Two rows exchange what they have in a column: one goes meanwhile, because the column
     /// may be unique.
-    async fn swap(&self, table: &mut Table, rng: &mut Rng) -> Vec<Fault> {
+    async fn swap(&self, table: &mut Table, draw: &mut Draw) -> Vec<Fault> {
         let mut columns = table.free_columns(false);
-        rng.shuffle(&mut columns);
+        draw.rng.shuffle(&mut columns);
         let mut rows = Vec::new();
         for ctid in tried(table) {
             rows.push((self.row(table, &ctid).await, ctid));
@@ -230,8 +227,8 @@ impl Ground<'_> {
         &self,
         table: &mut Table,
         at: usize,
-        one: &(Vec<Value>, String),
-        other: &(Vec<Value>, String),
+        one: &Lying,
+        other: &Lying,
     ) -> Option<Vec<Fault>> {
         let ((one, one_ctid), (other, other_ctid)) = (one, other);
         let written = table.written_columns();
@@ -337,7 +334,7 @@ pub(super) fn tried(table: &Table) -> Vec<String> {
 }
 
 /// Pairs of rows that differ in a column.
-fn pairs<T>(rows: &[(Vec<Value>, T)], at: usize) -> Vec<(&(Vec<Value>, T), &(Vec<Value>, T))> {
+fn pairs(rows: &[Lying], at: usize) -> Vec<(&Lying, &Lying)> {
     let mut pairs = Vec::new();
     for (place, one) in rows.iter().enumerate() {
         let others = rows[place + 1..]
