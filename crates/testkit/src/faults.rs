@@ -10,6 +10,7 @@ mod draw;
 mod ground;
 mod planting;
 mod statements;
+mod swapping;
 mod tables;
 mod told_apart;
 

@@ -3,18 +3,18 @@
 
 use super::draw::Draw;
 use super::ground::Ground;
-use super::statements::{expression, insert_copy, literal, others_value};
+use super::statements::{expression, insert_copy, others_value};
 use super::tables::{Table, Value};
 use super::{Act, Fault, FaultKind, Slot};
 
 /// Rows that are tried before a column's turn is put off.
-const ROWS_TRIED: usize = 8;
+pub(super) const ROWS_TRIED: usize = 8;
 
 /// A row and where it lies.
-type Lying = (Vec<Value>, String);
+pub(super) type Lying = (Vec<Value>, String);
 
 /// A fault that was planted, with the row as it was and as it is.
-struct Planted {
+pub(super) struct Planted {
     kind: FaultKind,
     before: Option<Vec<Value>>,
     after: Option<Vec<Value>>,
@@ -22,11 +22,11 @@ struct Planted {
 }
 
 /// What a turn did: to be kept, or to be taken back if the faults could not be told apart.
-struct Turn {
-    what: String,
-    faults: Vec<Planted>,
+pub(super) struct Turn {
+    pub(super) what: String,
+    pub(super) faults: Vec<Planted>,
     /// Rows that had their fault.
-    used: Vec<String>,
+    pub(super) used: Vec<String>,
 }
 
 impl Ground<'_> {
@@ -204,80 +204,6 @@ impl Ground<'_> {
         self.settle(table, turn).await.unwrap_or_default()
     }
 
-    /// Two rows exchange what they have in a column: one goes meanwhile, because the column
-    /// may be unique.
-    async fn swap(&self, table: &mut Table, draw: &mut Draw) -> Vec<Fault> {
-        let mut columns = table.free_columns(false);
-        draw.rng.shuffle(&mut columns);
-        let mut rows = Vec::new();
-        for ctid in tried(table) {
-            rows.push((self.row(table, &ctid).await, ctid));
-        }
-        for at in columns.into_iter().take(ROWS_TRIED) {
-            for (one, other) in pairs(&rows, at) {
-                if let Some(faults) = self.exchange(table, at, one, other).await {
-                    return faults;
-                }
-            }
-        }
-        Vec::new()
-    }
-
-    async fn exchange(
-        &self,
-        table: &mut Table,
-        at: usize,
-        one: &Lying,
-        other: &Lying,
-    ) -> Option<Vec<Fault>> {
-        let ((one, one_ctid), (other, other_ctid)) = (one, other);
-        let written = table.written_columns();
-        let names: Vec<&str> = written
-            .iter()
-            .map(|column| column.quoted.as_str())
-            .collect();
-        let mut new = other.clone();
-        new[at].clone_from(&one[at]);
-        let values = table.columns.iter().zip(&new);
-        let values = values.filter(|(column, _)| !column.is_generated);
-        let values: Vec<String> = values.map(|(_, value)| literal(value.as_deref())).collect();
-        let script = format!(
-            "DELETE FROM ONLY {table} AS t WHERE t.ctid = '{other_ctid}'; \
-             UPDATE ONLY {table} AS t SET {column} = {value} WHERE t.ctid = '{one_ctid}' \
-             RETURNING t.ctid; \
-             INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values}) \
-             RETURNING ctid",
-            table = table.quoted,
-            column = table.columns[at].quoted,
-            value = literal(other[at].as_deref()),
-            names = names.join(", "),
-            values = values.join(", "),
-        );
-        let places = self.attempt(&script).await?;
-        let places: Vec<String> = places.into_iter().flatten().flatten().collect();
-        let [one_now, other_now] = places.as_slice() else {
-            self.undo().await;
-            return None;
-        };
-        let (one_after, other_after) = (
-            self.row(table, one_now).await,
-            self.row(table, other_now).await,
-        );
-        if one_after[at] != other[at] || other_after[at] != one[at] {
-            self.undo().await;
-            return None;
-        }
-        let turn = Turn {
-            what: format!("{} of two rows exchanged", table.columns[at].name),
-            faults: vec![
-                different(one.clone(), one_after, one_now.clone()),
-                different(other.clone(), other_after, other_now.clone()),
-            ],
-            used: vec![one_ctid.clone(), other_ctid.clone()],
-        };
-        self.settle(table, turn).await
-    }
-
     /// Runs a statement that returns the place of one row; `None` when it is refused.
     async fn place_after(&self, statement: &str) -> Option<String> {
         let rows = self.attempt(statement).await?;
@@ -290,7 +216,7 @@ impl Ground<'_> {
 
     /// Keeps what a turn did if each of its faults can be found and told apart, and takes it
     /// back otherwise.
-    async fn settle(&self, table: &mut Table, turn: Turn) -> Option<Vec<Fault>> {
+    pub(super) async fn settle(&self, table: &mut Table, turn: Turn) -> Option<Vec<Fault>> {
         let mut is_good = !turn.faults.is_empty() && self.is_unique(table).await;
         for planted in &turn.faults {
             is_good = is_good && is_sound(table, planted);
@@ -333,19 +259,7 @@ pub(super) fn tried(table: &Table) -> Vec<String> {
     free.take(ROWS_TRIED).cloned().collect()
 }
 
-/// Pairs of rows that differ in a column.
-fn pairs(rows: &[Lying], at: usize) -> Vec<(&Lying, &Lying)> {
-    let mut pairs = Vec::new();
-    for (place, one) in rows.iter().enumerate() {
-        let others = rows[place + 1..]
-            .iter()
-            .filter(|other| other.0[at] != one.0[at]);
-        pairs.extend(others.map(|other| (one, other)));
-    }
-    pairs
-}
-
-fn different(before: Vec<Value>, after: Vec<Value>, ctid: String) -> Planted {
+pub(super) fn different(before: Vec<Value>, after: Vec<Value>, ctid: String) -> Planted {
     Planted {
         kind: FaultKind::Different,
         before: Some(before),
