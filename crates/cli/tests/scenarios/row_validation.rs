@@ -2,6 +2,8 @@
 //! with its row and its columns, nothing else is, and a repair makes both sides equal again.
 //! `TRUNKLINE_FAULTS` says how many faults in all.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use trunkline_testkit::contents::fingerprint;
@@ -125,13 +127,33 @@ fn beyond(one: &[Named], other: &[Named]) -> Vec<Named> {
     one.iter().filter(is_beyond).cloned().collect()
 }
 
-#[track_caller]
-fn assert_names_exactly(report: &Value, faults: &[Fault]) {
+fn tables_that_differ(report: &Value) -> BTreeSet<(String, String)> {
+    let tables = report["differences"].as_array().expect("a list of tables");
+    let part = |table: &Value, key: &str| {
+        let name = table["table"][key].as_str();
+        name.unwrap_or_else(|| panic!("no name: {table:#}"))
+            .to_owned()
+    };
+    let name = |table| (part(table, "schema"), part(table, "name"));
+    tables.iter().map(name).collect()
+}
+
+fn tables_of(faults: &[Fault]) -> BTreeSet<(String, String)> {
+    faults.iter().map(|fault| fault.table.clone()).collect()
+}
+
+/// Faults that a report does not name, and rows that it names and nobody planted.
+fn missed_and_invented(report: &Value, faults: &[Fault]) -> (Vec<Named>, Vec<Named>) {
     let rows = report["row_differences"].as_array();
     let rows = rows.unwrap_or_else(|| panic!("no row_differences: {report:#}"));
     let named: Vec<Named> = rows.iter().map(Named::of_report).collect();
     let expected: Vec<Named> = faults.iter().map(Named::of_fault).collect();
-    let (missed, invented) = (beyond(&expected, &named), beyond(&named, &expected));
+    (beyond(&expected, &named), beyond(&named, &expected))
+}
+
+#[track_caller]
+fn assert_names_exactly(report: &Value, faults: &[Fault]) {
+    let (missed, invented) = missed_and_invented(report, faults);
     let what = |named: &Named| {
         let fault = faults.iter().find(|fault| Named::of_fault(fault) == *named);
         fault.map(|fault| fault.what.clone())
@@ -161,6 +183,7 @@ async fn plant_find_and_mend(scene: &Scene, planter: &mut Planter) {
     let ran = scene.trunkline(&["verify", "--json"]).await;
     let report = ran.expect_code(6).json();
     assert_eq!(report["equal"], false, "{report:#}");
+    assert_eq!(tables_that_differ(&report), tables_of(&faults));
     assert_names_exactly(&report, &faults);
 
     let ran = scene.trunkline(&["verify", "--repair", "--json"]).await;
@@ -187,7 +210,7 @@ async fn finds_and_mends(source: u32, target: u32) {
         );
     let writers = scene.clients(seed);
     let stop = CancellationToken::new();
-    let (transactions, mut follower) = tokio::join!(bank(&scene, seed, stop.clone()), async {
+    let (transactions, follower) = tokio::join!(bank(&scene, seed, stop.clone()), async {
         let mut follower = scene.start(&["run"]);
         follower.must_say("== verified").await;
         for _ in 0..rounds() {
@@ -217,4 +240,44 @@ async fn every_planted_fault_is_named_and_mended() {
 async fn every_planted_fault_is_named_and_mended_from_13_to_17() {
     skip_unless_available!(13, 17);
     finds_and_mends(13, 17).await;
+}
+
+#[test]
+fn a_report_that_names_another_column_or_one_row_less_does_not_pass() {
+    let fault = |kind, columns: &[&str], ctid: Option<&str>| Fault {
+        table: ("s".to_owned(), "t".to_owned()),
+        kind,
+        key: vec![
+            ("id".to_owned(), Some("1".to_owned())),
+            ("m".to_owned(), None),
+        ],
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        what: String::new(),
+        target_ctid: ctid.map(str::to_owned),
+    };
+    let changed = fault(FaultKind::Different, &["a", "b"], Some("(0,1)"));
+    let missing = fault(FaultKind::Missing, &[], None);
+    let row = |kind: &str, columns: &[&str], target: Value| {
+        serde_json::json!({
+            "table": {"schema": "s", "name": "t"},
+            "kind": kind,
+            "key": [{"column": "m", "value": null}, {"column": "id", "value": "1"}],
+            "columns": columns,
+            "source": {"relation": "s.t", "ctid": "(7,7)"},
+            "target": target,
+        })
+    };
+    let target = serde_json::json!({"relation": "s.t", "ctid": "(0,1)"});
+    let gone = row("missing", &[], Value::Null);
+    let found = row("different", &["b", "a"], target.clone());
+    let report = serde_json::json!({"row_differences": [gone, found]});
+    let faults = [changed, missing];
+    assert_eq!(missed_and_invented(&report, &faults), (vec![], vec![]));
+    let other = row("different", &["a"], target);
+    let report = serde_json::json!({"row_differences": [gone, other]});
+    let (missed, invented) = missed_and_invented(&report, &faults);
+    assert_eq!((missed.len(), invented.len()), (1, 1));
+    let report = serde_json::json!({"row_differences": [gone, gone]});
+    let (missed, invented) = missed_and_invented(&report, &faults);
+    assert_eq!((missed.len(), invented.len()), (1, 1));
 }
