@@ -16,6 +16,7 @@ mod plain_roles;
 mod regressions;
 mod rehearsals;
 mod reports;
+mod row_validation;
 mod subset;
 mod switching;
 mod switching_deadlines;
