@@ -6,9 +6,14 @@ mod checksum;
 mod compare;
 mod difference;
 mod emptied;
+mod repair;
 mod verdict;
 
 pub use checksum::{Checksum, Reading, checksum};
 pub use compare::{Comparer, Comparison, View};
 pub use difference::{DifferenceKind, KeyValue, Place, RowDifference};
+pub use repair::{
+    Generated, RepairColumn, RepairError, RepairTable, RepairTables, Repaired, TextForm, repair,
+    write_script,
+};
 pub use verdict::{Outcome, TableVerdict, judge};

@@ -1,0 +1,5 @@
+//! Differences are mended by sessions and by a script, and both targets end as the source.
+
+mod bench;
+mod differ;
+mod matrix;
