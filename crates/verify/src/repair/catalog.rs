@@ -150,9 +150,14 @@ impl RepairTable {
         quote_ident(&self.columns[column].name)
     }
 
-    /// Whether a row must be taken out and put in again to change this column.
+    /// Whether a row must be taken out and put in again to change this column. A computed
+    /// column of an index may depend on any.
     pub(crate) fn is_fixed(&self, column: usize) -> bool {
+        let computed = |column: &RepairColumn| column.generated != Generated::Not;
+        let decides = |column: &RepairColumn| column.in_unique_index || column.in_partition_key;
         let column = &self.columns[column];
-        column.identity_always || column.in_unique_index || column.in_partition_key
+        column.identity_always
+            || decides(column)
+            || self.columns.iter().any(|c| computed(c) && decides(c))
     }
 }

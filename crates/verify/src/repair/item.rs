@@ -3,6 +3,7 @@
 //! only as the server spelled it back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use trunkline_changes::{Side, TableName};
@@ -243,7 +244,8 @@ fn describe(difference: &RowDifference) -> String {
     if difference.key.is_empty() {
         let place = difference.target.as_ref().or(difference.source.as_ref());
         if let Some(place) = place {
-            text.push_str(&format!(" at {} of {}", place.ctid, place.relation));
+            // Writing to a String cannot fail.
+            let _written = write!(text, " at {} of {}", place.ctid, place.relation);
         }
     }
     for (index, key) in difference.key.iter().enumerate() {

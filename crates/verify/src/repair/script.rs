@@ -140,9 +140,12 @@ impl Script<'_> {
     }
 
     async fn write_updates(&mut self, group: &Group) -> Result<(), RepairError> {
-        let columns = |item: &Item<'_>| match is_keyed(item) {
-            true => group.columns.clone(),
-            false => item.table.written().collect(),
+        let columns = |item: &Item<'_>| {
+            if is_keyed(item) {
+                group.columns.clone()
+            } else {
+                item.table.written().collect()
+            }
         };
         let seen = Seen::read(self.target, self.items, &group.items, columns).await?;
         let mut rows = group.read(self.source, self.items).await?;
@@ -194,7 +197,7 @@ fn write(
         why,
     })?;
     writeln!(out, "-- {row}{what}")?;
-    writeln!(out, "WITH touched AS (\n{statement}\nRETURNING 1")?;
+    write!(out, "WITH touched AS (\n{statement}\nRETURNING 1")?;
     out.write_all(EXACTLY_ONE.as_bytes())?;
     Ok(())
 }

@@ -27,6 +27,7 @@ WITH RECURSIVE wanted AS (
                     AND (f.confdeltype IN ('c', 'n', 'd') OR f.confupdtype IN ('c', 'n', 'd')))
 ), uniques AS (
     SELECT p.root, p.relid, i.indexrelid,
+           -- A slice counts from 1, where the vectors count from 0.
            (i.indkey::int2[])[0:i.indnkeyatts - 1] AS keys,
            i.indclass AS classes,
            i.indpred IS NOT NULL OR i.indexprs IS NOT NULL AS computed
@@ -47,9 +48,9 @@ WITH RECURSIVE wanted AS (
            min(CASE opn.nspname WHEN 'pg_catalog' THEN op.oprname::text
                ELSE format('OPERATOR(%I.%s)', opn.nspname, op.oprname) END) AS equality
     FROM uniques AS u
-    CROSS JOIN LATERAL generate_series(0, array_upper(u.keys, 1)) AS position
+    CROSS JOIN LATERAL generate_series(1, array_upper(u.keys, 1)) AS position
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = u.relid AND a.attnum = u.keys[position]
-    JOIN pg_catalog.pg_opclass AS oc ON oc.oid = u.classes[position]
+    JOIN pg_catalog.pg_opclass AS oc ON oc.oid = u.classes[position - 1]
     JOIN pg_catalog.pg_am AS am ON am.oid = oc.opcmethod AND am.amname = 'btree'
     JOIN pg_catalog.pg_amop AS ao
       ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3

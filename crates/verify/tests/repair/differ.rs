@@ -50,7 +50,7 @@ pub(crate) async fn differences(source: &mut Session, target: &mut Session) -> V
         if table.key.is_empty() {
             compare_contents(&table, here, there, &mut found);
         } else {
-            compare_by_key(&table, here, there, &mut found);
+            compare_by_key(&table, &here, there, &mut found);
         }
     }
     found
@@ -131,12 +131,12 @@ impl Table {
     }
 }
 
-fn compare_by_key(table: &Table, here: Vec<Row>, there: Vec<Row>, found: &mut Vec<RowDifference>) {
+fn compare_by_key(table: &Table, here: &[Row], there: Vec<Row>, found: &mut Vec<RowDifference>) {
     let key = |row: &Row| -> Vec<Option<String>> {
         table.key_of(row).into_iter().map(|k| k.value).collect()
     };
     let mut there: BTreeMap<_, Row> = there.into_iter().map(|row| (key(&row), row)).collect();
-    for row in &here {
+    for row in here {
         match there.remove(&key(row)) {
             None => found.push(table.difference(DifferenceKind::Missing, Some(row), None)),
             Some(other) if other.values != row.values => {

@@ -2,4 +2,8 @@
 
 mod bench;
 mod differ;
+mod harm;
+mod keys;
 mod matrix;
+mod refusals;
+mod values;
