@@ -2,7 +2,7 @@
 //! each of its statements touched exactly one row.
 
 use trunkline_changes::Side;
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use super::error::RepairError;
 use super::item::{Differing, Item};
@@ -185,12 +185,15 @@ impl Piece {
             return Ok(());
         }
         let touched = pipeline.run().await.map_err(|failed| {
-            let owner = done
-                .get(failed.index)
-                .map_or(done[0].0, |&(owner, _)| owner);
-            RepairError::Refused {
-                row: items[owner].describe(),
-                cause: failed.error,
+            let owner = done.get(failed.index).unwrap_or(&done[0]).0;
+            let row = items[owner].describe();
+            match failed.error {
+                cause @ PgError::Server(_) => RepairError::Refused { row, cause },
+                cause => RepairError::Fault(Fault {
+                    side: Side::Target,
+                    doing: format!("mending {row}"),
+                    cause,
+                }),
             }
         })?;
         let misfit = done.iter().zip(touched).find(|&(_, rows)| rows != 1);

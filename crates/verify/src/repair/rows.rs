@@ -1,6 +1,6 @@
 //! Rows read by their places, one after the other. Holds always: however large they are, one
 //! row is in memory; and whoever stops early must come to the end all the same, or the session
-//! is lost.
+//! is lost. After an error there is nothing more to wait for.
 
 use std::collections::HashMap;
 
@@ -17,6 +17,7 @@ pub(crate) struct Rows<'s> {
     doing: String,
     /// The places still to come, with their owners' numbers.
     awaited: HashMap<String, usize>,
+    failed: bool,
 }
 
 impl<'s> Rows<'s> {
@@ -48,12 +49,14 @@ impl<'s> Rows<'s> {
             side,
             doing,
             awaited,
+            failed: false,
         })
     }
 
     /// The next row's owner and values.
     pub(crate) async fn next(&mut self) -> Result<Option<(usize, Vec<Text>)>, Fault> {
         let line = self.copy.next().await;
+        self.failed = line.is_err();
         let Some(line) = line.on(self.side, self.doing.as_str())? else {
             return Ok(None);
         };
@@ -68,7 +71,7 @@ impl<'s> Rows<'s> {
 
     /// Reads to the end; gives the owners of places where no row was.
     pub(crate) async fn finish(mut self) -> Result<Vec<usize>, Fault> {
-        while self.next().await?.is_some() {}
+        while !self.failed && self.next().await?.is_some() {}
         let mut lacking: Vec<usize> = self.awaited.into_values().collect();
         lacking.sort_unstable();
         Ok(lacking)

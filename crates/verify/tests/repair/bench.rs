@@ -71,8 +71,7 @@ impl Bench {
     /// A session inside of the snapshot that is compared.
     pub(crate) async fn source(&self) -> Session {
         let mut session = session(&self.on_source.uri(SOURCE)).await;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        session.batch(begin).await.expect("a snapshot");
+        begin(&mut session).await;
         session
     }
 
@@ -101,11 +100,7 @@ impl Bench {
         target: &mut Session,
         differences: &[RowDifference],
     ) -> Result<Repaired, RepairError> {
-        let mut source = self.source().await;
-        let tables = tables(target, &differ::tables(differences)).await;
-        let outcome = repair(&mut source, target, &tables, differences).await;
-        assert!(!source.is_broken() && !target.is_broken());
-        outcome
+        repair_between(&mut self.source().await, target, differences).await
     }
 
     /// Writes the script that mends the other target; gives its path and its rows.
@@ -161,6 +156,24 @@ impl Bench {
             assert_same_contents(&source, &target).await;
         }
     }
+}
+
+/// Mends by these sessions, which must be usable afterwards.
+pub(crate) async fn repair_between(
+    source: &mut Session,
+    target: &mut Session,
+    differences: &[RowDifference],
+) -> Result<Repaired, RepairError> {
+    let tables = tables(target, &differ::tables(differences)).await;
+    let outcome = repair(source, target, &tables, differences).await;
+    assert!(!source.is_broken() && !target.is_broken());
+    outcome
+}
+
+/// Begins the snapshot that is compared.
+pub(crate) async fn begin(source: &mut Session) {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    source.batch(begin).await.expect("a snapshot");
 }
 
 pub(crate) async fn tables(session: &mut Session, names: &[TableName]) -> RepairTables {

@@ -3,7 +3,7 @@
 
 use trunkline_verify::RepairError;
 
-use crate::bench::{Bench, MENDED, session};
+use crate::bench::{Bench, MENDED, SOURCE, begin, repair_between, session};
 
 const HARMFUL: &str = "CREATE TABLE parents (id int PRIMARY KEY, u int UNIQUE); \
     CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents ON DELETE CASCADE); \
@@ -62,7 +62,7 @@ fn named(difference: &trunkline_verify::RowDifference, table: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_plain_role_with_the_right_to_silence_triggers_mends_all() {
+async fn plain_roles_mend_all_where_one_may_silence_triggers() {
     trunkline_testkit::skip_unless_available!(16);
     let bench = Bench::between(16, 16).await;
     for (database, own) in [("source", HERE), (MENDED, THERE), ("scripted", THERE)] {
@@ -75,8 +75,14 @@ async fn a_plain_role_with_the_right_to_silence_triggers_mends_all() {
     bench.target().psql(MENDED, rights);
     let uri = bench.target().uri(MENDED).replace("postgres@", "mender@");
     let mut target = session(&uri).await;
+    let rights = "CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA public TO reader; \
+                  GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader";
+    bench.on_source.psql(SOURCE, rights);
+    let uri = bench.on_source.uri(SOURCE).replace("postgres@", "reader@");
+    let mut source = session(&uri).await;
+    begin(&mut source).await;
     let differences = bench.differences(MENDED).await;
-    let repaired = bench.repair_by(&mut target, &differences).await;
+    let repaired = repair_between(&mut source, &mut target, &differences).await;
     repaired.expect("mended");
     assert_eq!(bench.differences(MENDED).await, []);
 }

@@ -3,7 +3,7 @@
 use trunkline_changes::{Side, TableName};
 use trunkline_verify::{RepairError, RowDifference};
 
-use crate::bench::{Bench, MENDED, SCRIPTED};
+use crate::bench::{Bench, MENDED, SCRIPTED, repair_between};
 
 async fn bench() -> Bench {
     Bench::set_up(
@@ -80,6 +80,28 @@ async fn a_row_that_is_not_on_the_source_stops_the_batch() {
         "{error}"
     );
     assert_eq!(bench.target().psql(MENDED, ROWS), before);
+}
+
+#[tokio::test]
+async fn a_source_that_fails_while_a_row_is_read_leaves_the_target_as_it_was() {
+    let bench = Bench::set_up(
+        "CREATE TABLE t (id int PRIMARY KEY, raw bytea)",
+        "INSERT INTO t VALUES (1, decode(repeat('ab', 100000000), 'hex'))",
+        "INSERT INTO t VALUES (1, ''), (2, '')",
+    )
+    .await;
+    let differences = bench.differences(MENDED).await;
+    let mut source = bench.source().await;
+    let mut target = bench.target_session(MENDED).await;
+    let limit = "SET statement_timeout = '30ms'";
+    source.batch(limit).await.expect("a limit");
+    let before = bench.target().psql(MENDED, "SELECT * FROM t");
+    let outcome = repair_between(&mut source, &mut target, &differences).await;
+    assert!(
+        matches!(&outcome, Err(RepairError::Fault(fault)) if fault.side == Side::Source),
+        "{outcome:?}"
+    );
+    assert_eq!(bench.target().psql(MENDED, "SELECT * FROM t"), before);
 }
 
 #[tokio::test]

@@ -4,22 +4,21 @@ use crate::bench::{Bench, MENDED, SCRIPTED};
 
 #[tokio::test]
 async fn values_of_thirty_megabytes_mend() {
-    let large =
-        "(SELECT string_agg(md5(i::text || SALT), '') FROM generate_series(1, 1000000) AS i)";
-    let of = |salt: &str| large.replace("SALT", salt);
+    let rows = |salt: &str, ids: &str, v: i32| {
+        let body = format!("repeat(md5('{salt}'), 1000000)");
+        format!(
+            "INSERT INTO t SELECT i, {body}, {v} FROM generate_series({ids}) AS i; \
+             INSERT INTO raws VALUES ({v}, decode({body}, 'hex')); \
+             INSERT INTO keyless VALUES ({body})"
+        )
+    };
     let bench = Bench::set_up(
-        "CREATE TABLE t (id int PRIMARY KEY, body text, raw bytea, v int); \
-         CREATE TABLE keyless (body text)",
-        &format!(
-            "INSERT INTO t SELECT i, {body}, decode({body}, 'hex'), 1 FROM generate_series(1, 3) AS i; \
-             INSERT INTO keyless SELECT {body}",
-            body = of("'a'")
-        ),
-        &format!(
-            "INSERT INTO t SELECT i, {body}, '', 2 FROM generate_series(2, 4) AS i; \
-             INSERT INTO keyless SELECT {body}",
-            body = of("'b'")
-        ),
+        "CREATE TABLE t (id int PRIMARY KEY, body text, v int); \
+         CREATE TABLE raws (id int PRIMARY KEY, raw bytea); CREATE TABLE keyless (body text); \
+         ALTER TABLE t ALTER body SET STORAGE EXTERNAL; \
+         ALTER TABLE raws ALTER raw SET STORAGE EXTERNAL",
+        &rows("a", "1, 2", 1),
+        &rows("b", "2, 3", 2),
     )
     .await;
     bench.mend_both().await;
