@@ -1,6 +1,6 @@
 //! Whether two servers hold the same rows: counts and checksums per table, computed inside
 //! each server under snapshots that the caller pairs. Row by row validation gets its own
-//! modules beside the checksum.
+//! modules beside the checksum; only `repair` writes, and only to the target.
 
 mod checksum;
 mod compare;
