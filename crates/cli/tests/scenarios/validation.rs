@@ -27,7 +27,10 @@ async fn heat(scene: &Scene, stop: tokio_util::sync::CancellationToken) {
     let client = scene.on_source().await;
     while !stop.is_cancelled() {
         let update = "UPDATE public.hot SET n = n + 1";
-        client.batch_execute(update).await.expect("the source takes it");
+        client
+            .batch_execute(update)
+            .await
+            .expect("the source takes it");
     }
 }
 
@@ -47,10 +50,17 @@ async fn rows_that_are_written_to_all_the_time_raise_no_alarm() {
     let stop = tokio_util::sync::CancellationToken::new();
     let ((), ()) = tokio::join!(heat(&scene, stop.clone()), async {
         scene.done(&["run", "--until", "verified"]).await;
-        let status = scene.trunkline(&["status", "--json"]).await.expect_code(0).json();
+        let status = scene
+            .trunkline(&["status", "--json"])
+            .await
+            .expect_code(0)
+            .json();
         let validation = &status["validation"];
         assert_eq!(validation["rows_differing"], 0, "{status:#}");
-        assert!(validation["states"]["matched"].as_u64() > Some(4), "{status:#}");
+        assert!(
+            validation["states"]["matched"].as_u64() > Some(4),
+            "{status:#}"
+        );
         assert_eq!(validation["tables"], serde_json::json!([]), "{status:#}");
         stop.cancel();
     });
@@ -69,7 +79,10 @@ async fn a_row_that_differs_is_named_when_the_stream_touches_it_and_forgotten_on
     let target = scene.on_target().await;
     // Nobody sees it until the row changes: then the change of another column does not hide it.
     let damage = "UPDATE public.cold SET note = 'other' WHERE id = 77";
-    target.batch_execute(damage).await.expect("the target takes it");
+    target
+        .batch_execute(damage)
+        .await
+        .expect("the target takes it");
     let touch = "UPDATE public.cold SET amount = amount + 1 WHERE id = 77";
     let source = scene.on_source().await;
     let named = async || {
@@ -78,7 +91,10 @@ async fn a_row_that_differs_is_named_when_the_stream_touches_it_and_forgotten_on
     };
     until(Duration::from_secs(60), named).await;
     let mend = "UPDATE public.cold SET note = 'note 77' WHERE id = 77";
-    target.batch_execute(mend).await.expect("the target takes it");
+    target
+        .batch_execute(mend)
+        .await
+        .expect("the target takes it");
     let forgotten = async || {
         source.batch_execute(touch).await.expect("a change");
         failures(&scene).is_empty()
