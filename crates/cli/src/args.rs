@@ -256,6 +256,12 @@ pub(crate) struct VerifyArgs {
     /// Only these tables, as `schema.table` with * and ?; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) table: Vec<String>,
+    /// Mend the target where it differs from the source, then compare what was mended again.
+    #[arg(long, conflicts_with = "repair_sql")]
+    pub(crate) repair: bool,
+    /// Write SQL that mends the target into this file; nothing is changed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) repair_sql: Option<PathBuf>,
 }
 
 /// What `cutover` and `rollback` have in common.

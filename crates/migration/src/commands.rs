@@ -19,6 +19,7 @@ use crate::observer::Observer;
 use crate::phase::Phase;
 use crate::phases::cutover::Extent;
 use crate::phases::ending::{OldDatabase, TargetTables};
+use crate::phases::mending::{Mending, mend};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
 use crate::plan::{Existing, Plan, StructurePlan, WayBack};
@@ -182,14 +183,22 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 /// Compares both sides now, while writers run. With a selection, the result is shown only.
-pub async fn verify(setting: &Setting<'_>, tables: Option<&Scope>) -> Result<VerifyReport, Error> {
+pub async fn verify(
+    setting: &Setting<'_>,
+    tables: Option<&Scope>,
+    mut mending: Mending<'_>,
+) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
     if let Some(scope) = tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
     let selection = tables.map_or(Selection::All, Selection::Matching);
     let mut follow = Follow::open(&mut run).await?;
-    let report = verifying::verify(&mut run, &mut follow, &selection).await?;
+    let mut report = verifying::verify(&mut run, &mut follow, &selection).await?;
+    if !report.equal && !matches!(mending, Mending::None) {
+        let is_all = tables.is_none();
+        report = mend(&mut run, &mut follow, report, &mut mending, is_all).await?;
+    }
     follow.close(&mut run).await?;
     Ok(report)
 }

@@ -73,9 +73,8 @@ async fn a_row_that_differs_is_named_when_the_stream_touches_it_and_forgotten_on
     skip_unless_available!(any_major());
     let scene = shop().await;
     let writers = scene.writers_as("postgres").start();
-    let run = scene.start(&["run"]);
-    let verified = async || scene.phase().await == "verified";
-    until(Duration::from_secs(60), verified).await;
+    let mut run = scene.start(&["run"]);
+    run.must_say("== verified").await;
     let target = scene.on_target().await;
     // Nobody sees it until the row changes: then the change of another column does not hide it.
     let damage = "UPDATE public.cold SET note = 'other' WHERE id = 77";
@@ -89,7 +88,7 @@ async fn a_row_that_differs_is_named_when_the_stream_touches_it_and_forgotten_on
         source.batch_execute(touch).await.expect("a change");
         failures(&scene) == [r#"cold different {"id": "77"} note"#]
     };
-    until(Duration::from_secs(60), named).await;
+    until(Duration::from_mins(1), named).await;
     let mend = "UPDATE public.cold SET note = 'note 77' WHERE id = 77";
     target
         .batch_execute(mend)
@@ -99,7 +98,7 @@ async fn a_row_that_differs_is_named_when_the_stream_touches_it_and_forgotten_on
         source.batch_execute(touch).await.expect("a change");
         failures(&scene).is_empty()
     };
-    until(Duration::from_secs(60), forgotten).await;
+    until(Duration::from_mins(1), forgotten).await;
     drop(run);
     writers.stop().await;
 }
