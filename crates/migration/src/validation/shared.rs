@@ -91,6 +91,14 @@ pub(super) struct Queue {
     pub(super) whole_at: Instant,
 }
 
+impl Queue {
+    /// Whether a table is with a worker. Rows that changed are always with one.
+    fn reads_a_table(&self) -> bool {
+        let mut taken = self.taken.iter();
+        taken.any(|job| matches!(job, Job::Table { .. }))
+    }
+}
+
 impl Shared {
     pub(super) fn server(&self, side: Side) -> &Conninfo {
         match side {
@@ -116,7 +124,7 @@ impl Shared {
     fn next_now(&self) -> Option<Job> {
         let mut queue = self.queue();
         let job = queue.left.pop_front().or_else(|| {
-            if queue.taken.is_empty() {
+            if !queue.reads_a_table() {
                 self.round_done.cancel();
             }
             self.continuous.then(|| self.rows_that_changed()).flatten()
