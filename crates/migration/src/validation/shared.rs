@@ -123,13 +123,16 @@ impl Shared {
 
     fn next_now(&self) -> Option<Job> {
         let mut queue = self.queue();
-        let job = queue.left.pop_front().or_else(|| {
+        let mut job = queue.left.pop_front();
+        if job.is_none() {
             if !queue.reads_a_table() {
                 self.round_done.cancel();
             }
-            self.continuous.then(|| self.rows_that_changed()).flatten()
-        });
-        let job = job.or_else(|| self.tables_again(&mut queue));
+            job = self.tables_again(&mut queue);
+        }
+        if job.is_none() && self.continuous {
+            job = self.rows_that_changed();
+        }
         queue.taken.extend(job.clone());
         if let Some(Job::Table {
             subject,
@@ -155,7 +158,8 @@ impl Shared {
 
     /// Tables of which more changed than could be noted.
     fn tables_again(&self, queue: &mut Queue) -> Option<Job> {
-        if !self.continuous || !queue.taken.is_empty() || queue.whole_at.elapsed() < WHOLE_AGAIN {
+        let is_due = queue.whole_at.elapsed() >= WHOLE_AGAIN;
+        if !self.continuous || !is_due || queue.reads_a_table() {
             return None;
         }
         let whole = self.changed.whole();
