@@ -59,7 +59,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say where a migration stands and what is next.
     Status(StatusArgs),
-    /// Compare both sides now, correct while writers run.
+    /// Compare both sides now, correct while writers run; or any two databases as they are, where
+    /// there is no migration between them.
     Verify(VerifyArgs),
     /// Hold clients, fence the source, drain to the barrier, prove, set sequences, switch, start
     /// the way back, release.
@@ -256,6 +257,26 @@ pub(crate) struct VerifyArgs {
     /// Only these tables, as `schema.table` with * and ?; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) table: Vec<String>,
+    /// Only rows for which this SQL condition over the table's columns is true; with one table.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Only a share of each table's rows, such as 1% or 0.5%: the same rows on both sides.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) sample: Option<String>,
+    /// Compare the two databases as they are, whether or not there is a migration. It needs only
+    /// the right to read, and writes nothing.
+    #[arg(long)]
+    pub(crate) alone: bool,
+    /// Without a migration: leave the structure out.
+    #[arg(long, conflicts_with = "no_data")]
+    pub(crate) no_schema: bool,
+    /// Without a migration: compare the structure only.
+    #[arg(long, conflicts_with_all = ["condition", "sample"])]
+    pub(crate) no_data: bool,
+    /// Without a migration: how long rows that differ are looked at again, in case a change is on
+    /// its way [default: 5s].
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) settle: Option<String>,
 }
 
 /// What `cutover` and `rollback` have in common.

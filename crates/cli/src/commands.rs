@@ -2,21 +2,21 @@
 //! printed, the exit code given.
 
 use serde::Serialize;
-use trunkline_load::Scope;
 use trunkline_migration::checks::{self, Finding, Verdict};
 use trunkline_migration::plan::WayBack;
 use trunkline_migration::report::{CutoverReport, SCHEMA_VERSION};
 use trunkline_migration::{
     Error, Extent, OldDatabase, Setting, TargetTables, Until as Reached, abort, check, clone,
-    complete, cutover, plan_steps, rollback, run as run_migration, status, verify,
+    complete, cutover, plan_steps, rollback, run as run_migration, status,
 };
 use trunkline_notify::Watched;
 
 mod scripts;
+mod verifying;
 
 use crate::args::{
     AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RollbackArgs, RunArgs,
-    StatusArgs, SwitchArgs, Until, VerifyArgs,
+    StatusArgs, SwitchArgs, Until,
 };
 use crate::notify;
 use crate::output::{self, Report};
@@ -37,7 +37,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Clone(args) => run_clone(&args, json).await,
         Command::Run(args) => run_run(&args, json).await,
         Command::Status(args) => run_status(&args, json).await,
-        Command::Verify(args) => run_verify(&args, json).await,
+        Command::Verify(args) => verifying::run(&args, json).await,
         Command::Cutover(args) => run_cutover(&args, json).await,
         Command::Rollback(args) => run_rollback(&args, json).await,
         Command::Complete(args) => run_complete(&args, json).await,
@@ -173,20 +173,6 @@ async fn run_status(args: &StatusArgs, json: bool) -> Result<u8, Error> {
             () = stop.cancelled() => return Ok(0),
         }
     }
-}
-
-async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
-    let resolved = resolve(&args.migration)?;
-    let tables = match args.table.as_slice() {
-        [] => None,
-        patterns => Some(Scope::from_patterns(patterns, &[])?),
-    };
-    let watched = notify::watch(&resolved, json)?;
-    let report = verify(&setting(&resolved, &watched), tables.as_ref()).await;
-    notify::end(watched, &report).await;
-    let report = report?;
-    output::print(&report, json)?;
-    Ok(if report.equal { 0 } else { 6 })
 }
 
 async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {

@@ -45,7 +45,9 @@ impl Sample {
 #[derive(Clone, Debug, Default)]
 pub struct Chosen {
     /// Only these tables.
-    pub tables: Option<Scope>,
+    pub(crate) tables: Option<Scope>,
+    /// The patterns that name them.
+    pub(crate) patterns: Vec<String>,
     /// Only rows for which this is true; with one table only.
     pub condition: Option<Condition>,
     /// Only a share of the rows.
@@ -53,6 +55,16 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The tables that match one of some patterns; without a pattern all of them.
+    pub fn of_tables(patterns: &[String]) -> Result<Self, Error> {
+        let scope = || Scope::from_patterns(patterns, &[]);
+        Ok(Chosen {
+            tables: (!patterns.is_empty()).then(scope).transpose()?,
+            patterns: patterns.to_vec(),
+            ..Chosen::default()
+        })
+    }
+
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
         self.tables.is_none() && self.choice() == Choice::default()

@@ -10,6 +10,7 @@ use trunkline_load::Scope;
 use trunkline_postgres::{Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
+use crate::choice::{self, Chosen};
 use crate::control::{self, Claim};
 use crate::error::Error;
 use crate::follow::Follow;
@@ -181,15 +182,22 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares both sides now, while writers run. With a selection, the result is shown only.
-pub async fn verify(setting: &Setting<'_>, tables: Option<&Scope>) -> Result<VerifyReport, Error> {
+/// Compares both sides now, while writers run. Where something was chosen, the result is
+/// shown only.
+pub async fn verify(setting: &Setting<'_>, chosen: &Chosen) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
-    if let Some(scope) = tables {
+    if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
-    let selection = tables.map_or(Selection::All, Selection::Matching);
+    let selection = if chosen.is_everything() {
+        Selection::All
+    } else {
+        Selection::Chosen(chosen)
+    };
     let mut follow = Follow::open(&mut run).await?;
-    let report = verifying::verify(&mut run, &mut follow, &selection).await?;
+    let report = verifying::verify(&mut run, &mut follow, &selection).await;
+    let condition = chosen.condition.as_ref();
+    let report = report.map_err(|error| choice::refuse_condition(condition, error))?;
     follow.close(&mut run).await?;
     Ok(report)
 }

@@ -1,8 +1,10 @@
 //! One migration: its plan, its phases and their journal, the preflight, the fence, the
 //! gates, the reports. It prints nothing, parses no arguments, and names no cloud or pooler.
 
+pub mod alone;
 pub mod baseline;
 pub mod checks;
+mod choice;
 mod commands;
 mod control;
 pub mod downstream;
@@ -26,6 +28,7 @@ mod steps;
 pub mod traffic;
 mod way;
 
+pub use choice::{Chosen, Condition, Sample};
 pub use commands::{
     Setting, Until, abort, check, clone, complete, cutover, plan_steps, rollback, run, verify,
 };
@@ -39,6 +42,7 @@ pub use phases::ending::{OldDatabase, TargetTables};
 pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::{
-    DifferenceKind, KeyValue, Outcome, Place, RowCounts, RowDifference, TableVerdict,
+    DifferenceKind, KeyValue, ObjectKind, Outcome, Place, RowCounts, RowDifference, SchemaChange,
+    SchemaDifference, TableVerdict,
 };
 pub use way::Way;

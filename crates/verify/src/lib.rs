@@ -1,11 +1,7 @@
 //! Whether two servers hold the same rows: counts and checksums per table, computed inside
-<<<<<<< HEAD
+//! Whether two servers hold the same rows: counts and checksums per table, computed inside
 //! each server under snapshots that the caller pairs, and from a part that differs down to
-//! its rows and columns.
-=======
-//! each server under snapshots that the caller pairs. Row by row validation gets its own
-//! modules beside the checksum. Whether they have the same structure is told by `schema`.
->>>>>>> schema
+//! its rows and columns. And whether their structures are the same.
 
 mod checksum;
 mod compare;

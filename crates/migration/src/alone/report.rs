@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use trunkline_changes::{Side, TableName};
-use trunkline_verify::{DifferenceKind, RowDifference, TableVerdict};
+use trunkline_verify::{DifferenceKind, RowDifference, SchemaDifference, TableVerdict};
 
 /// A table that one side lacks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -112,7 +112,7 @@ pub struct LargeObjectsReport {
 }
 
 /// What a comparison of two databases without a migration found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AloneReport {
     /// [`crate::report::SCHEMA_VERSION`].
     pub schema_version: u32,

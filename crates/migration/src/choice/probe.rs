@@ -25,7 +25,10 @@ pub(crate) async fn refuse_unusable(
     };
     if roots.len() > 1 {
         return Err(Error::Plan {
-            why: format!("--where goes with one table, and {} are chosen", roots.len()),
+            why: format!(
+                "--where goes with one table, and {} are chosen",
+                roots.len()
+            ),
             hint: "name one with --table schema.table".to_owned(),
         });
     }

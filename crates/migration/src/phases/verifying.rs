@@ -8,16 +8,17 @@
 
 pub(crate) mod coverage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_load::{Scope, Table};
+use trunkline_load::Table;
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
 };
 use trunkline_verify::{Choice, Comparer, Comparison, Found, Outcome, Reading, TableVerdict};
 
+use crate::choice::{self, Chosen};
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::COMPARE_AGAIN;
@@ -32,8 +33,8 @@ use crate::way::Way;
 pub(crate) enum Selection<'a> {
     /// All of them: the result counts for the cutover.
     All,
-    /// Those that match: the result is shown only.
-    Matching(&'a Scope),
+    /// Some tables or rows: the result is shown only.
+    Chosen(&'a Chosen),
 }
 
 /// The comparisons for the tables of a migration, the largest first.
@@ -48,7 +49,8 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
         let Some(place) = places.get(&table.name) else {
             continue;
         };
-        if let Selection::Matching(scope) = selection
+        if let Selection::Chosen(chosen) = selection
+            && let Some(scope) = &chosen.tables
             && !scope.covers_table(&table.name)
         {
             continue;
@@ -71,6 +73,9 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
     }
     let mut all: Vec<Comparison> = by_target.into_values().collect();
     all.sort_by_key(|comparison| std::cmp::Reverse(comparison.bytes));
+    if let Selection::Chosen(chosen) = selection {
+        chosen.narrow(&mut all);
+    }
     all
 }
 
@@ -105,6 +110,9 @@ pub(crate) async fn verify(
     let Tables { moving, places, .. } = &standing;
     coverage::refuse_gaps(run, &leg, follow.from(), moving, places).await?;
     let list = comparisons(&standing, selection);
+    if let Selection::Chosen(chosen) = selection {
+        refuse_unusable(run, leg.way, chosen, &standing, &list).await?;
+    }
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
     let mut found = compare_while_following(run, follow, paired, list.clone()).await?;
@@ -119,6 +127,46 @@ pub(crate) async fn verify(
         run.control.moved(event).await?;
     }
     Ok(report)
+}
+
+/// Refuses a condition for many tables, or one that a server does not take.
+async fn refuse_unusable(
+    run: &Run<'_>,
+    way: Way,
+    chosen: &Chosen,
+    standing: &Tables,
+    list: &[Comparison],
+) -> Result<(), Error> {
+    if chosen.condition.is_none() {
+        return Ok(());
+    }
+    let doing = "opening a transaction that cannot write";
+    let mut ends = Vec::new();
+    for side in [Side::Source, Side::Target] {
+        let mut session = run.connect(side, "verify").await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        session.batch(begin).await.on(side, doing)?;
+        ends.push(session);
+    }
+    let [source, target] = ends.as_mut_slice() else {
+        return Ok(());
+    };
+    let roots = roots(list, &standing.moving);
+    choice::refuse_unusable(chosen, &roots, list, source, target, way.from()).await
+}
+
+/// The tables that are compared, partitions counted with their root.
+fn roots(list: &[Comparison], tables: &[Table]) -> BTreeSet<TableName> {
+    let parents: BTreeMap<&TableName, &TableName> = tables
+        .iter()
+        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
+        .collect();
+    let above = |name: &&TableName| parents.get(*name).copied();
+    let compared = list.iter().flat_map(|comparison| &comparison.sources);
+    compared
+        .filter_map(|name| std::iter::successors(Some(name), above).last())
+        .cloned()
+        .collect()
 }
 
 /// Compares again the tables that were emptied while they were compared, at a later
