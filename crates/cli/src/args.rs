@@ -141,7 +141,7 @@ pub(crate) struct MigrationArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) filters: Option<PathBuf>,
 
-    /// Tables copied at the same time.
+    /// Tables copied or compared at the same time; also `--jobs`.
     #[arg(long, alias = "jobs", value_name = "N")]
     pub(crate) table_jobs: Option<usize>,
 

@@ -3,6 +3,7 @@
 //! slot is made, and what could not be read is said and never taken for equal.
 
 mod comparing;
+mod contents;
 mod large_objects;
 mod pairing;
 mod report;
@@ -13,12 +14,9 @@ mod settling;
 use std::time::{Duration, Instant};
 
 use trunkline_changes::{Side, TableName};
-use trunkline_load::{Scope, Table, Unowned};
+use trunkline_load::{Scope, Table};
 use trunkline_postgres::{OnSide, Session};
-use trunkline_verify::{
-    Outcome, RowCounts, RowDifference, SchemaDescription, SchemaDifference, TableVerdict,
-    schema_differences,
-};
+use trunkline_verify::{SchemaDescription, SchemaDifference, schema_differences};
 
 pub use report::{
     AloneReport, ColumnLeftOut, LargeObjectDifference, LargeObjectsReport, MissingTable,
@@ -32,7 +30,6 @@ use crate::observer::Notice;
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
 use comparing::Work;
-use pairing::Pairing;
 
 /// Which parts of the databases are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,17 +168,19 @@ async fn compare(work: &Work<'_>, request: &AloneRequest) -> Result<AloneReport,
     let mut report = AloneReport {
         schema_version: SCHEMA_VERSION,
         equal: false,
-        partial: !request.chosen.is_everything(),
+        partial: !(request.chosen.is_everything() && work.plan.scope.is_everything()),
         ..AloneReport::default()
     };
     let listed = list(work.plan, &mut ends, &request.chosen).await?;
     if request.parts != Parts::Contents {
         work.observer
             .notice(Notice::Step("comparing the structure"));
-        report.schema_differences = structure(&mut ends, &listed, request).await?;
+        let some = request.chosen.tables.is_some() || !work.plan.scope.is_everything();
+        let names = some.then(|| listed.names());
+        report.schema_differences = structure(&mut ends, names.as_deref()).await?;
     }
     if request.parts != Parts::Structure {
-        contents(work, ends, request, &listed, &mut report).await?;
+        contents::compare(work, ends, request, &listed, &mut report).await?;
     }
     report.equal = !report.differs() && report.errors.is_empty();
     report.seconds = began.elapsed().as_secs_f64();
@@ -238,14 +237,12 @@ async fn refuse_unmatched(
     Ok(())
 }
 
+/// How the structures differ, of some tables or as a whole.
 async fn structure(
     ends: &mut Ends,
-    listed: &Listed,
-    request: &AloneRequest,
+    names: Option<&[TableName]>,
 ) -> Result<Vec<SchemaDifference>, Error> {
     let doing = "reading the structure";
-    let names = request.chosen.tables.as_ref().map(|_| listed.names());
-    let names = names.as_deref();
     let (here, there) = tokio::try_join!(
         async {
             let read = SchemaDescription::read(&mut ends.source, names).await;
@@ -257,143 +254,4 @@ async fn structure(
         },
     )?;
     Ok(schema_differences(&here, &there))
-}
-
-/// Rows, sequences and large objects.
-async fn contents(
-    work: &Work<'_>,
-    mut ends: Ends,
-    request: &AloneRequest,
-    listed: &Listed,
-    report: &mut AloneReport,
-) -> Result<(), Error> {
-    let mut pairing = pairing::pair(&listed.source, &listed.target);
-    report.missing_tables = std::mem::take(&mut pairing.missing);
-    report.columns_left_out = std::mem::take(&mut pairing.columns);
-    keep_readable(&mut ends, &mut pairing, report).await?;
-    request.chosen.narrow(&mut pairing.comparisons);
-    let (source, target) = (&mut ends.source, &mut ends.target);
-    let Pairing {
-        roots, comparisons, ..
-    } = &pairing;
-    choice::refuse_unusable(
-        &request.chosen,
-        roots,
-        comparisons,
-        source,
-        target,
-        Side::Source,
-    )
-    .await?;
-    let scope = request.chosen.tables.as_ref();
-    let unowned = scope.map_or(Unowned::BySchema, |_| Unowned::LeftOut);
-    let scope = scope.unwrap_or(&work.plan.scope);
-    let found = sequences::compare(source, target, scope, unowned).await?;
-    report.sequence_differences = found.differences;
-    report.errors.extend(found.errors);
-    if request.chosen.is_everything() {
-        work.observer
-            .notice(Notice::Step("comparing large objects"));
-        let found = large_objects::compare(source, target).await?;
-        report.large_objects = Some(found.report);
-        report.errors.extend(found.errors);
-    }
-    work.observer.notice(Notice::Step("comparing rows"));
-    rows(work, ends, request, &pairing, report).await
-}
-
-/// Leaves out what our role may not read on a side, and says so.
-async fn keep_readable(
-    ends: &mut Ends,
-    pairing: &mut Pairing,
-    report: &mut AloneReport,
-) -> Result<(), Error> {
-    let list = &pairing.comparisons;
-    let sources = list.iter().flat_map(|comparison| &comparison.sources);
-    let on_source = rights::barred(&mut ends.source, Side::Source, sources).await?;
-    let targets = list.iter().map(|comparison| &comparison.target);
-    let on_target = rights::barred(&mut ends.target, Side::Target, targets).await?;
-    pairing.comparisons.retain(|comparison| {
-        let sources = comparison.sources.iter();
-        let mut reasons: Vec<(Side, &TableName, &String)> = sources
-            .filter_map(|name| Some((Side::Source, name, on_source.get(name)?)))
-            .collect();
-        let reason = on_target.get(&comparison.target);
-        reasons.extend(reason.map(|why| (Side::Target, &comparison.target, why)));
-        for (side, name, why) in &reasons {
-            report.errors.push(NotCompared {
-                kind: Uncompared::Table,
-                name: Some((*name).clone()),
-                side: *side,
-                why: (*why).clone(),
-            });
-        }
-        reasons.is_empty()
-    });
-    Ok(())
-}
-
-async fn rows(
-    work: &Work<'_>,
-    mut ends: Ends,
-    request: &AloneRequest,
-    pairing: &Pairing,
-    report: &mut AloneReport,
-) -> Result<(), Error> {
-    let list = &pairing.comparisons;
-    let (mut done, of) = (0, list.len());
-    let before = ends.activity().await?;
-    ends.let_go().await?;
-    let compared = work.compare(list, |verdict| {
-        done += 1;
-        work.observer.notice(Notice::Compared { verdict, done, of });
-    });
-    let mut compared = compared.await?;
-    // Where nothing was committed meanwhile there is nothing to wait for.
-    let rests = before.is_some() && before == ends.activity().await?;
-    if !rests && !request.settle.is_zero() {
-        report.busy_rows = settling::settle(work, list, &mut compared, request.settle).await?;
-    }
-    ends.source.close().await;
-    ends.target.close().await;
-    for (table, fault) in compared.failed {
-        let error = Error::Server(fault);
-        let condition = request.chosen.condition.as_ref();
-        let fault = match choice::refuse_condition(condition, error) {
-            Error::Server(fault) => fault,
-            refused => return Err(refused),
-        };
-        report.errors.push(NotCompared {
-            kind: Uncompared::Table,
-            name: Some(table),
-            side: fault.side,
-            why: fault.cause.to_string(),
-        });
-    }
-    gather(report, compared.found.verdicts, compared.found.rows);
-    Ok(())
-}
-
-/// Puts the verdicts into the report, with a row for every table that one side lacks.
-fn gather(report: &mut AloneReport, verdicts: Vec<TableVerdict>, rows: Vec<RowDifference>) {
-    report.rows = verdicts.iter().map(|verdict| verdict.source_rows).sum();
-    let differs = |v: &&TableVerdict| !v.matched() && v.outcome != Outcome::Busy;
-    report.differences = verdicts.iter().filter(differs).cloned().collect();
-    report.row_differences = rows;
-    report.tables = verdicts;
-    for missing in &report.missing_tables {
-        let verdict = TableVerdict {
-            table: missing.table.clone(),
-            outcome: match missing.on {
-                Side::Source => Outcome::MissingOnSource,
-                Side::Target => Outcome::MissingOnTarget,
-            },
-            source_rows: 0,
-            target_rows: 0,
-            differing: RowCounts::default(),
-            seconds: 0.0,
-        };
-        report.tables.push(verdict.clone());
-        report.differences.push(verdict);
-    }
 }

@@ -6,8 +6,10 @@ use trunkline_testkit::{any_major, skip_unless_available};
 
 use crate::scene::{DATABASE, Scene};
 
-/// Keys of several kinds, none at all, partitions, generated and odd names, a large object.
+/// Keys of several kinds, none at all, partitions, generated and odd names, large objects; and
+/// the schema's rights as every version has them.
 const WORLD: &str = "
+    REVOKE CREATE ON SCHEMA public FROM PUBLIC;
     CREATE TABLE public.people (id int PRIMARY KEY, name text, at timestamptz,
         size float8, length int GENERATED ALWAYS AS (length(name)) STORED);
     INSERT INTO public.people SELECT n, 'name ' || n, '2024-01-01'::timestamptz + n * '1 h'::interval,
@@ -285,6 +287,21 @@ async fn partitions_are_compared_with_what_stands_on_the_other_side() {
     assert_eq!(
         place.as_str().map(|name| name.replace('"', "")).as_deref(),
         Some("public.parts_2")
+    );
+    let leaf = ["--no-schema", "--table", "public.parts_1"];
+    let found_one = report(&scene, &leaf, 6).await;
+    assert_eq!(
+        found_one["missing_tables"][0]["on"], "target",
+        "{found_one:#}"
+    );
+    let without = ["--exclude", "public.part*", "--json"];
+    let ran = scene
+        .done(&[&["verify"][..], &without].concat())
+        .await
+        .json();
+    assert_eq!(
+        ran["partial"], true,
+        "only what is in scope, the structure too"
     );
     // The other way round, and partitioned otherwise.
     scene.target_says(

@@ -42,7 +42,7 @@ fn refusal(text: &str) -> Option<String> {
             '\'' | '"' => {
                 escapes |= c == '\'' && matches!(before, 'e' | 'E');
                 let mut ended = false;
-                while let Some(inner) = chars.next() {
+                for inner in chars.by_ref() {
                     if inner == '\\' && c == '\'' && escapes {
                         return Some("a string with backslashes may not be E'…'".to_owned());
                     }

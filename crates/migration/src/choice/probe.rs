@@ -4,20 +4,20 @@
 use std::collections::BTreeSet;
 
 use trunkline_changes::{Side, TableName};
-use trunkline_postgres::{Fault, PgError, Session};
+use trunkline_postgres::{Fault, OnSide, PgError, Session};
 use trunkline_verify::{Comparison, Reading};
 
 use super::{Chosen, Condition};
 use crate::error::Error;
+use crate::plan::Plan;
 
 /// Refuses a condition for many tables, or one that a server does not take. `roots` are the
-/// tables that were chosen, partitions counted with their root.
+/// tables that were chosen, partitions counted with their root; changes come `from` a side.
 pub(crate) async fn refuse_unusable(
+    plan: &Plan,
     chosen: &Chosen,
     roots: &BTreeSet<TableName>,
     comparisons: &[Comparison],
-    source: &mut Session,
-    target: &mut Session,
     from: Side,
 ) -> Result<(), Error> {
     let Some(condition) = &chosen.condition else {
@@ -32,18 +32,22 @@ pub(crate) async fn refuse_unusable(
             hint: "name one with --table schema.table".to_owned(),
         });
     }
-    for comparison in comparisons {
-        let (sources, target_table) = (&comparison.sources, [comparison.target.clone()]);
-        let (here, there) = match from {
-            Side::Source => (sources.as_slice(), target_table.as_slice()),
-            Side::Target => (target_table.as_slice(), sources.as_slice()),
-        };
-        let (reading_here, reading_there) = match from {
-            Side::Source => (comparison.source_reading, comparison.target_reading),
-            Side::Target => (comparison.target_reading, comparison.source_reading),
-        };
-        probe(source, Side::Source, condition, here, reading_here).await?;
-        probe(target, Side::Target, condition, there, reading_there).await?;
+    for side in [Side::Source, Side::Target] {
+        let doing = "opening a transaction that cannot write";
+        let session = Session::connect(plan.server(side), "verify").await;
+        let mut session = session.on(side, doing)?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        session.batch(begin).await.on(side, doing)?;
+        for comparison in comparisons {
+            let target = std::slice::from_ref(&comparison.target);
+            let (tables, reading) = if side == from {
+                (comparison.sources.as_slice(), comparison.source_reading)
+            } else {
+                (target, comparison.target_reading)
+            };
+            probe(&mut session, side, condition, tables, reading).await?;
+        }
+        session.close().await;
     }
     Ok(())
 }

@@ -111,7 +111,8 @@ pub(crate) async fn verify(
     coverage::refuse_gaps(run, &leg, follow.from(), moving, places).await?;
     let list = comparisons(&standing, selection);
     if let Selection::Chosen(chosen) = selection {
-        refuse_unusable(run, leg.way, chosen, &standing, &list).await?;
+        let roots = roots(&list, &standing.moving);
+        choice::refuse_unusable(run.plan, chosen, &roots, &list, leg.way.from()).await?;
     }
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
@@ -127,32 +128,6 @@ pub(crate) async fn verify(
         run.control.moved(event).await?;
     }
     Ok(report)
-}
-
-/// Refuses a condition for many tables, or one that a server does not take.
-async fn refuse_unusable(
-    run: &Run<'_>,
-    way: Way,
-    chosen: &Chosen,
-    standing: &Tables,
-    list: &[Comparison],
-) -> Result<(), Error> {
-    if chosen.condition.is_none() {
-        return Ok(());
-    }
-    let doing = "opening a transaction that cannot write";
-    let mut ends = Vec::new();
-    for side in [Side::Source, Side::Target] {
-        let mut session = run.connect(side, "verify").await?;
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        session.batch(begin).await.on(side, doing)?;
-        ends.push(session);
-    }
-    let [source, target] = ends.as_mut_slice() else {
-        return Ok(());
-    };
-    let roots = roots(list, &standing.moving);
-    choice::refuse_unusable(chosen, &roots, list, source, target, way.from()).await
 }
 
 /// The tables that are compared, partitions counted with their root.
