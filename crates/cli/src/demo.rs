@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
-    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, StructurePlan, WayBack,
+    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, Share, StructurePlan, ValidationPlan,
+    WayBack,
 };
 use trunkline_migration::{ConflictPolicy, Error, Extent, Setting, Until};
 use trunkline_postgres::{Conninfo, Session};
@@ -180,6 +181,13 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             smoke: Vec::new(),
         },
         downstream: Vec::new(),
+        validation: ValidationPlan {
+            jobs: 2,
+            share: Share::UNLIMITED,
+            continuous: true,
+            left_out: None,
+            columns_left_out: Vec::new(),
+        },
         budget: Budget {
             wal_kept_warn_bytes: u64::MAX,
             wal_kept_stop_bytes: u64::MAX,

@@ -3,6 +3,7 @@
 
 mod alone;
 mod comparison;
+mod validation;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -134,6 +135,9 @@ impl Report for StatusReport {
             ("parked changes", thousands(self.parked_changes)),
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
+        }
+        if let Some(status) = &self.validation {
+            validation::text(&mut text, status);
         }
         latencies(&mut text, &self.statements);
         next_steps(&mut text, &self.next_steps);

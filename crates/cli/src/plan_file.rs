@@ -23,6 +23,7 @@ pub(crate) struct PlanFile {
     pub(crate) cutover: CutoverTable,
     pub(crate) downstream: DownstreamTable,
     pub(crate) notify: NotifyTable,
+    pub(crate) validation: ValidationTable,
     pub(crate) budget: BudgetTable,
 }
 
@@ -122,6 +123,17 @@ pub(crate) struct NotifyTable {
     pub(crate) header_env: Option<String>,
 }
 
+/// `[validation]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ValidationTable {
+    pub(crate) jobs: Option<usize>,
+    pub(crate) source_share: Option<String>,
+    pub(crate) continuous: Option<bool>,
+    pub(crate) exclude: Vec<String>,
+    pub(crate) exclude_columns: Vec<String>,
+}
+
 /// `[budget]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -181,6 +193,10 @@ const KEYS: &[&str] = &[
     "server",
     "wal_kept_warn",
     "wal_kept_stop",
+    "validation",
+    "source_share",
+    "continuous",
+    "exclude_columns",
     "smoke",
     "sql",
     "command",

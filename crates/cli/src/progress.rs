@@ -170,6 +170,10 @@ impl Observer for Progress {
             Notice::Step(step) => self.line(&format!("   {step}")),
             Notice::Copy(copied) => self.copy(copied),
             Notice::Follow(status) => self.follow(status),
+            Notice::Validated { rows, tables, of } => self.state(format!(
+                "compared {} rows; tables {tables}/{of}",
+                thousands(rows)
+            )),
             Notice::Compared { verdict, done, of } => {
                 if verdict.matched() {
                     self.state(format!(

@@ -2,6 +2,7 @@
 //! before what `run` saved, then defaults.
 
 mod switching;
+pub(crate) mod validating;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -222,6 +223,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         conflict: conflict(&file)?,
         cutover,
         downstream: downstream(&file)?,
+        validation: validating::plan(&file.validation)?,
         budget: Budget {
             wal_kept_warn_bytes: size(
                 "wal_kept_warn",

@@ -168,14 +168,14 @@ async fn compare(work: &Work<'_>, request: &AloneRequest) -> Result<AloneReport,
     let mut report = AloneReport {
         schema_version: SCHEMA_VERSION,
         equal: false,
-        partial: !(request.chosen.is_everything() && work.plan.scope.is_everything()),
+        partial: !request.chosen.is_everything() || leaves_out(work.plan),
         ..AloneReport::default()
     };
     let listed = list(work.plan, &mut ends, &request.chosen).await?;
     if request.parts != Parts::Contents {
         work.observer
             .notice(Notice::Step("comparing the structure"));
-        let some = request.chosen.tables.is_some() || !work.plan.scope.is_everything();
+        let some = request.chosen.tables.is_some() || leaves_out(work.plan);
         let names = some.then(|| listed.names());
         report.schema_differences = structure(&mut ends, names.as_deref()).await?;
     }
@@ -185,6 +185,14 @@ async fn compare(work: &Work<'_>, request: &AloneRequest) -> Result<AloneReport,
     report.equal = !report.differs() && report.errors.is_empty();
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Whether the plan leaves tables or columns out.
+fn leaves_out(plan: &Plan) -> bool {
+    let validation = &plan.validation;
+    !plan.scope.is_everything()
+        || validation.left_out.is_some()
+        || !validation.columns_left_out.is_empty()
 }
 
 /// The tables of both sides that are in scope and were chosen.
@@ -216,6 +224,9 @@ async fn list(plan: &Plan, ends: &mut Ends, chosen: &Chosen) -> Result<Listed, E
         };
         keep(&mut source, &here);
         keep(&mut target, &there);
+    }
+    for tables in [&mut source, &mut target] {
+        tables.retain(|table| !plan.validation.leaves_out(&table.name));
     }
     Ok(Listed { source, target })
 }

@@ -4,6 +4,7 @@
 mod condition;
 mod probe;
 
+use trunkline_changes::TableName;
 use trunkline_load::Scope;
 use trunkline_verify::{Choice, Comparison};
 
@@ -68,6 +69,12 @@ impl Chosen {
     /// Whether nothing is left out.
     pub fn is_everything(&self) -> bool {
         self.tables.is_none() && self.choice() == Choice::default()
+    }
+
+    /// Whether a table is among the chosen ones.
+    pub(crate) fn covers(&self, table: &TableName) -> bool {
+        let tables = self.tables.as_ref();
+        tables.is_none_or(|scope| scope.covers_table(table))
     }
 
     /// The rows, as the comparison takes them.

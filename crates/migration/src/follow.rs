@@ -8,8 +8,10 @@ mod recorded;
 mod ticking;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyError, Durability};
 use trunkline_capture::{
@@ -23,6 +25,7 @@ use crate::error::Error;
 use crate::journal::Leg;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
 use crate::run::Run;
+use crate::validation::{Changed, Counted};
 use pace::Pace;
 
 /// What following is to reach.
@@ -40,6 +43,8 @@ pub(crate) enum Goal {
     Forever,
     /// Nothing: until [`Follow::told`] is cancelled.
     Told,
+    /// The same, or until somebody else wants the migration.
+    Validated,
 }
 
 /// Why following stopped.
@@ -76,8 +81,13 @@ pub(crate) struct Follow {
     rows_before: u64,
     /// Nothing but the walsender may be used: the source takes no new connection.
     live_only: bool,
-    /// Ends [`Goal::Told`].
+    /// Ends [`Goal::Told`] and [`Goal::Validated`].
     pub(crate) told: CancellationToken,
+    /// The last position committed, for those who wait for one.
+    applied_feed: watch::Sender<Lsn>,
+    /// Who hears of changes, and how far it is.
+    validation: Option<(Arc<Changed>, Arc<Counted>)>,
+    differing_told: u64,
 }
 
 impl Follow {
@@ -101,6 +111,25 @@ impl Follow {
     pub(crate) fn changes_seen(&self) -> u64 {
         let stats = self.applier.stats();
         self.rows_applied() + stats.truncated + stats.parked + stats.mended + stats.skipped
+    }
+
+    /// The last position committed, for those who wait for one.
+    pub(crate) fn applied_feed(&self) -> watch::Receiver<Lsn> {
+        self.applied_feed.subscribe()
+    }
+
+    /// From now on validation hears of every change.
+    pub(crate) fn note_changes(&mut self, changed: Arc<Changed>, progress: Arc<Counted>) {
+        self.validation = Some((changed, progress));
+    }
+
+    fn tell_applied(&self) {
+        let applied = self.applier.applied();
+        self.applied_feed.send_if_modified(|told| {
+            let is_new = *told < applied;
+            *told = applied.max(*told);
+            is_new
+        });
     }
 
     /// Rows that this process applied.
@@ -302,10 +331,14 @@ impl Follow {
                 }
                 _ => false,
             };
-            match event {
+            match &event {
                 StreamEvent::Begin(_) => self.inside = true,
                 StreamEvent::Commit { .. } => self.inside = false,
-                StreamEvent::Change(_) => {}
+                StreamEvent::Change(change) => {
+                    if let Some((changed, _)) = &self.validation {
+                        changed.note(change);
+                    }
+                }
             }
             let pushed = self.applier.push(event).await;
             pushed.map_err(|cause| self.failed(cause))?;
@@ -315,6 +348,7 @@ impl Follow {
             }
         }
         self.position = self.position.max(self.applier.applied());
+        self.tell_applied();
         Ok(false)
     }
 
@@ -323,6 +357,7 @@ impl Follow {
         flushed.map_err(|cause| self.failed(cause))?;
         self.pending = false;
         self.position = self.position.max(self.applier.applied());
+        self.tell_applied();
         if durability == Durability::Durable {
             self.last_durable = Instant::now();
         }

@@ -26,6 +26,7 @@ pub mod smoke;
 pub mod status;
 mod steps;
 pub mod traffic;
+mod validation;
 mod way;
 
 pub use choice::{Chosen, Condition, Sample};
@@ -45,4 +46,5 @@ pub use trunkline_verify::{
     DifferenceKind, KeyValue, ObjectKind, Outcome, Place, RowCounts, RowDifference, SchemaChange,
     SchemaDifference, TableVerdict,
 };
+pub use validation::{TableValidation, ValidationState, ValidationStatus};
 pub use way::Way;

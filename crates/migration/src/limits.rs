@@ -139,3 +139,23 @@ pub(crate) const LARGE_OBJECTS_NAMED: usize = 1_000;
 /// Between two looks at rows that differ on sides that are written: long enough for a change
 /// on the way to arrive, short enough for several looks in the default of five seconds.
 pub(crate) const SETTLE_LOOK: Duration = Duration::from_secs(1);
+
+/// Keys of changed rows that wait to be compared, of all tables together: some 100 bytes each,
+/// so 20 MB. What does not fit has its table read again.
+pub(crate) const CHANGED_KEYS: usize = 200_000;
+
+/// Changed rows that are compared at once.
+pub(crate) const VALIDATED_KEYS_AT_ONCE: usize = 500;
+
+/// How long changes gather before their rows are compared: a row that is written every second
+/// is compared once for many changes.
+pub(crate) const CHANGES_GATHER: Duration = Duration::from_secs(1);
+
+/// Between two readings of a whole table because more changed than could be noted.
+pub(crate) const WHOLE_AGAIN: Duration = Duration::from_mins(10);
+
+/// Before a lost connection of validation is made again.
+pub(crate) const VALIDATE_AGAIN: Duration = Duration::from_secs(2);
+
+/// Between two looks whether validation may go on, while the source's budget pauses it.
+pub(crate) const VALIDATION_LOOK: Duration = Duration::from_millis(500);

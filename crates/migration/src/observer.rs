@@ -28,6 +28,15 @@ pub enum Notice<'a> {
         /// Tables to compare.
         of: usize,
     },
+    /// How far validation under writes is. Sent about every second.
+    Validated {
+        /// Rows compared.
+        rows: u64,
+        /// Tables compared.
+        tables: u64,
+        /// Tables to compare.
+        of: u64,
+    },
     /// A connection was lost, or a server is not ready: it is tried again.
     Retry {
         /// What happened.

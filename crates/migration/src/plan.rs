@@ -12,6 +12,7 @@ use trunkline_postgres::Conninfo;
 
 use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
+pub use crate::validation::{Share, ValidationPlan};
 
 /// Everything that a command needs to know.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Plan {
     pub conflict: ConflictPolicy,
     /// The cutover.
     pub cutover: CutoverPlan,
+    /// How both sides are compared while changes flow.
+    pub validation: ValidationPlan,
     /// What the source may bear.
     pub budget: Budget,
     /// Slots of other consumers on the source that are handed over at the cutover.

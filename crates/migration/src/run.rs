@@ -2,6 +2,7 @@
 //! and the facts about tables that follow from them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use crate::journal::{Leg, Object};
 use crate::limits::RECONNECT_FOR;
 use crate::observer::{Notice, Observer};
 use crate::plan::Plan;
+use crate::validation::Changed;
 use crate::way::Way;
 
 /// A command at work on a migration that it holds.
@@ -27,6 +29,10 @@ pub(crate) struct Run<'a> {
     pub(crate) cancel: CancellationToken,
     pulse: Pulse,
     warned_of_wal: bool,
+    /// Whether the side that changes come from keeps more log than the plan likes.
+    pub(crate) over_budget: Arc<AtomicBool>,
+    /// Rows that changed since they were validated.
+    pub(crate) changed: Arc<Changed>,
 }
 
 /// When both servers last answered: a connection that is lost is made again for a while
@@ -77,6 +83,8 @@ impl<'a> Run<'a> {
             cancel,
             pulse,
             warned_of_wal: false,
+            over_budget: Arc::default(),
+            changed: Arc::default(),
         }
     }
 
@@ -229,6 +237,8 @@ impl<'a> Run<'a> {
 
     fn keep_budget(&mut self, way: Way, kept_bytes: u64) -> Result<(), Error> {
         let budget = self.plan.budget;
+        let over = kept_bytes > budget.wal_kept_warn_bytes;
+        self.over_budget.store(over, Ordering::Relaxed);
         let side = way.from();
         if kept_bytes > budget.wal_kept_stop_bytes {
             let ends = match way {
@@ -246,7 +256,7 @@ impl<'a> Run<'a> {
                 ),
             });
         }
-        if kept_bytes > budget.wal_kept_warn_bytes && !self.warned_of_wal {
+        if over && !self.warned_of_wal {
             self.warned_of_wal = true;
             let warning = format!("the {side} keeps {} MB of log for us", kept_bytes >> 20);
             self.observer.notice(Notice::Warning(&warning));

@@ -16,6 +16,7 @@ use crate::journal::State;
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
+use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
 
 /// The report of `status`.
@@ -52,6 +53,8 @@ pub struct StatusReport {
     pub eta: String,
     /// Changes put aside.
     pub parked_changes: u64,
+    /// How far the validation of the rows is; none before it begins and after a switch.
+    pub validation: Option<ValidationStatus>,
     /// What the application's busiest statements took on the source before the switch, and
     /// take on the target; empty where `pg_stat_statements` is not installed on both.
     pub statements: Vec<Latency>,
@@ -157,7 +160,12 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         (Way::Back, None) => (Applied::default(), Written::default()),
     };
     let statements = latencies(target, &state).await?;
+    let validation = match state.way() {
+        Way::There => validation::status(target, &plan.name, leg).await?,
+        Way::Back => None,
+    };
     Ok(Some(StatusReport {
+        validation,
         statements,
         ..report(identity.name, &state, &numbers, &applied, &written)
     }))
@@ -211,6 +219,7 @@ fn report(
         eta_seconds,
         eta: in_words(arrival),
         parked_changes: applied.parked,
+        validation: None,
         statements: Vec::new(),
         next_steps: state.next_steps(numbers.held),
     }
@@ -271,6 +280,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         eta_seconds: None,
         eta: if phase.is_final() { "over" } else { "unknown" }.to_owned(),
         parked_changes: 0,
+        validation: None,
         statements: Vec::new(),
         next_steps: next_steps(phase, false),
     }

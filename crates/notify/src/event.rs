@@ -88,7 +88,7 @@ impl Teller {
                 self.retrying = Retrying::No;
                 self.moved(*phase)
             }
-            Notice::Copy(_) | Notice::Follow(_) => {
+            Notice::Copy(_) | Notice::Follow(_) | Notice::Validated { .. } => {
                 self.retrying = Retrying::No;
                 None
             }

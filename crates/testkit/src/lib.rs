@@ -10,6 +10,7 @@
 
 mod cluster;
 pub mod contents;
+pub mod faults;
 mod faulty_proxy;
 pub mod front;
 mod skipping;

@@ -6,7 +6,7 @@ use trunkline_changes::TableName;
 use trunkline_postgres::{PgError, Session};
 
 use crate::comparison::Reading;
-use crate::shape::{Range, Shape};
+use crate::shape::{Rows, Shape};
 
 /// What a part of a table holds.
 #[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize)]
@@ -28,13 +28,13 @@ impl Checksum {
     }
 }
 
-fn statement(shape: &Shape, table: &TableName, reading: Reading, range: &Range) -> String {
+fn statement(shape: &Shape, table: &TableName, reading: Reading, rows: &Rows) -> String {
     format!(
         "SELECT count(*), coalesce(sum({hash}), 0)::text FROM {only}{table} AS t{selection}",
         hash = shape.row_hash(),
         only = reading.prefix(),
         table = table.quoted(),
-        selection = shape.selection(range),
+        selection = shape.selection(rows),
     )
 }
 
@@ -44,10 +44,10 @@ pub(crate) async fn checksum(
     shape: &Shape,
     table: &TableName,
     reading: Reading,
-    range: &Range,
+    rows: &Rows,
 ) -> Result<Checksum, PgError> {
     let row = session
-        .query_one(&statement(shape, table, reading, range), &[])
+        .query_one(&statement(shape, table, reading, rows), &[])
         .await?;
     let sum: String = row.get(1)?;
     Ok(Checksum {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -112,6 +113,7 @@ impl Comparer {
                 from: Session::connect(from.1, "verify").await.on(from.0, doing)?,
                 to: Session::connect(to.1, "verify").await.on(to.0, doing)?,
                 sides,
+                source_time: Duration::ZERO,
             });
         }
         Ok(Comparer {
@@ -191,7 +193,10 @@ impl Comparer {
         let (left_out, comparisons): (Vec<_>, Vec<_>) = comparisons
             .into_iter()
             .partition(|c| is_taken(c, self.sides.from, &self.taken));
-        let shapes = self.study(comparisons).await?;
+        let Some(first) = self.workers.first_mut() else {
+            return Ok(Found::default());
+        };
+        let shapes = study(first, comparisons).await?;
         let tasks: VecDeque<Task> = shapes.into_iter().map(Task::whole).collect();
         let queue: Queue = Arc::new(Mutex::new(tasks));
         let (sender, mut receiver) = mpsc::channel(self.workers.len());
@@ -221,28 +226,6 @@ impl Comparer {
         Ok(found)
     }
 
-    /// Reads what both catalogs say of the tables.
-    async fn study(&mut self, comparisons: Vec<Comparison>) -> Result<Vec<Arc<Shape>>, Fault> {
-        let doing = "reading the catalog to compare tables";
-        let Some(Worker { from, to, sides }) = self.workers.first_mut() else {
-            return Ok(Vec::new());
-        };
-        let sources: Vec<&TableName> = comparisons.iter().map(|c| &c.sources[0]).collect();
-        let targets: Vec<&TableName> = comparisons.iter().map(|c| &c.target).collect();
-        let (one, other) = tokio::try_join!(
-            async { study_side(from, &sources).await.on(sides.from, doing) },
-            async { study_side(to, &targets).await.on(sides.to, doing) },
-        )?;
-        let hashing = Hashing::for_both(&one.0, &other.0);
-        let facts = one.1.iter().zip(&other.1);
-        let shapes = comparisons.into_iter().zip(facts);
-        Ok(shapes
-            .map(|(comparison, (source, target))| {
-                Arc::new(Shape::new(comparison, hashing, source, target))
-            })
-            .collect())
-    }
-
     /// A session on the server that changes come from, in its snapshot: what was found can be
     /// looked at where it lies.
     pub fn reader(&mut self) -> Option<&mut Session> {
@@ -256,6 +239,31 @@ impl Comparer {
             worker.to.close().await;
         }
     }
+}
+
+/// Reads what both catalogs say of the tables.
+pub(crate) async fn study(
+    worker: &mut Worker,
+    comparisons: Vec<Comparison>,
+) -> Result<Vec<Arc<Shape>>, Fault> {
+    let doing = "reading the catalog to compare tables";
+    let Worker {
+        from, to, sides, ..
+    } = worker;
+    let sources: Vec<&TableName> = comparisons.iter().map(|c| &c.sources[0]).collect();
+    let targets: Vec<&TableName> = comparisons.iter().map(|c| &c.target).collect();
+    let (one, other) = tokio::try_join!(
+        async { study_side(from, &sources).await.on(sides.from, doing) },
+        async { study_side(to, &targets).await.on(sides.to, doing) },
+    )?;
+    let hashing = Hashing::for_both(&one.0, &other.0);
+    let facts = one.1.iter().zip(&other.1);
+    let shapes = comparisons.into_iter().zip(facts);
+    Ok(shapes
+        .map(|(comparison, (source, target))| {
+            Arc::new(Shape::new(comparison, hashing, source, target))
+        })
+        .collect())
 }
 
 async fn study_side(
@@ -287,7 +295,7 @@ impl Gathered {
     fn take(&mut self, part: Part) -> Option<TableVerdict> {
         let table = part.shape.comparison.target.clone();
         let unfinished = self.unfinished.entry(table.clone()).or_default();
-        unfinished.tally = std::mem::take(&mut unfinished.tally).and(part.tally);
+        unfinished.tally = unfinished.tally.and(&part.tally);
         unfinished.parts += 1;
         unfinished.of = unfinished.of.or(part.is_last.then_some(part.number));
         let room = NAMED_IN_A_TABLE.saturating_sub(unfinished.named);

@@ -18,6 +18,8 @@ pub(crate) struct Spot {
     pub(crate) relation: u32,
     /// Where in it.
     pub(crate) ctid: String,
+    /// The transaction that wrote it: with the place, which version of the row this is.
+    pub(crate) xmin: u32,
 }
 
 /// A row that was not found alike on the other side.
@@ -35,6 +37,17 @@ pub(crate) struct Leftovers {
     pub(crate) named: Vec<Left>,
     /// All of them, the named ones too.
     pub(crate) counts: RowCounts,
+}
+
+impl Leftovers {
+    /// Of rows that are all named.
+    pub(crate) fn of(named: Vec<Left>) -> Self {
+        let mut counts = RowCounts::default();
+        for row in &named {
+            counts.add(row.kind);
+        }
+        Leftovers { named, counts }
+    }
 }
 
 /// Rows of one key hash that have no counterpart so far.
@@ -162,6 +175,7 @@ mod tests {
             row,
             relation: 1,
             ctid: format!("(0,{at})"),
+            xmin: 3,
         };
         rows.iter().enumerate().map(spot).collect()
     }

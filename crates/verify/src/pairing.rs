@@ -3,8 +3,8 @@
 //! for one row that differs.
 
 use crate::difference::DifferenceKind;
-use crate::drill::{Detail, Detailed};
 use crate::limits::PAIRED_WITHOUT_KEY;
+use crate::naming::{Detail, Detailed};
 use crate::verdict::RowCounts;
 
 /// Turns pairs of a missing row and a row too many into rows that differ, the most alike

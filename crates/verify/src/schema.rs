@@ -1,10 +1,7 @@
 //! The structure of a database as its catalogs describe it, and how two of them differ.
 //! Whatever the number of tables, one query is made for each kind of object. Nothing is
-//! locked or written, and only what every role may read is read.
-//!
-//! Left out: owners, comments, storage parameters, publications and subscriptions, extended
-//! statistics, operators, casts, collations, text search, foreign servers, default privileges,
-//! the values of sequences, and what belongs to an extension.
+//! written, and only what every role may read is read. Servers write a definition under a
+//! reader's lock, so reading waits for a session that has a table for itself.
 
 mod aspect;
 mod catalog;
@@ -26,6 +23,11 @@ pub use differences::{SchemaChange, SchemaDifference, schema_differences};
 pub use object::{ObjectId, ObjectKind};
 
 /// What a database is made of: its objects, and what is known of each.
+///
+/// Left out are owners, the order of columns, comments, storage, publications and
+/// subscriptions, extended statistics, operators, casts, collations, text search, foreign
+/// servers, default privileges, rights on types, the values of sequences, the schema `trunkline`
+/// and what belongs to an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaDescription {
     pub(crate) version: ServerVersion,
@@ -42,8 +44,8 @@ pub(crate) struct Described {
 }
 
 impl SchemaDescription {
-    /// Reads a database: all of it, or only the chosen tables with what hangs on them. Read in
-    /// a transaction of its own isolation if other sessions may change the structure meanwhile.
+    /// Reads a database: all of it, or only the chosen tables with what hangs on them. It takes
+    /// sixteen queries: in a REPEATABLE READ transaction they see one state of the catalogs.
     pub async fn read(session: &mut Session, only: Option<&[TableName]>) -> Result<Self, PgError> {
         let objects = catalog::read(session, only).await?;
         Ok(SchemaDescription {

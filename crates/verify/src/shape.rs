@@ -23,6 +23,8 @@ enum Form {
 struct Column {
     name: String,
     form: Form,
+    /// The type below any domain, as SQL.
+    base_name: String,
 }
 
 /// The leading column of a key whose order is the same on every server.
@@ -35,11 +37,28 @@ struct Lead {
 /// Rows whose leading key column lies above `above` and not above `up_to`; without bounds,
 /// all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Range {
+pub struct Range {
     /// The bound below, left out.
-    pub(crate) above: Option<String>,
+    pub above: Option<String>,
     /// The bound above, taken in.
-    pub(crate) up_to: Option<String>,
+    pub up_to: Option<String>,
+}
+
+/// Some rows of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Those of a range of its key.
+    Range(Range),
+    /// Those of these keys, each the text of its columns' values.
+    Keys(Vec<Vec<String>>),
+}
+
+impl Rows {
+    /// Every row.
+    #[must_use]
+    pub fn all() -> Self {
+        Rows::Range(Range::default())
+    }
 }
 
 /// What one side's catalog says of a column.
@@ -130,6 +149,10 @@ impl Shape {
         let shape = |name: &String| Column {
             name: name.clone(),
             form: form(source.columns.get(name), target.columns.get(name)),
+            base_name: source
+                .columns
+                .get(name)
+                .map_or_else(String::new, |facts| facts.base_name.clone()),
         };
         let columns: Vec<Column> = comparison.columns.iter().map(shape).collect();
         let compared: BTreeSet<&String> = comparison.columns.iter().collect();
@@ -212,7 +235,7 @@ impl Shape {
     }
 
     /// Which rows of `t` take part, as SQL: ` WHERE …`, or nothing.
-    pub(crate) fn selection(&self, range: &Range) -> String {
+    pub(crate) fn selection(&self, rows: &Rows) -> String {
         let mut all = Vec::new();
         if let Some(condition) = &self.comparison.choice.condition {
             all.push(format!("({condition})"));
@@ -220,25 +243,55 @@ impl Shape {
         if let Some(share) = self.comparison.choice.sample {
             all.push(format!("({} & 65535) < {share}", self.key_hash()));
         }
-        if let Some(lead) = &self.lead {
-            let mut bound = |operator: &str, value: &Option<String>| {
-                if let Some(value) = value {
-                    all.push(format!(
-                        "t.{} {operator} CAST({} AS {})",
-                        quote_ident(&lead.column),
-                        quote_literal(value),
-                        lead.cast_to
-                    ));
-                }
-            };
-            bound(">", &range.above);
-            bound("<=", &range.up_to);
+        match rows {
+            Rows::Range(range) => all.extend(self.within(range)),
+            Rows::Keys(keys) => all.push(self.among(keys)),
         }
         if all.is_empty() {
             String::new()
         } else {
             format!(" WHERE {}", all.join(" AND "))
         }
+    }
+
+    fn within(&self, range: &Range) -> Vec<String> {
+        let Some(lead) = &self.lead else {
+            return Vec::new();
+        };
+        let bound = |operator: &str, value: &Option<String>| {
+            value.as_ref().map(|value| {
+                format!(
+                    "t.{} {operator} CAST({} AS {})",
+                    quote_ident(&lead.column),
+                    quote_literal(value),
+                    lead.cast_to
+                )
+            })
+        };
+        let bounds = [bound(">", &range.above), bound("<=", &range.up_to)];
+        bounds.into_iter().flatten().collect()
+    }
+
+    fn among(&self, keys: &[Vec<String>]) -> String {
+        if keys.is_empty() {
+            return "false".to_owned();
+        }
+        let names: Vec<String> = self
+            .key_names()
+            .map(|name| format!("t.{}", quote_ident(name)))
+            .collect();
+        let row = |key: &Vec<String>| {
+            let values: Vec<String> = key
+                .iter()
+                .zip(&self.key)
+                .map(|(value, column)| {
+                    format!("CAST({} AS {})", quote_literal(value), column.base_name)
+                })
+                .collect();
+            format!("({})", values.join(", "))
+        };
+        let rows: Vec<String> = keys.iter().map(row).collect();
+        format!("({}) IN (VALUES {})", names.join(", "), rows.join(", "))
     }
 
     /// The statement that gives where a part of so many rows above a bound ends; no row when
@@ -343,7 +396,7 @@ mod tests {
             up_to: None,
         };
         assert_eq!(
-            shape.selection(&range),
+            shape.selection(&Rows::Range(range)),
             " WHERE t.\"id\" > CAST('1''0' AS pg_catalog.x)"
         );
     }

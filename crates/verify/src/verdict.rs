@@ -68,7 +68,9 @@ impl RowCounts {
         self.different += 1;
     }
 
-    pub(crate) fn and(self, other: RowCounts) -> RowCounts {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: RowCounts) -> RowCounts {
         RowCounts {
             missing: self.missing + other.missing,
             extra: self.extra + other.extra,
@@ -127,7 +129,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Adds a part.
-    pub(crate) fn and(self, part: Tally) -> Tally {
+    pub(crate) fn and(&self, part: &Tally) -> Tally {
         Tally {
             source: self.source.and(&part.source),
             target: self.target.and(&part.target),
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn parts_that_make_up_for_each_other_still_differ() {
-        let whole = part((2, 5), (2, 6)).and(part((2, 6), (2, 5)));
+        let whole = part((2, 5), (2, 6)).and(&part((2, 6), (2, 5)));
         assert_eq!(outcome(&whole), Outcome::ContentsDiffer);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use trunkline_changes::Side;
@@ -14,10 +14,12 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 use crate::checksum::{Checksum, checksum};
 use crate::compare::Sides;
 use crate::difference::RowDifference;
-use crate::drill::{Drilled, drill};
 use crate::emptied::was_rewritten;
 use crate::limits::{PART_BYTES, PART_ROWS_AT_LEAST};
-use crate::shape::{Range, Shape};
+use crate::listing::list;
+use crate::merge::Leftovers;
+use crate::naming::{Named, name};
+use crate::shape::{Range, Rows, Shape};
 use crate::verdict::Tally;
 
 /// Locks taken after it are given back by going back to it.
@@ -55,11 +57,16 @@ pub(crate) struct Part {
     pub(crate) rows: Vec<RowDifference>,
 }
 
+/// The checksums of both sides, each with whether a table was emptied meanwhile.
+pub(crate) type Sums = ((Checksum, bool), (Checksum, bool));
+
 /// A session on either side.
 pub(crate) struct Worker {
     pub(crate) from: Session,
     pub(crate) to: Session,
     pub(crate) sides: Sides,
+    /// How long checksums took on the side that changes come from.
+    pub(crate) source_time: Duration,
 }
 
 impl Worker {
@@ -79,7 +86,7 @@ impl Worker {
             if let Some(rest) = rest {
                 lock(&queue).push_front(rest);
             }
-            let (tally, rows) = self.compare(&task.shape, &range).await?;
+            let (tally, rows) = self.compare(&task.shape, &Rows::Range(range)).await?;
             let part = Part {
                 number: task.cut_off + 1,
                 shape: task.shape,
@@ -93,33 +100,39 @@ impl Worker {
         }
     }
 
-    /// Where the next part of a table ends, and what is left behind it.
+    /// The next part of a table, and what is left behind it.
     async fn cut(&mut self, task: &Task) -> Result<(Range, Option<Task>), Fault> {
-        let shape = &task.shape;
-        let mut range = Range {
-            above: task.above.clone(),
-            up_to: None,
-        };
+        let range = self.cut_off(&task.shape, task.above.clone()).await?;
+        let rest = range.up_to.clone().map(|above| Task {
+            shape: Arc::clone(&task.shape),
+            above: Some(above),
+            cut_off: task.cut_off + 1,
+        });
+        Ok((range, rest))
+    }
+
+    /// The part of a table that begins above a key; without an end when it is the last one.
+    pub(crate) async fn cut_off(
+        &mut self,
+        shape: &Shape,
+        above: Option<String>,
+    ) -> Result<Range, Fault> {
+        let mut range = Range { above, up_to: None };
         if shape.comparison.bytes <= PART_BYTES || !shape.can_be_cut() {
-            return Ok((range, None));
+            return Ok(range);
         }
         let doing = "cutting a table into parts";
         let rows = self
             .rows_of_a_part(shape)
             .await
             .on(self.sides.from, doing)?;
-        if let Some(sql) = shape.cut_sql(task.above.as_deref(), rows) {
+        if let Some(sql) = shape.cut_sql(range.above.as_deref(), rows) {
             let row = self.from.query_opt(&sql, &[]).await;
             let row = row.on(self.sides.from, doing)?;
             let end = row.map(|row| row.get::<String>(0)).transpose();
             range.up_to = end.on(self.sides.from, doing)?;
         }
-        let rest = range.up_to.clone().map(|above| Task {
-            shape: Arc::clone(shape),
-            above: Some(above),
-            cut_off: task.cut_off + 1,
-        });
-        Ok((range, rest))
+        Ok(range)
     }
 
     /// How many rows are about [`PART_BYTES`].
@@ -135,10 +148,10 @@ impl Worker {
     async fn compare(
         &mut self,
         shape: &Shape,
-        range: &Range,
+        part: &Rows,
     ) -> Result<(Tally, Vec<RowDifference>), Fault> {
         let began = Instant::now();
-        let (from, to) = self.sums(shape, range).await?;
+        let (from, to) = self.sums(shape, part).await?;
         let mut tally = Tally {
             parts_differ: from.0 != to.0,
             disturbed: from.1 || to.1,
@@ -151,7 +164,7 @@ impl Worker {
         };
         let mut rows = Vec::new();
         if tally.parts_differ && !tally.disturbed {
-            let drilled = self.drill(shape, range).await?;
+            let drilled = self.drill(shape, part).await?;
             tally.differing = drilled.counts;
             rows = drilled.rows;
         }
@@ -161,42 +174,59 @@ impl Worker {
     }
 
     /// The checksums of both sides, and whether a table was emptied meanwhile.
-    async fn sums(
-        &mut self,
-        shape: &Shape,
-        range: &Range,
-    ) -> Result<((Checksum, bool), (Checksum, bool)), Fault> {
+    pub(crate) async fn sums(&mut self, shape: &Shape, part: &Rows) -> Result<Sums, Fault> {
         let was_wide = shape.is_wide();
-        let first = self.sums_once(shape, range).await;
+        let first = self.sums_once(shape, part).await;
         match first {
             Err(fault) if !was_wide && is_too_wide(&fault.cause) => {
                 self.give_back_locks(shape).await?;
                 shape.hash_columns_one_by_one();
-                self.sums_once(shape, range).await
+                self.sums_once(shape, part).await
             }
             // Another worker changed the way of hashing between the two sides.
-            Ok(_) if shape.is_wide() != was_wide => self.sums_once(shape, range).await,
+            Ok(_) if shape.is_wide() != was_wide => self.sums_once(shape, part).await,
             sums => sums,
         }
     }
 
-    async fn sums_once(
-        &mut self,
-        shape: &Shape,
-        range: &Range,
-    ) -> Result<((Checksum, bool), (Checksum, bool)), Fault> {
-        let Worker { from, to, sides } = self;
+    async fn sums_once(&mut self, shape: &Shape, part: &Rows) -> Result<Sums, Fault> {
+        let Worker {
+            from,
+            to,
+            sides,
+            source_time,
+        } = self;
         let doing = || format!("computing the checksum of {}", shape.comparison.target);
+        let began = Instant::now();
         let (from, to) = tokio::join!(
-            sum_of_sources(from, shape, range),
-            sum_of_target(to, shape, range)
+            async {
+                let sum = sum_of_sources(from, shape, part).await;
+                *source_time += began.elapsed();
+                sum
+            },
+            sum_of_target(to, shape, part)
         );
         Ok((from.on(sides.from, doing())?, to.on(sides.to, doing())?))
     }
 
-    async fn drill(&mut self, shape: &Shape, range: &Range) -> Result<Drilled, Fault> {
-        let Worker { from, to, sides } = self;
-        drill(from, to, *sides, shape, range).await
+    /// The rows of a part that differ.
+    async fn drill(&mut self, shape: &Shape, rows: &Rows) -> Result<Named, Fault> {
+        let left = self.list(shape, rows).await?;
+        self.name(shape, left).await
+    }
+
+    pub(crate) async fn list(&mut self, shape: &Shape, rows: &Rows) -> Result<Leftovers, Fault> {
+        let Worker {
+            from, to, sides, ..
+        } = self;
+        list(from, to, *sides, shape, rows).await
+    }
+
+    pub(crate) async fn name(&mut self, shape: &Shape, left: Leftovers) -> Result<Named, Fault> {
+        let Worker {
+            from, to, sides, ..
+        } = self;
+        name(from, to, *sides, shape, left).await
     }
 
     /// Gives back the locks on the tables that were read, so that whoever empties one of
@@ -226,13 +256,13 @@ fn is_too_wide(error: &PgError) -> bool {
 async fn sum_of_sources(
     session: &mut Session,
     shape: &Shape,
-    range: &Range,
+    part: &Rows,
 ) -> Result<(Checksum, bool), PgError> {
     let (mut whole, mut gone) = (Checksum::default(), false);
     let reading = shape.comparison.source_reading;
     for table in &shape.comparison.sources {
-        let part = checksum(session, shape, table, reading, range).await?;
-        whole = whole.and(&part);
+        let sum = checksum(session, shape, table, reading, part).await?;
+        whole = whole.and(&sum);
         gone |= was_rewritten(session, table).await?;
     }
     Ok((whole, gone))
@@ -241,10 +271,10 @@ async fn sum_of_sources(
 async fn sum_of_target(
     session: &mut Session,
     shape: &Shape,
-    range: &Range,
+    part: &Rows,
 ) -> Result<(Checksum, bool), PgError> {
     let comparison = &shape.comparison;
     let (table, reading) = (&comparison.target, comparison.target_reading);
-    let sum = checksum(session, shape, table, reading, range).await?;
+    let sum = checksum(session, shape, table, reading, part).await?;
     Ok((sum, was_rewritten(session, table).await?))
 }

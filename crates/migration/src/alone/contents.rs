@@ -27,6 +27,11 @@ pub(super) async fn compare(
     report.missing_tables = std::mem::take(&mut pairing.missing);
     report.columns_left_out = std::mem::take(&mut pairing.columns);
     keep_readable(&mut ends, &mut pairing, report).await?;
+    for comparison in &mut pairing.comparisons {
+        let (table, validation) = (&comparison.sources[0], &work.plan.validation);
+        let left_out = |column: &String| validation.leaves_out_column(table, column);
+        comparison.columns.retain(|column| !left_out(column));
+    }
     request.chosen.narrow(&mut pairing.comparisons);
     let (roots, list) = (&pairing.roots, &pairing.comparisons);
     choice::refuse_unusable(work.plan, &request.chosen, roots, list, Side::Source).await?;

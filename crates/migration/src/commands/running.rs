@@ -19,6 +19,8 @@ use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
+use crate::validation::{self, Validation};
+use crate::way::Way;
 
 /// Where `run` stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,19 +187,21 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
                 caught_up = true;
             }
             Phase::Following => {
-                let different = match compare(run).await {
+                let validated = match validate(run).await {
                     // What cannot be compared stops the cutover, not the stream.
                     Err(Error::Refused { why, .. }) if until == Until::Forever => {
                         run.observer.notice(Notice::Warning(&why));
-                        vec![why]
+                        Validated::Different(vec![why])
                     }
-                    compared => compared?,
+                    validated => validated?,
                 };
-                if !different.is_empty() {
-                    if until != Until::Forever {
-                        return Err(Error::Differences(different));
+                match validated {
+                    Validated::Equal => {}
+                    Validated::Wanted => hand_over(run).await?,
+                    Validated::Different(names) if until != Until::Forever => {
+                        return Err(Error::Differences(names));
                     }
-                    stay(run).await?;
+                    Validated::Different(_) => stay(run).await?,
                 }
             }
             Phase::Verified if until == Until::Switched => {
@@ -285,13 +289,58 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::CaughtUp).await
 }
 
-/// Compares everything; gives the names of the tables that differ.
-async fn compare(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
+/// What a reading of every table has shown.
+enum Validated {
+    Equal,
+    /// These differ.
+    Different(Vec<String>),
+    /// It is not at its end: somebody else wants the migration.
+    Wanted,
+}
+
+/// Reads every table once while changes flow, from where an earlier run was interrupted; what
+/// was written to all the time is settled at one position in the end.
+async fn validate(run: &mut Run<'_>) -> Result<Validated, Error> {
     let mut follow = Follow::open(run).await?;
-    let report = verifying::verify(run, &mut follow, &Selection::All).await?;
+    verifying::refuse_gaps(run, &mut follow).await?;
+    let near = Goal::Near(run.plan.cutover.max_lag_bytes);
+    follow.until(run, near).await?;
+    run.step("comparing both sides");
+    let validation = Validation::start(run, &mut follow).await?;
+    let reached = follow.until(run, Goal::Validated).await;
+    validation.stop().await;
+    if reached? == Reached::Wanted {
+        follow.close(run).await?;
+        return Ok(Validated::Wanted);
+    }
+    let leg = follow.leg().number;
+    let unsettled = validation::unsettled(run, leg).await?;
+    if !unsettled.is_empty() {
+        verifying::verify(run, &mut follow, &Selection::Targets(&unsettled)).await?;
+    }
+    let at = follow.applied();
     follow.close(run).await?;
-    let names = report.differences.iter().map(|v| v.table.to_string());
-    Ok(names.collect())
+    let different = validation::differing(run, leg).await?;
+    if different.is_empty() {
+        run.control.moved(Event::FoundEqual { at }).await?;
+        return Ok(Validated::Equal);
+    }
+    run.control.moved(Event::FoundDifferent { at }).await?;
+    let names = different.iter().map(ToString::to_string);
+    Ok(Validated::Different(names.collect()))
+}
+
+/// Gives the migration to a command that asks for it, until that is done.
+async fn hand_over(run: &mut Run<'_>) -> Result<(), Error> {
+    run.step("handing over to another command");
+    tokio::select! {
+        handed = run.control.hand_over(&run.plan.source) => {
+            // However long it took: what is lost now was there a moment ago.
+            run.alive();
+            handed
+        }
+        () = run.cancel.cancelled() => Err(Error::Interrupted(run.control.state().phase)),
+    }
 }
 
 /// Stays following; hands the migration over to a command that asks for it, and goes on
@@ -301,20 +350,15 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
     loop {
         take_back_prepared(run).await?;
         let mut follow = Follow::open(run).await?;
-        let reached = follow.until(run, Goal::Forever).await?;
+        let validation = keep_validating(run, &mut follow).await?;
+        let reached = follow.until(run, Goal::Forever).await;
+        if let Some(validation) = validation {
+            validation.stop().await;
+        }
+        let reached = reached?;
         follow.close(run).await?;
         if reached == Reached::Wanted {
-            run.step("handing over to another command");
-            tokio::select! {
-                handed = run.control.hand_over(&run.plan.source) => {
-                    // However long it took: what is lost now was there a moment ago.
-                    run.alive();
-                    handed?;
-                }
-                () = run.cancel.cancelled() => {
-                    return Err(Error::Interrupted(run.control.state().phase));
-                }
-            }
+            hand_over(run).await?;
         }
         let state = run.control.state();
         let follows = matches!(
@@ -326,6 +370,17 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
             return Ok(());
         }
     }
+}
+
+/// Rows that change are compared again, until the switch.
+async fn keep_validating(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+) -> Result<Option<Validation>, Error> {
+    if !run.plan.validation.continuous || follow.leg().way == Way::Back {
+        return Ok(None);
+    }
+    Ok(Some(Validation::start(run, follow).await?))
 }
 
 /// What a switch that died before its pause prepared: its slot would keep the log of a server

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyOptions};
 use trunkline_capture::{Feed, Mode, slot};
@@ -36,6 +37,7 @@ impl Follow {
         let applier = applier.map_err(|cause| Error::Apply { to, cause })?;
         let source = run.connect(from, "watch").await?;
         let position = recorded.position.max(applier.applied());
+        let (applied_feed, _) = watch::channel(applier.applied());
         run.beat();
         Ok(Follow {
             feed: Feed {
@@ -63,6 +65,9 @@ impl Follow {
             rows_before: recorded.rows_applied,
             live_only: false,
             told: CancellationToken::new(),
+            applied_feed,
+            validation: None,
+            differing_told: 0,
         })
     }
 }

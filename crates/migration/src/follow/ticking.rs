@@ -43,22 +43,43 @@ impl Follow {
             ),
         };
         run.observer.notice(Notice::Follow(&status));
+        self.tell_validation(run, goal);
         self.write_follower(run, self.confirmed).await?;
         if self.inside {
             // Whoever comes next begins between transactions.
             return Ok(None);
         }
-        if goal == Goal::Forever && run.control.is_wanted().await? {
+        let gives_way = matches!(goal, Goal::Forever | Goal::Validated);
+        if gives_way && run.control.is_wanted().await? {
             self.commit(Durability::Durable).await?;
             return Ok(Some(Reached::Wanted));
         }
         match goal {
-            Goal::Told if self.told.is_cancelled() => Ok(Some(Reached::Goal)),
+            Goal::Told | Goal::Validated if self.told.is_cancelled() => Ok(Some(Reached::Goal)),
             Goal::Near(bytes) if status.lag_bytes <= bytes && self.mode == Mode::Live => {
                 self.commit(Durability::Durable).await?;
                 Ok(Some(Reached::Goal))
             }
             _ => Ok(None),
+        }
+    }
+
+    fn tell_validation(&mut self, run: &Run<'_>, goal: Goal) {
+        let Some((_, counted)) = &self.validation else {
+            return;
+        };
+        if goal == Goal::Validated {
+            let (rows, tables, of) = counted.read();
+            run.observer.notice(Notice::Validated { rows, tables, of });
+        }
+        let differing = counted.differing();
+        if differing > self.differing_told {
+            self.differing_told = differing;
+            let warning = format!(
+                "{differing} rows differ: `trunkline status` counts them, \
+                 trunkline.validation_failures on the target names them"
+            );
+            run.observer.notice(Notice::Warning(&warning));
         }
     }
 

@@ -218,7 +218,7 @@ async fn make_ready(
         outside,
         to: run.connect(way.to(), "switch").await?,
         before: fence::settings_before(follow.from(), way.from()).await?,
-        comparisons: verifying::comparisons(&standing, &Selection::All),
+        comparisons: verifying::comparisons(run.plan, &standing, &Selection::All),
         unlogged: unstreamed::unlogged_tables(&standing.moving, &standing.places),
         comparer: Some(comparer),
         verified,

@@ -25,8 +25,10 @@ use crate::limits::COMPARE_AGAIN;
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::prepare;
+use crate::plan::Plan;
 use crate::report::{SCHEMA_VERSION, VerifyReport};
 use crate::run::{Run, Tables, is_streamed};
+use crate::validation;
 use crate::way::Way;
 
 /// Which tables are compared.
@@ -35,10 +37,16 @@ pub(crate) enum Selection<'a> {
     All,
     /// Some tables or rows: the result is shown only.
     Chosen(&'a Chosen),
+    /// Those of these names, on the side that changes go to: the result is shown only.
+    Targets(&'a BTreeSet<TableName>),
 }
 
 /// The comparisons for the tables of a migration, the largest first.
-pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<Comparison> {
+pub(crate) fn comparisons(
+    plan: &Plan,
+    standing: &Tables,
+    selection: &Selection<'_>,
+) -> Vec<Comparison> {
     let Tables {
         moving: tables,
         places,
@@ -49,10 +57,12 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
         let Some(place) = places.get(&table.name) else {
             continue;
         };
-        if let Selection::Chosen(chosen) = selection
-            && let Some(scope) = &chosen.tables
-            && !scope.covers_table(&table.name)
-        {
+        let is_selected = match selection {
+            Selection::All => true,
+            Selection::Chosen(chosen) => chosen.covers(&table.name),
+            Selection::Targets(names) => names.contains(place),
+        };
+        if !is_selected || plan.validation.leaves_out(&table.name) {
             continue;
         }
         let comparison = by_target.entry(place).or_insert_with(|| Comparison {
@@ -64,7 +74,7 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
             },
             sources: Vec::new(),
             source_reading: Reading::Only,
-            columns: column_names(table),
+            columns: column_names(plan, table),
             choice: Choice::default(),
             bytes: 0,
         });
@@ -80,11 +90,10 @@ pub(crate) fn comparisons(standing: &Tables, selection: &Selection<'_>) -> Vec<C
 }
 
 /// Every column, generated ones too, by name, so that the order of either side is no matter.
-fn column_names(table: &Table) -> Vec<String> {
-    let mut names: Vec<String> = table
-        .columns
-        .iter()
-        .map(|column| column.name.clone())
+fn column_names(plan: &Plan, table: &Table) -> Vec<String> {
+    let columns = table.columns.iter().map(|column| column.name.clone());
+    let mut names: Vec<String> = columns
+        .filter(|column| !plan.validation.leaves_out_column(&table.name, column))
         .collect();
     names.sort();
     names
@@ -97,6 +106,15 @@ struct PairedSnapshots {
     comparer: Comparer,
 }
 
+/// Refuses when a table in scope is not among those that are copied and followed.
+pub(crate) async fn refuse_gaps(run: &mut Run<'_>, follow: &mut Follow) -> Result<Tables, Error> {
+    let leg = follow.leg().clone();
+    let standing = run.tables_and_places(leg.way).await?;
+    let Tables { moving, places, .. } = &standing;
+    coverage::refuse_gaps(run, &leg, follow.from(), moving, places).await?;
+    Ok(standing)
+}
+
 /// Compares, records what was found, and goes on following meanwhile.
 pub(crate) async fn verify(
     run: &mut Run<'_>,
@@ -106,10 +124,8 @@ pub(crate) async fn verify(
     let began = Instant::now();
     run.step("comparing both sides");
     let leg = follow.leg().clone();
-    let standing = run.tables_and_places(leg.way).await?;
-    let Tables { moving, places, .. } = &standing;
-    coverage::refuse_gaps(run, &leg, follow.from(), moving, places).await?;
-    let list = comparisons(&standing, selection);
+    let standing = refuse_gaps(run, follow).await?;
+    let list = comparisons(run.plan, &standing, selection);
     if let Selection::Chosen(chosen) = selection {
         let roots = roots(&list, &standing.moving);
         choice::refuse_unusable(run.plan, chosen, &roots, &list, leg.way.from()).await?;
@@ -119,6 +135,9 @@ pub(crate) async fn verify(
     let mut found = compare_while_following(run, follow, paired, list.clone()).await?;
     settle(run, follow, &list, &mut found).await?;
     let report = report(run, point, applied, found, began);
+    if !matches!(selection, Selection::Chosen(_)) {
+        validation::settled(run, leg.number, &report).await?;
+    }
     if matches!(selection, Selection::All) && leg.way == Way::There {
         let event = if report.equal {
             Event::FoundEqual { at: point }

@@ -128,10 +128,10 @@ mod tests {
         let long = |middle: &str| format!("{}\n{middle}{}", "é".repeat(500), "z".repeat(500));
         let (around, end) = ("é".repeat(28), "z".repeat(30));
         assert_eq!(
-            shown("definition_text", false, &long("one"), Some(&long("other"))),
+            shown("definition_text", false, &long("thus"), Some(&long("much"))),
             format!(
                 "column public.orders.note: definition differs, perhaps only in spelling\n  \
-                 - …{around}\\none{end}…\n  + …{around}\\nother{end}…"
+                 - …{around}\\nthus{end}…\n  + …{around}\\nmuch{end}…"
             )
         );
         let whole = shown("default", true, &"x".repeat(10_000), None);

@@ -21,27 +21,33 @@ pub(crate) enum Likeness {
 /// From this major version on, a query of one relation names its columns without it.
 const UNQUALIFIED_SINCE: u32 = 16;
 
-/// What versions write in other words (14 writes what was a function call in the syntax of the
-/// SQL standard).
+/// What versions write in other words: 14 writes in the syntax of the SQL standard (in capitals)
+/// what was typed in so, and earlier ones the function behind it.
 const RESPELT: &[&str] = &[
-    "extract",
+    "EXTRACT",
     "date_part",
+    "ZONE",
     "timezone",
-    "zone",
+    "SUBSTRING",
     "substring",
+    "OVERLAY",
     "overlay",
+    "POSITION",
     "position",
-    "trim",
+    "TRIM",
     "btrim",
     "ltrim",
     "rtrim",
+    "NORMALIZE",
     "normalize",
+    "NORMALIZED",
     "is_normalized",
-    "normalized",
+    "OVERLAPS",
     "overlaps",
+    "XMLEXISTS",
     "xmlexists",
+    "COLLATION",
     "pg_collation_for",
-    "collation",
 ];
 
 /// Compares the texts of one aspect from servers of these major versions.
@@ -238,7 +244,7 @@ fn cast_length(words: &[String]) -> usize {
 }
 
 fn respelt(words: &[String]) -> Vec<&'static str> {
-    let is_in = |known: &&&str| words.iter().any(|word| word.eq_ignore_ascii_case(known));
+    let is_in = |known: &&&str| words.iter().any(|word| word == *known);
     RESPELT.iter().filter(is_in).copied().collect()
 }
 
@@ -270,8 +276,28 @@ fn qualifies_column(words: &[String], at: usize) -> bool {
         return false;
     };
     let is_called = words.get(at + 3).is_some_and(|word| word == "(");
-    let is_relation = at > 0 && matches!(words[at - 1].as_str(), "FROM" | "JOIN" | "INTO");
-    is_name(name) && dot == "." && !is_called && !is_relation
+    is_name(name) && dot == "." && !is_called && !names_relation(words, at)
+}
+
+/// Whether a relation is named here, not a column: after JOIN, and after FROM unless that is
+/// within the brackets of a function, as in `EXTRACT(day FROM x)`.
+fn names_relation(words: &[String], at: usize) -> bool {
+    match at.checked_sub(1).map(|before| words[before].as_str()) {
+        Some("JOIN" | "INTO") => true,
+        Some("FROM") => {
+            let mut depth = 0;
+            let mut outside = words[..at].iter().rev().skip_while(|word| {
+                match word.as_str() {
+                    ")" => depth += 1,
+                    "(" => depth -= 1,
+                    _ => {}
+                }
+                depth > 0 || depth == 0 && !matches!(word.as_str(), "SELECT" | "DELETE" | "UPDATE")
+            });
+            outside.next().is_none_or(|word| word != "(")
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

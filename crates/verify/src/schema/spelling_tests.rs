@@ -63,19 +63,26 @@ fn another_constant_is_certain_across_versions() {
 
 #[test]
 fn a_function_in_the_standards_syntax_may_be_the_same() {
-    let likeness = compare(
-        Reading::Expression,
-        [13, 14],
-        "(timezone('utc'::text, now()))",
-        "((now() AT TIME ZONE 'utc'::text))",
-    );
-    assert_eq!(likeness, Likeness::PerhapsSpelling);
+    let across = |one, two| compare(Reading::Expression, [13, 14], one, two);
+    for (one, two) in [
+        (
+            "(timezone('utc'::text, now()))",
+            "((now() AT TIME ZONE 'utc'::text))",
+        ),
+        ("\"substring\"(v, 1)", "SUBSTRING(v FROM 1)"),
+    ] {
+        assert_eq!(across(one, two), Likeness::PerhapsSpelling);
+    }
+    let certain = across("TRIM(BOTH FROM v)", "TRIM(BOTH FROM w)");
+    assert_eq!(certain, Likeness::Different);
 }
 
 #[test]
 fn a_query_of_one_relation_loses_its_qualifiers_with_16() {
-    let old = " SELECT t.id,\n    s.f(t.n) AS f\n   FROM s.t\n  WHERE (t.n > 0);";
-    let new = " SELECT id,\n    s.f(n) AS f\n   FROM s.t\n  WHERE (n > 0);";
+    let old = " SELECT t.id,\n    s.f(t.n) AS f\n   FROM s.t\n  WHERE ((EXTRACT(day FROM t.d) = 1) \
+               AND (t.n > 0));";
+    let new = " SELECT id,\n    s.f(n) AS f\n   FROM s.t\n  WHERE ((EXTRACT(day FROM d) = 1) \
+               AND (n > 0));";
     assert_eq!(compare(Reading::Query, [12, 18], old, new), Likeness::Same);
     assert_eq!(
         compare(Reading::Query, [16, 18], old, new),

@@ -3,7 +3,7 @@
 use trunkline_testkit::types::TypeMatrix;
 use trunkline_testkit::{Cluster, skip_unless_available, world};
 
-use crate::scene::{OBJECTS, ROLES, copy_structure, differences, lines};
+use crate::scene::{OBJECTS, ROLES, copy_structure, differences, expressions, lines};
 
 async fn a_copy_is_the_same(source_major: u32, target_major: u32) {
     let source = Cluster::start(source_major);
@@ -17,6 +17,7 @@ async fn a_copy_is_the_same(source_major: u32, target_major: u32) {
         server.psql("postgres", ROLES);
     }
     source.psql("postgres", OBJECTS);
+    source.psql("postgres", &expressions(source_major));
     copy_structure(&source, &target);
 
     let found = differences(&source.uri("postgres"), &target.uri("postgres")).await;

@@ -10,6 +10,15 @@ use trunkline_verify::{SchemaDescription, SchemaDifference, schema_differences};
 pub(crate) const ROLES: &str = include_str!("roles.sql");
 pub(crate) const OBJECTS: &str = include_str!("objects.sql");
 
+/// Expressions and queries for servers of a version.
+pub(crate) fn expressions(major: u32) -> String {
+    let mut sql = include_str!("expressions.sql").to_owned();
+    if major >= 14 {
+        sql += include_str!("expressions_14.sql");
+    }
+    sql
+}
+
 /// A session as the product opens it.
 pub(crate) async fn session(uri: &str) -> Session {
     let conninfo = Conninfo::resolve(uri).expect("a connection string");

@@ -1,24 +1,21 @@
-//! From a part whose checksums differ to its rows: both servers list the part in the order
-//! of the rows' hashes, the lists are merged as they come, and of what is left the keys and
-//! a hash for every column are read by `ctid`. Needs: on both sides a transaction whose
-//! snapshot stays.
+//! From what two listings do not have in common to named rows: the key and a hash for every
+//! column are read by `ctid`. Needs: on both sides the transactions of the listings.
 
 use std::collections::{BTreeMap, HashMap};
 
-use trunkline_postgres::{CopyOut, Fault, OnSide, PgError, Session};
+use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use crate::compare::Sides;
-use crate::comparison::Reading;
 use crate::difference::{DifferenceKind, KeyValue, Place, RowDifference};
 use crate::limits::DETAILS_AT_ONCE;
-use crate::merge::{Left, Leftovers, Merge, Next, Spot};
+use crate::merge::{Left, Leftovers, Spot};
 use crate::pairing::pair_without_key;
-use crate::shape::{Range, Shape};
+use crate::shape::Shape;
 use crate::verdict::RowCounts;
 
 /// The rows of a part that differ.
 #[derive(Debug, Default)]
-pub(crate) struct Drilled {
+pub(crate) struct Named {
     pub(crate) rows: Vec<RowDifference>,
     pub(crate) counts: RowCounts,
 }
@@ -40,15 +37,14 @@ pub(crate) struct Detail {
     pub(crate) columns: Vec<i64>,
 }
 
-/// Finds the rows of a part that differ.
-pub(crate) async fn drill(
+/// Names the rows that were left.
+pub(crate) async fn name(
     from: &mut Session,
     to: &mut Session,
     sides: Sides,
     shape: &Shape,
-    range: &Range,
-) -> Result<Drilled, Fault> {
-    let left = merge(from, to, sides, shape, range).await?;
+    left: Leftovers,
+) -> Result<Named, Fault> {
     let doing = || {
         format!(
             "looking for the rows of {} that differ",
@@ -73,89 +69,9 @@ pub(crate) async fn drill(
     }
     let named = rows.into_iter().map(|row| named_row(shape, row));
     let rows = named.map(|row| sides.seen_from_source(row)).collect();
-    Ok(Drilled {
+    Ok(Named {
         rows,
         counts: sides.counts_from_source(counts),
-    })
-}
-
-/// Everything that one side holds of a part, in the order of its hashes.
-fn listing_sql(shape: &Shape, is_from: bool, range: &Range) -> String {
-    let comparison = &shape.comparison;
-    let target = std::slice::from_ref(&comparison.target);
-    let (tables, reading): (_, Reading) = if is_from {
-        (comparison.sources.as_slice(), comparison.source_reading)
-    } else {
-        (target, comparison.target_reading)
-    };
-    let (key, row, selection) = (shape.key_hash(), shape.row_hash(), shape.selection(range));
-    let each = tables.iter().map(|table| {
-        format!(
-            "SELECT {key} AS k, {row} AS r, t.tableoid, t.ctid FROM {only}{table} AS t{selection}",
-            only = reading.prefix(),
-            table = table.quoted(),
-        )
-    });
-    let all = each.collect::<Vec<_>>().join(" UNION ALL ");
-    format!("COPY ({all} ORDER BY 1, 2) TO STDOUT")
-}
-
-async fn merge(
-    from: &mut Session,
-    to: &mut Session,
-    sides: Sides,
-    shape: &Shape,
-    range: &Range,
-) -> Result<Leftovers, Fault> {
-    let doing = || format!("listing the rows of {}", shape.comparison.target);
-    let sql = (
-        listing_sql(shape, true, range),
-        listing_sql(shape, false, range),
-    );
-    // Both servers sort at the same time.
-    let (from, to) = tokio::join!(from.copy_out(&sql.0), to.copy_out(&sql.1));
-    let (from, to) = (from.on(sides.from, doing())?, to.on(sides.to, doing())?);
-    let (mut from, mut to) = (Listing(from), Listing(to));
-    let (mut one, mut other) = (
-        from.next().await.on(sides.from, doing())?,
-        to.next().await.on(sides.to, doing())?,
-    );
-    let mut merge = Merge::default();
-    while one.is_some() || other.is_some() {
-        let next = merge.take(one.as_ref(), other.as_ref());
-        if next != Next::To {
-            one = from.next().await.on(sides.from, doing())?;
-        }
-        if next != Next::From {
-            other = to.next().await.on(sides.to, doing())?;
-        }
-    }
-    Ok(merge.end())
-}
-
-/// A running listing of one side.
-struct Listing<'a>(CopyOut<'a>);
-
-impl Listing<'_> {
-    async fn next(&mut self) -> Result<Option<Spot>, PgError> {
-        let Some(line) = self.0.next().await? else {
-            return Ok(None);
-        };
-        parse(&line).map(Some).ok_or_else(|| PgError::Conversion {
-            what: "a row's hashes and place".to_owned(),
-            why: "four fields".to_owned(),
-        })
-    }
-}
-
-fn parse(line: &[u8]) -> Option<Spot> {
-    let line = std::str::from_utf8(line).ok()?.trim_end();
-    let mut fields = line.split('\t');
-    Some(Spot {
-        key: fields.next()?.parse().ok()?,
-        row: fields.next()?.parse().ok()?,
-        relation: fields.next()?.parse().ok()?,
-        ctid: fields.next()?.to_owned(),
     })
 }
 
@@ -257,18 +173,4 @@ fn differing(shape: &Shape, from: &Detail, to: &Detail) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_a_listing_is_read_whole_or_not_at_all() {
-        let spot = parse(b"-5\t7\t16384\t(12,3)\n").expect("a row");
-        assert_eq!((spot.key, spot.row, spot.relation), (-5, 7, 16384));
-        assert_eq!(spot.ctid, "(12,3)");
-        assert_eq!(parse(b"-5\t7\t16384\n"), None);
-        assert_eq!(parse(b"x\t7\t1\t(0,1)\n"), None);
-    }
 }

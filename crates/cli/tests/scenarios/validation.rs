@@ -1,0 +1,105 @@
+//! Validation while changes flow: every row is looked at, under writers that never stop;
+//! what differs is named, what moves is not; a `kill -9` loses no progress.
+
+use std::time::Duration;
+
+use trunkline_testkit::{any_major, skip_unless_available, until};
+
+use crate::scene::Scene;
+
+async fn shop() -> Scene {
+    let major = any_major();
+    let more = "
+        CREATE TABLE public.cold (id bigint PRIMARY KEY, note text, amount numeric);
+        INSERT INTO public.cold SELECT n, 'note ' || n, n / 7.0 FROM generate_series(1, 20000) AS n;
+        CREATE TABLE public.texts (code text PRIMARY KEY, n float8);
+        INSERT INTO public.texts SELECT 'c' || n, n FROM generate_series(1, 500) AS n;
+        CREATE TABLE public.keyless (a int, b text);
+        ALTER TABLE public.keyless REPLICA IDENTITY FULL;
+        INSERT INTO public.keyless SELECT n % 5, 'x' FROM generate_series(1, 50) AS n;
+        CREATE TABLE public.hot (id int PRIMARY KEY, n bigint NOT NULL);
+        INSERT INTO public.hot VALUES (1, 0)";
+    Scene::new(major, major).await.with_shop(1).await.with(more)
+}
+
+/// One row that is written to all the time.
+async fn heat(scene: &Scene, stop: tokio_util::sync::CancellationToken) {
+    let client = scene.on_source().await;
+    while !stop.is_cancelled() {
+        let update = "UPDATE public.hot SET n = n + 1";
+        client
+            .batch_execute(update)
+            .await
+            .expect("the source takes it");
+    }
+}
+
+fn failures(scene: &Scene) -> Vec<String> {
+    let named = "SELECT table_name || ' ' || kind || ' ' || coalesce(key::text, '-') || ' ' || \
+               array_to_string(columns, ',') FROM trunkline.validation_failures \
+               ORDER BY table_name, key::text";
+    let text = scene.target_says(named);
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_written_to_all_the_time_raise_no_alarm() {
+    skip_unless_available!(any_major());
+    let scene = shop().await;
+    let writers = scene.writers_as("postgres").start();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let ((), ()) = tokio::join!(heat(&scene, stop.clone()), async {
+        scene.done(&["run", "--until", "verified"]).await;
+        let status = scene
+            .trunkline(&["status", "--json"])
+            .await
+            .expect_code(0)
+            .json();
+        let validation = &status["validation"];
+        assert_eq!(validation["rows_differing"], 0, "{status:#}");
+        assert!(
+            validation["states"]["matched"].as_u64() > Some(4),
+            "{status:#}"
+        );
+        assert_eq!(validation["tables"], serde_json::json!([]), "{status:#}");
+        stop.cancel();
+    });
+    assert_eq!(failures(&scene), Vec::<String>::new());
+    writers.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_differs_is_named_when_the_stream_touches_it_and_forgotten_once_equal() {
+    skip_unless_available!(any_major());
+    let scene = shop().await;
+    let writers = scene.writers_as("postgres").start();
+    let run = scene.start(&["run"]);
+    let verified = async || scene.phase().await == "verified";
+    until(Duration::from_secs(60), verified).await;
+    let target = scene.on_target().await;
+    // Nobody sees it until the row changes: then the change of another column does not hide it.
+    let damage = "UPDATE public.cold SET note = 'other' WHERE id = 77";
+    target
+        .batch_execute(damage)
+        .await
+        .expect("the target takes it");
+    let touch = "UPDATE public.cold SET amount = amount + 1 WHERE id = 77";
+    let source = scene.on_source().await;
+    let named = async || {
+        source.batch_execute(touch).await.expect("a change");
+        failures(&scene) == [r#"cold different {"id": "77"} note"#]
+    };
+    until(Duration::from_secs(60), named).await;
+    let mend = "UPDATE public.cold SET note = 'note 77' WHERE id = 77";
+    target
+        .batch_execute(mend)
+        .await
+        .expect("the target takes it");
+    let forgotten = async || {
+        source.batch_execute(touch).await.expect("a change");
+        failures(&scene).is_empty()
+    };
+    until(Duration::from_secs(60), forgotten).await;
+    drop(run);
+    writers.stop().await;
+}

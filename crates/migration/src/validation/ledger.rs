@@ -1,0 +1,350 @@
+//! What was validated, on the target: a table's state, where its reading goes on, and the
+//! rows that differ. Holds always: a part and what it found are recorded in one transaction,
+//! so that whoever goes on after a crash neither skips a part nor counts one twice.
+
+use serde_json::{Map, Value};
+use trunkline_changes::{Lsn, Side, TableName};
+use trunkline_postgres::{OnSide, PgError, Session};
+use trunkline_verify::{PartReport, RowDifference, TableVerdict};
+
+use super::changed::Key;
+use super::table::{TableValidation, ValidationState};
+use crate::error::Error;
+
+const DOING: &str = "recording what was validated";
+
+/// Which migration's, and which leg's.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    pub(crate) migration: String,
+    pub(crate) leg: u32,
+}
+
+/// What is recorded of a part.
+pub(crate) struct PartEnd<'a> {
+    /// Where the table's reading goes on; nowhere when this was the last part.
+    pub(crate) above: Option<&'a str>,
+    pub(crate) report: &'a PartReport,
+}
+
+impl Ledger {
+    /// Makes the tables, and sets down what is to be validated.
+    pub(crate) async fn expect(
+        &self,
+        session: &mut Session,
+        tables: &[(TableName, u64)],
+    ) -> Result<(), Error> {
+        let make = include_str!("../sql/validation/schema.sql");
+        session.batch(make).await.on(Side::Target, DOING)?;
+        let schemas: Vec<String> = tables.iter().map(|(t, _)| t.schema.clone()).collect();
+        let names: Vec<String> = tables.iter().map(|(t, _)| t.name.clone()).collect();
+        let rows: Vec<String> = tables.iter().map(|(_, rows)| rows.to_string()).collect();
+        let expect = include_str!("../sql/validation/expect.sql");
+        session
+            .execute(
+                expect,
+                &[&self.migration, &self.leg, &schemas, &names, &rows],
+            )
+            .await
+            .on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// What is known of every table; nothing before the first validation.
+    pub(crate) async fn read(&self, session: &mut Session) -> Result<Vec<TableValidation>, Error> {
+        let doing = "reading what was validated";
+        let sql = include_str!("../sql/validation/status.sql");
+        let rows = session.query(sql, &[&self.migration, &self.leg]).await;
+        let rows = match rows {
+            // 42P01: a migration that was begun before there was such a table.
+            Err(error) if error.sqlstate().is_some_and(|s| s.as_str() == "42P01") => {
+                return Ok(Vec::new());
+            }
+            rows => rows.on(Side::Target, doing)?,
+        };
+        let tables: Result<Vec<_>, PgError> = rows.iter().map(TableValidation::read).collect();
+        Ok(tables.on(Side::Target, doing)?)
+    }
+
+    /// A reading of a table begins anew.
+    pub(crate) async fn begin(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+    ) -> Result<(), Error> {
+        let (schema, name) = (&table.schema, &table.name);
+        let done = async {
+            session.batch("BEGIN").await?;
+            self.forget(session, table, None).await?;
+            session
+                .execute(
+                    "UPDATE trunkline.validation SET state = 'running', above = NULL, \
+                     rows_compared = 0, rows_rechecked = 0, rows_differing = 0, rows_busy = 0, \
+                     source_seconds = 0, note = NULL, began_at = clock_timestamp(), \
+                     updated_at = clock_timestamp() \
+                     WHERE migration = $1 AND leg = $2::int AND table_schema = $3 \
+                     AND table_name = $4",
+                    &[&self.migration, &self.leg, schema, name],
+                )
+                .await?;
+            session.batch("COMMIT").await
+        };
+        done.await.on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// A part of a reading was compared.
+    pub(crate) async fn part(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        end: PartEnd<'_>,
+    ) -> Result<(), Error> {
+        let PartEnd { above, report } = end;
+        let done = async {
+            session.batch("BEGIN").await?;
+            session
+                .execute(
+                    include_str!("../sql/validation/part.sql"),
+                    &[
+                        &self.migration,
+                        &self.leg,
+                        &table.schema,
+                        &table.name,
+                        &above,
+                        &report.rows,
+                        &report.counts.total(),
+                        &report.busy,
+                        &report.source_time.as_secs_f64(),
+                        &report.position,
+                    ],
+                )
+                .await?;
+            self.name(session, table, &report.named, report.position)
+                .await?;
+            session.batch("COMMIT").await
+        };
+        done.await.on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// The last part of a reading was compared: the parts together say how it came out.
+    pub(crate) async fn close(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        has_key: bool,
+    ) -> Result<(), Error> {
+        let busy = if has_key {
+            ValidationState::Busy
+        } else {
+            ValidationState::NoKey
+        };
+        session
+            .execute(
+                "UPDATE trunkline.validation SET rounds = rounds + 1, \
+                 state = CASE WHEN rows_differing > 0 THEN 'differing' \
+                 WHEN rows_busy > 0 THEN $5 ELSE 'matched' END \
+                 WHERE migration = $1 AND leg = $2::int AND table_schema = $3 \
+                 AND table_name = $4",
+                &[
+                    &self.migration,
+                    &self.leg,
+                    &table.schema,
+                    &table.name,
+                    &busy.name(),
+                ],
+            )
+            .await
+            .on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// A reading of a table could not be ended.
+    pub(crate) async fn end(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        (state, note): (ValidationState, Option<&str>),
+    ) -> Result<(), Error> {
+        session
+            .execute(
+                "UPDATE trunkline.validation SET state = $5, note = $6, above = NULL, \
+                 rounds = rounds + 1, updated_at = clock_timestamp() \
+                 WHERE migration = $1 AND leg = $2::int AND table_schema = $3 \
+                 AND table_name = $4",
+                &[
+                    &self.migration,
+                    &self.leg,
+                    &table.schema,
+                    &table.name,
+                    &state.name(),
+                    &note,
+                ],
+            )
+            .await
+            .on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// Rows that had changed were compared again.
+    pub(crate) async fn rechecked(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        keys: (&[String], &[Key]),
+        report: &PartReport,
+    ) -> Result<(), Error> {
+        let done = async {
+            session.batch("BEGIN").await?;
+            self.forget(session, table, Some(keys)).await?;
+            self.name(session, table, &report.named, report.position)
+                .await?;
+            session
+                .execute(
+                    include_str!("../sql/validation/rechecked.sql"),
+                    &[
+                        &self.migration,
+                        &self.leg,
+                        &table.schema,
+                        &table.name,
+                        &keys.1.len().to_string(),
+                        &report.source_time.as_secs_f64(),
+                        &report.position,
+                    ],
+                )
+                .await?;
+            session.batch("COMMIT").await
+        };
+        done.await.on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// A whole table was compared at one position.
+    pub(crate) async fn settled(
+        &self,
+        session: &mut Session,
+        verdict: &TableVerdict,
+        (rows, position): (&[RowDifference], Lsn),
+    ) -> Result<(), Error> {
+        let table = &verdict.table;
+        let state = if verdict.matched() {
+            ValidationState::Matched
+        } else {
+            ValidationState::Differing
+        };
+        let done = async {
+            session.batch("BEGIN").await?;
+            self.forget(session, table, None).await?;
+            self.name(session, table, rows, Some(position)).await?;
+            session
+                .execute(
+                    "UPDATE trunkline.validation SET state = $5, rows_compared = $6::bigint, \
+                     rows_differing = $7::bigint, rows_busy = 0, position = $8::pg_lsn, \
+                     above = NULL, note = NULL, rounds = rounds + 1, \
+                     updated_at = clock_timestamp() \
+                     WHERE migration = $1 AND leg = $2::int AND table_schema = $3 \
+                     AND table_name = $4",
+                    &[
+                        &self.migration,
+                        &self.leg,
+                        &table.schema,
+                        &table.name,
+                        &state.name(),
+                        &verdict.source_rows,
+                        &verdict.differing.total(),
+                        &position,
+                    ],
+                )
+                .await?;
+            session.batch("COMMIT").await
+        };
+        done.await.on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// Takes away what is recorded of a table's rows, or of some of them.
+    async fn forget(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        keys: Option<(&[String], &[Key])>,
+    ) -> Result<(), PgError> {
+        let named: Option<Vec<String>> = keys.map(|(columns, keys)| {
+            let key = |key: &Key| key_text(columns.iter().zip(key.iter().map(Some)));
+            keys.iter().map(key).collect()
+        });
+        session
+            .execute(
+                "DELETE FROM trunkline.validation_failures WHERE migration = $1 \
+                 AND leg = $2::int AND table_schema = $3 AND table_name = $4 \
+                 AND ($5::text[] IS NULL OR key = ANY ($5::text[]::jsonb[]))",
+                &[
+                    &self.migration,
+                    &self.leg,
+                    &table.schema,
+                    &table.name,
+                    &named,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Names rows that differ.
+    async fn name(
+        &self,
+        session: &mut Session,
+        table: &TableName,
+        rows: &[RowDifference],
+        position: Option<Lsn>,
+    ) -> Result<(), PgError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let column = |of: &dyn Fn(&RowDifference) -> Option<String>| -> Vec<Option<String>> {
+            rows.iter().map(of).collect()
+        };
+        let kinds = column(&|row| Some(row.kind.name().to_owned()));
+        let keys = column(&|row| {
+            let pairs = row
+                .key
+                .iter()
+                .map(|part| (&part.column, part.value.as_ref()));
+            (!row.key.is_empty()).then(|| key_text(pairs))
+        });
+        let columns = column(&|row| Some(Value::from(row.columns.clone()).to_string()));
+        let place = |place: &Option<trunkline_verify::Place>| {
+            let place = place.as_ref();
+            place.map(|place| format!("{} {}", place.relation, place.ctid))
+        };
+        let sources = column(&|row| place(&row.source));
+        let targets = column(&|row| place(&row.target));
+        session
+            .execute(
+                include_str!("../sql/validation/failures.sql"),
+                &[
+                    &self.migration,
+                    &self.leg,
+                    &table.schema,
+                    &table.name,
+                    &position,
+                    &kinds,
+                    &keys,
+                    &columns,
+                    &sources,
+                    &targets,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// A key as the JSON object that the table holds.
+fn key_text<'a>(pairs: impl Iterator<Item = (&'a String, Option<&'a String>)>) -> String {
+    let object: Map<String, Value> = pairs
+        .map(|(column, value)| (column.clone(), value.cloned().into()))
+        .collect();
+    Value::from(object).to_string()
+}
