@@ -47,6 +47,11 @@ async fn a_condition_that_would_do_more_is_refused_and_does_nothing() {
     scene.target_says("CREATE SEQUENCE public.drawn");
     let file = scene.path("written");
     let program = format!("true) ORDER BY 1) TO PROGRAM 'touch {}' --", file.display());
+    let settings = format!(
+        r"set_config('standard_conforming_strings', 'off', false) = 'off' \
+          AND body <> '\' || ') ORDER BY 1) TO PROGRAM $$touch {}$$ --'",
+        file.display()
+    );
     // The rows differ: every statement of a comparison is reached.
     scene.target_says("UPDATE public.notes SET body = 'changed' WHERE id = 50");
     for (condition, said) in [
@@ -57,6 +62,7 @@ async fn a_condition_that_would_do_more_is_refused_and_does_nothing() {
         ),
         (program.as_str(), "closes that none opened"),
         ("true) OR (true", "closes that none opened"),
+        (settings.as_str(), "a backslash stands before a quote"),
         ("(true", "a parenthesis is not closed"),
         ("true -- ", "comment"),
         ("note = 'x", "is not closed"),

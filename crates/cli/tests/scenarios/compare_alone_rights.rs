@@ -35,6 +35,51 @@ async fn read_only(source: u32, target: u32) -> Scene {
     scene
 }
 
+const DOCUMENTED: &str = include_str!("../../../../docs/verify.md");
+
+/// The first block of a language in the documentation.
+fn documented(language: &str) -> &'static str {
+    let (_, after) = DOCUMENTED
+        .split_once(&format!("```{language}\n"))
+        .expect("a block");
+    after.split_once("```").expect("a block ends").0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_documented_role_gets_the_documented_report() {
+    skip_unless_available!(any_major());
+    let items = "
+        REVOKE ALL ON DATABASE app FROM PUBLIC;
+        CREATE TABLE public.items (id serial PRIMARY KEY, note text, price numeric(10, 2));
+        INSERT INTO public.items (note) SELECT 'item' FROM generate_series(1, 1000)";
+    let mut scene = Scene::new(any_major(), any_major()).await.with(items);
+    scene.target_says(items);
+    scene.source_says("CREATE TABLE public.audit (id int)");
+    scene.target_says(
+        "DELETE FROM public.items WHERE id = 17;
+         UPDATE public.items SET note = 'other' WHERE id = 500;
+         ALTER TABLE public.items ALTER COLUMN price TYPE numeric;
+         SELECT setval('public.items_id_seq', 900)",
+    );
+    scene.source_says(documented("sql"));
+    scene.target_says(documented("sql"));
+    for (variable, uri) in [
+        ("TRUNKLINE_SOURCE", scene.source.uri(DATABASE)),
+        ("TRUNKLINE_TARGET", scene.target.uri(DATABASE)),
+    ] {
+        scene.reach(variable, &uri.replace("postgres@", "reader@"));
+    }
+    let ran = scene.trunkline(&["verify"]).await.expect_code(6);
+    let before_time = |text: &str| text.rsplit_once(" in ").map(|(text, _)| text.to_owned());
+    let shown = ran.stdout.lines().filter(|line| !line.contains("grant"));
+    let shown = shown.collect::<Vec<_>>().join("\n");
+    assert_eq!(
+        before_time(&shown),
+        before_time(documented("text")),
+        "{ran}"
+    );
+}
+
 /// What could not be compared, as `name side: why`.
 fn errors(report: &Value) -> Vec<String> {
     let list = report["errors"].as_array().expect("a list").iter();
