@@ -251,6 +251,10 @@ pub(crate) struct StatusArgs {
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) migration: MigrationArgs,
@@ -265,7 +269,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) sample: Option<String>,
     /// Compare the two databases as they are, whether or not there is a migration. It needs only
     /// the right to read, and writes nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["repair", "repair_sql"])]
     pub(crate) alone: bool,
     /// Without a migration: leave the structure out.
     #[arg(long, conflicts_with = "no_data")]
@@ -277,6 +281,12 @@ pub(crate) struct VerifyArgs {
     /// its way [default: 5s].
     #[arg(long, value_name = "DURATION")]
     pub(crate) settle: Option<String>,
+    /// Mend the target where it differs from the source, then compare what was mended again.
+    #[arg(long, conflicts_with_all = ["repair_sql", "condition", "sample"])]
+    pub(crate) repair: bool,
+    /// Write SQL that mends the target into this file; nothing is changed.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) repair_sql: Option<PathBuf>,
 }
 
 /// What `cutover` and `rollback` have in common.

@@ -174,6 +174,12 @@ impl Observer for Progress {
                 "compared {} rows; tables {tables}/{of}",
                 thousands(rows)
             )),
+            Notice::Differs(tables) => {
+                for table in tables {
+                    let rows = thousands(table.rows_differing);
+                    self.line(&format!("   {} DIFFERS, rows: {rows}", table.table));
+                }
+            }
             Notice::Compared { verdict, done, of } => {
                 if verdict.matched() {
                     self.state(format!(

@@ -20,6 +20,7 @@ use crate::observer::Observer;
 use crate::phase::Phase;
 use crate::phases::cutover::Extent;
 use crate::phases::ending::{OldDatabase, TargetTables};
+use crate::phases::mending::{Mending, mend};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
 use crate::plan::{Existing, Plan, StructurePlan, WayBack};
@@ -184,7 +185,11 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
 
 /// Compares both sides now, while writers run. Where something was chosen, the result is
 /// shown only.
-pub async fn verify(setting: &Setting<'_>, chosen: &Chosen) -> Result<VerifyReport, Error> {
+pub async fn verify(
+    setting: &Setting<'_>,
+    chosen: &Chosen,
+    mut mending: Mending<'_>,
+) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
     if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
@@ -197,7 +202,11 @@ pub async fn verify(setting: &Setting<'_>, chosen: &Chosen) -> Result<VerifyRepo
     let mut follow = Follow::open(&mut run).await?;
     let report = verifying::verify(&mut run, &mut follow, &selection).await;
     let condition = chosen.condition.as_ref();
-    let report = report.map_err(|error| choice::refuse_condition(condition, error))?;
+    let mut report = report.map_err(|error| choice::refuse_condition(condition, error))?;
+    if !report.equal && !matches!(mending, Mending::None) {
+        let is_all = chosen.is_everything();
+        report = mend(&mut run, &mut follow, report, &mut mending, is_all).await?;
+    }
     follow.close(&mut run).await?;
     Ok(report)
 }

@@ -40,6 +40,7 @@ pub use observer::{Notice, Observer};
 pub use phase::{Event, IllegalEvent, Phase};
 pub use phases::cutover::Extent;
 pub use phases::ending::{OldDatabase, TargetTables};
+pub use phases::mending::Mending;
 pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::{

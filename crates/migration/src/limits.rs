@@ -154,6 +154,9 @@ pub(crate) const CHANGES_GATHER: Duration = Duration::from_secs(1);
 /// Between two readings of a whole table because more changed than could be noted.
 pub(crate) const WHOLE_AGAIN: Duration = Duration::from_mins(10);
 
+/// Rounds of mending: of a table with very many rows that differ, each names the first ones.
+pub(crate) const MEND_AGAIN: u32 = 100;
+
 /// Before a lost connection of validation is made again.
 pub(crate) const VALIDATE_AGAIN: Duration = Duration::from_secs(2);
 

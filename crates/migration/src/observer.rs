@@ -7,6 +7,7 @@ use trunkline_verify::TableVerdict;
 
 use crate::phase::Phase;
 use crate::status::FollowStatus;
+use crate::validation::TableValidation;
 
 /// Something worth showing.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub enum Notice<'a> {
         /// Tables to compare.
         of: u64,
     },
+    /// Rows of these tables differ.
+    Differs(&'a [TableValidation]),
     /// A connection was lost, or a server is not ready: it is tried again.
     Retry {
         /// What happened.

@@ -137,8 +137,33 @@ pub struct VerifyReport {
     pub differences: Vec<TableVerdict>,
     /// Their rows that differ; of a table with very many, the first 100,000.
     pub row_differences: Vec<RowDifference>,
+    /// Rows that were mended on the target.
+    pub mended: Option<u64>,
+    /// Rows for which statements that mend them were written.
+    pub scripted: Option<u64>,
     /// Seconds.
     pub seconds: f64,
+}
+
+impl VerifyReport {
+    /// With what a later comparison found of some of the tables.
+    pub(crate) fn with(mut self, later: VerifyReport) -> VerifyReport {
+        let compared = |table: &TableName| later.tables.iter().any(|v| v.table == *table);
+        self.tables.retain(|verdict| !compared(&verdict.table));
+        self.differences.retain(|verdict| !compared(&verdict.table));
+        self.row_differences.retain(|row| !compared(&row.table));
+        self.tables.extend(later.tables.iter().cloned());
+        self.tables.sort_by(|a, b| a.table.cmp(&b.table));
+        self.differences.extend(later.differences);
+        self.row_differences.extend(later.row_differences);
+        VerifyReport {
+            equal: self.differences.is_empty(),
+            barrier_lsn: later.barrier_lsn,
+            applied_lsn: later.applied_lsn,
+            seconds: self.seconds + later.seconds,
+            ..self
+        }
+    }
 }
 
 /// How `run`, `clone`, `abort` and `complete` ended.

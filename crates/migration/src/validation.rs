@@ -62,6 +62,15 @@ impl ValidationPlan {
     }
 }
 
+/// Which tables are read as a whole, before rows that change are compared again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Those that were not read to the end.
+    WhatIsLeft,
+    /// Those, and those that did not match: somebody may have mended them.
+    WhatDidNotMatch,
+}
+
 /// Running workers; they end with it.
 pub(crate) struct Validation {
     workers: JoinSet<()>,
@@ -71,7 +80,11 @@ pub(crate) struct Validation {
 impl Validation {
     /// Begins, or goes on where the ledger says. `follow` tells it what changes and what is
     /// applied; its goal `Validated` is reached when every table was read once.
-    pub(crate) async fn start(run: &mut Run<'_>, follow: &mut Follow) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        run: &mut Run<'_>,
+        follow: &mut Follow,
+        reading: Reading,
+    ) -> Result<Self, Error> {
         let leg = follow.leg().clone();
         let standing = run.tables_and_places(leg.way).await?;
         let comparisons = verifying::comparisons(run.plan, &standing, &Selection::All);
@@ -84,7 +97,7 @@ impl Validation {
 
         let subjects = study(run, &leg, comparisons).await?;
         let changed = Arc::clone(&run.changed);
-        let (jobs, by_source) = jobs(&changed, &known, &subjects);
+        let (jobs, by_source) = jobs(&changed, &known, &subjects, reading);
         let progress = Arc::new(Counted::default());
         let of = jobs.len() as u64;
         progress.of.store(of, Ordering::Relaxed);
@@ -153,10 +166,10 @@ pub(crate) async fn unsettled(
 }
 
 /// The tables that differ.
-pub(crate) async fn differing(run: &Run<'_>, leg: u32) -> Result<Vec<TableName>, Error> {
+pub(crate) async fn differing(run: &Run<'_>, leg: u32) -> Result<Vec<TableValidation>, Error> {
     let known = known(run, leg).await?.into_iter();
     let differing = known.filter(|table| table.state == ValidationState::Differing);
-    Ok(differing.map(|table| table.table).collect())
+    Ok(differing.collect())
 }
 
 /// For `status`: what is known of every table.
@@ -206,6 +219,7 @@ fn jobs(
     changed: &Changed,
     known: &[TableValidation],
     subjects: &[Subject],
+    reading: Reading,
 ) -> (Vec<Job>, BTreeMap<TableName, Subject>) {
     let known: BTreeMap<&TableName, &TableValidation> =
         known.iter().map(|table| (&table.table, table)).collect();
@@ -225,7 +239,11 @@ fn jobs(
                 .iter()
                 .for_each(|source| changed.whole_again(source));
         }
-        if table.state.is_open() {
+        let is_read = match reading {
+            Reading::WhatDidNotMatch => table.state != ValidationState::Matched,
+            Reading::WhatIsLeft => table.state.is_open(),
+        };
+        if is_read {
             jobs.push(Job::Table {
                 subject: subject.clone(),
                 above: table.above.clone(),

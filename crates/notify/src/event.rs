@@ -99,6 +99,11 @@ impl Teller {
                 }
                 if done < of { None } else { self.compared() }
             }
+            Notice::Differs(tables) => {
+                let names = tables.iter().map(|table| table.table.to_string());
+                self.different.extend(names);
+                self.compared()
+            }
             Notice::Retry { why, .. } => self.retried(why, now),
             Notice::Warning(warning) => Some(self.event(Kind::Warning, warning)),
             Notice::Step(_) => None,

@@ -1,9 +1,11 @@
 //! `verify`: both sides of a migration, or any two databases as they are.
 
+use std::path::Path;
 use std::time::Duration;
 
 use trunkline_migration::alone::{AloneRequest, Parts, verify_alone, without_migration};
-use trunkline_migration::{Chosen, Condition, Error, Sample, verify};
+use trunkline_migration::report::VerifyReport;
+use trunkline_migration::{Chosen, Condition, Error, Mending, Sample, verify};
 
 use crate::args::VerifyArgs;
 use crate::notify;
@@ -24,6 +26,10 @@ pub(super) async fn run(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
         without_migration(&resolved.plan).await?
     };
     match why {
+        Some(why) if args.repair || args.repair_sql.is_some() => Err(plan_error(
+            format!("only a migration's target can be mended, and {why}"),
+            "leave --repair and --repair-sql out: the two databases are then compared as they are",
+        )),
         Some(why) => {
             eprintln!("comparing the two databases as they are: {why}");
             let parts = parts(args);
@@ -38,7 +44,7 @@ pub(super) async fn run(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
             "--no-data and --settle are for two databases without a migration",
             "leave them out, or add --alone",
         )),
-        None => compare_migration(&resolved, &chosen, json).await,
+        None => compare_migration(&resolved, args, &chosen, json).await,
     }
 }
 
@@ -59,13 +65,46 @@ fn parts(args: &VerifyArgs) -> Parts {
     }
 }
 
-async fn compare_migration(resolved: &Resolved, chosen: &Chosen, json: bool) -> Result<u8, Error> {
+async fn compare_migration(
+    resolved: &Resolved,
+    args: &VerifyArgs,
+    chosen: &Chosen,
+    json: bool,
+) -> Result<u8, Error> {
     let watched = notify::watch(resolved, json)?;
-    let report = verify(&super::setting(resolved, &watched), chosen).await;
+    let mut script = match &args.repair_sql {
+        Some(path) => Some(script_file(path)?),
+        None => None,
+    };
+    let mending = match &mut script {
+        Some(file) => Mending::Script(file),
+        None if args.repair => Mending::Apply,
+        None => Mending::None,
+    };
+    let report = verify(&super::setting(resolved, &watched), chosen, mending).await;
     notify::end(watched, &report).await;
+    if let (Some(path), false) = (&args.repair_sql, is_scripted(&report)) {
+        // Nothing was written into it.
+        let _left = std::fs::remove_file(path);
+    }
     let report = report?;
     output::print(&report, json)?;
     Ok(if report.equal { 0 } else { 6 })
+}
+
+fn is_scripted(report: &Result<VerifyReport, Error>) -> bool {
+    report
+        .as_ref()
+        .is_ok_and(|report| report.scripted.is_some())
+}
+
+/// A file that is not there yet: a script that somebody has read is never written over.
+fn script_file(path: &Path) -> Result<std::fs::File, Error> {
+    let file = std::fs::File::create_new(path);
+    file.map_err(|cause| Error::File {
+        path: path.display().to_string(),
+        cause,
+    })
 }
 
 async fn compare_alone(

@@ -16,6 +16,11 @@ impl Report for VerifyReport {
         for verdict in &self.differences {
             different_table(&mut text, verdict, &self.row_differences);
         }
+        for (what, rows) in [("mended", self.mended), ("in the script", self.scripted)] {
+            if let Some(rows) = rows {
+                let _written = writeln!(text, "rows {what}: {}", thousands(rows));
+            }
+        }
         let (tables, rows) = (self.tables.len(), thousands(self.rows));
         let verdict = if self.equal { "equal" } else { "NOT equal" };
         let _written = writeln!(

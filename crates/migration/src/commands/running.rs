@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
-use crate::validation::{self, Validation};
+use crate::validation::{self, Reading, Validation};
 use crate::way::Way;
 
 /// Where `run` stops.
@@ -306,7 +306,7 @@ async fn validate(run: &mut Run<'_>) -> Result<Validated, Error> {
     let near = Goal::Near(run.plan.cutover.max_lag_bytes);
     follow.until(run, near).await?;
     run.step("comparing both sides");
-    let validation = Validation::start(run, &mut follow).await?;
+    let validation = Validation::start(run, &mut follow, Reading::WhatDidNotMatch).await?;
     let reached = follow.until(run, Goal::Validated).await;
     validation.stop().await;
     if reached? == Reached::Wanted {
@@ -326,7 +326,8 @@ async fn validate(run: &mut Run<'_>) -> Result<Validated, Error> {
         return Ok(Validated::Equal);
     }
     run.control.moved(Event::FoundDifferent { at }).await?;
-    let names = different.iter().map(ToString::to_string);
+    run.observer.notice(Notice::Differs(&different));
+    let names = different.iter().map(|table| table.table.to_string());
     Ok(Validated::Different(names.collect()))
 }
 
@@ -380,7 +381,9 @@ async fn keep_validating(
     if !run.plan.validation.continuous || follow.leg().way == Way::Back {
         return Ok(None);
     }
-    Ok(Some(Validation::start(run, follow).await?))
+    Ok(Some(
+        Validation::start(run, follow, Reading::WhatIsLeft).await?,
+    ))
 }
 
 /// What a switch that died before its pause prepared: its slot would keep the log of a server

@@ -4,6 +4,7 @@
 pub(crate) mod copying;
 pub(crate) mod cutover;
 pub(crate) mod ending;
+pub(crate) mod mending;
 pub(crate) mod prepare;
 pub(crate) mod verifying;
 pub(crate) mod way_back;

@@ -100,10 +100,10 @@ fn column_names(plan: &Plan, table: &Table) -> Vec<String> {
 }
 
 /// Both sides read under snapshots of one position.
-struct PairedSnapshots {
-    point: Lsn,
+pub(crate) struct PairedSnapshots {
+    pub(crate) point: Lsn,
     applied: Lsn,
-    comparer: Comparer,
+    pub(crate) comparer: Comparer,
 }
 
 /// Refuses when a table in scope is not among those that are copied and followed.
@@ -201,7 +201,7 @@ async fn settle(
 
 /// Applies changes up to the consistent point of a temporary slot, and takes the snapshots
 /// of both sides there. From there on the tables named are not emptied.
-async fn pair_snapshots(
+pub(crate) async fn pair_snapshots(
     run: &mut Run<'_>,
     follow: &mut Follow,
     kept: &[Comparison],
@@ -344,6 +344,8 @@ fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: Found, began: Instant)
         tables: verdicts,
         differences,
         row_differences: rows,
+        mended: None,
+        scripted: None,
         seconds: began.elapsed().as_secs_f64(),
     }
 }
