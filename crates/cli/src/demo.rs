@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
-    Budget, CopyPlan, CutoverPlan, Existing, Keep, Plan, Share, StructurePlan, ValidationPlan,
-    WayBack,
+    Budget, CopyPlan, CutoverPlan, Existing, Keep, PART_BYTES, Plan, Share, StructurePlan,
+    ValidationPlan, WayBack,
 };
 use trunkline_migration::{ConflictPolicy, Error, Extent, Setting, Until};
 use trunkline_postgres::{Conninfo, Session};
@@ -185,6 +185,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             jobs: 2,
             share: Share::UNLIMITED,
             continuous: true,
+            part_bytes: PART_BYTES,
             left_out: None,
             columns_left_out: Vec::new(),
         },

@@ -130,6 +130,7 @@ pub(crate) struct ValidationTable {
     pub(crate) jobs: Option<usize>,
     pub(crate) source_share: Option<String>,
     pub(crate) continuous: Option<bool>,
+    pub(crate) part_size: Option<String>,
     pub(crate) exclude: Vec<String>,
     pub(crate) exclude_columns: Vec<String>,
 }
@@ -196,6 +197,7 @@ const KEYS: &[&str] = &[
     "validation",
     "source_share",
     "continuous",
+    "part_size",
     "exclude_columns",
     "smoke",
     "sql",

@@ -3,6 +3,7 @@
 mod cloning;
 pub(crate) mod reopening;
 mod running;
+mod validating;
 
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};

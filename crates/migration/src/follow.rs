@@ -2,6 +2,7 @@
 //! what is confirmed to the source is durable on the target, and a goal is reached only by
 //! a commit that was applied, never by a position that was merely read.
 
+mod listeners;
 mod opening;
 mod pace;
 mod recorded;
@@ -111,25 +112,6 @@ impl Follow {
     pub(crate) fn changes_seen(&self) -> u64 {
         let stats = self.applier.stats();
         self.rows_applied() + stats.truncated + stats.parked + stats.mended + stats.skipped
-    }
-
-    /// The last position committed, for those who wait for one.
-    pub(crate) fn applied_feed(&self) -> watch::Receiver<Lsn> {
-        self.applied_feed.subscribe()
-    }
-
-    /// From now on validation hears of every change.
-    pub(crate) fn note_changes(&mut self, changed: Arc<Changed>, progress: Arc<Counted>) {
-        self.validation = Some((changed, progress));
-    }
-
-    fn tell_applied(&self) {
-        let applied = self.applier.applied();
-        self.applied_feed.send_if_modified(|told| {
-            let is_new = *told < applied;
-            *told = applied.max(*told);
-            is_new
-        });
     }
 
     /// Rows that this process applied.

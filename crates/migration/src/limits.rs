@@ -157,6 +157,19 @@ pub(crate) const WHOLE_AGAIN: Duration = Duration::from_mins(10);
 /// Rounds of mending: of a table with very many rows that differ, each names the first ones.
 pub(crate) const MEND_AGAIN: u32 = 100;
 
+/// Looks at rows of a part that differ while they are written to; each lasts as long as the
+/// target needs to catch up. A row that is written to seldom is settled by the second one,
+/// and what is written to all the time by a comparison at one position in the end. That reads
+/// whole tables, so that of a large table more looks are worth their time.
+pub(crate) const LOOKS_AT_A_PART: u32 = 6;
+
+/// The same of a table that is one part, and of rows that the stream named.
+pub(crate) const LOOKS: u32 = 2;
+
+/// Up to this size, in bytes, a comparison of the whole table at one position takes less than
+/// waiting for a second look.
+pub(crate) const LOOKED_AT_ONCE: u64 = 8 << 20;
+
 /// Before a lost connection of validation is made again.
 pub(crate) const VALIDATE_AGAIN: Duration = Duration::from_secs(2);
 

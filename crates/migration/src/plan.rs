@@ -13,6 +13,7 @@ use trunkline_postgres::Conninfo;
 use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
 pub use crate::validation::{Share, ValidationPlan};
+pub use trunkline_verify::PART_BYTES;
 
 /// Everything that a command needs to know.
 #[derive(Clone, Debug)]

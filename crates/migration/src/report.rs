@@ -137,6 +137,8 @@ pub struct VerifyReport {
     pub differences: Vec<TableVerdict>,
     /// Their rows that differ; of a table with very many, the first 100,000.
     pub row_differences: Vec<RowDifference>,
+    /// What the plan leaves out: patterns of tables, and columns. It is not proved.
+    pub not_compared: Vec<String>,
     /// Rows that were mended on the target.
     pub mended: Option<u64>,
     /// Rows for which statements that mend them were written.

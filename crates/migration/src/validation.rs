@@ -42,8 +42,10 @@ pub struct ValidationPlan {
     pub share: Share,
     /// Whether rows are compared again once they changed.
     pub continuous: bool,
-    /// Tables that are left out.
-    pub left_out: Option<trunkline_load::Scope>,
+    /// A table that is larger, in bytes, is read in parts of about this size.
+    pub part_bytes: u64,
+    /// Tables that are left out: the patterns, as typed and as read.
+    pub left_out: Option<(Vec<String>, trunkline_load::Scope)>,
     /// Columns that are left out: the table, and the column.
     pub columns_left_out: Vec<(TableName, String)>,
 }
@@ -52,7 +54,18 @@ impl ValidationPlan {
     /// Whether a table is not compared.
     pub(crate) fn leaves_out(&self, table: &TableName) -> bool {
         let left_out = self.left_out.as_ref();
-        left_out.is_some_and(|scope| scope.covers_table(table))
+        left_out.is_some_and(|(_, scope)| scope.covers_table(table))
+    }
+
+    /// What is left out, for reports: patterns of tables, and columns.
+    pub(crate) fn not_compared(&self) -> Vec<String> {
+        let patterns = self
+            .left_out
+            .iter()
+            .flat_map(|(patterns, _)| patterns.clone());
+        let columns = self.columns_left_out.iter();
+        let columns = columns.map(|(table, column)| format!("{table}.{column}"));
+        patterns.chain(columns).collect()
     }
 
     /// Whether a column is not compared.

@@ -13,9 +13,10 @@ use trunkline_postgres::{Canceller, Conninfo, Fault, OnSide, Session};
 use crate::comparison::Comparison;
 use crate::difference::{DifferenceKind, RowDifference};
 use crate::emptied::keep_from_emptying;
+use crate::facts::TableFacts;
 use crate::hashing::{Hashing, HashingFacts};
 use crate::limits::NAMED_IN_A_TABLE;
-use crate::shape::{Shape, TableFacts};
+use crate::shape::Shape;
 use crate::verdict::{RowCounts, TableVerdict, Tally};
 use crate::worker::{BEFORE_TABLE, Part, Queue, Task, Worker};
 
@@ -88,6 +89,8 @@ pub struct Found {
 pub struct Comparer {
     workers: Vec<Worker>,
     sides: Sides,
+    /// What the catalogs say of tables, read beforehand.
+    studied: BTreeMap<TableName, Arc<Shape>>,
     /// Tables that were to be kept from being emptied, and could not be: reading them would
     /// wait for whoever has them.
     taken: Vec<(Side, TableName)>,
@@ -119,6 +122,7 @@ impl Comparer {
         Ok(Comparer {
             workers,
             sides,
+            studied: BTreeMap::new(),
             taken: Vec::new(),
         })
     }
@@ -180,6 +184,28 @@ impl Comparer {
         Ok(())
     }
 
+    /// Reads what the catalogs say of tables, so that comparing them later takes less time.
+    pub async fn study(&mut self, comparisons: &[Comparison]) -> Result<(), Fault> {
+        self.shapes(comparisons.to_vec()).await?;
+        Ok(())
+    }
+
+    async fn shapes(&mut self, comparisons: Vec<Comparison>) -> Result<Vec<Arc<Shape>>, Fault> {
+        let names: Vec<TableName> = comparisons.iter().map(|c| c.target.clone()).collect();
+        let is_new = |c: &Comparison| !self.studied.contains_key(&c.target);
+        let unknown: Vec<Comparison> = comparisons.into_iter().filter(is_new).collect();
+        if let Some(first) = self.workers.first_mut()
+            && !unknown.is_empty()
+        {
+            for shape in study(first, unknown).await? {
+                let name = shape.comparison.target.clone();
+                self.studied.insert(name, shape);
+            }
+        }
+        let shapes = names.iter().filter_map(|name| self.studied.get(name));
+        Ok(shapes.cloned().collect())
+    }
+
     /// Compares tables in the order given; `each` hears every verdict as it comes. The
     /// sessions stay in their snapshots.
     ///
@@ -193,10 +219,7 @@ impl Comparer {
         let (left_out, comparisons): (Vec<_>, Vec<_>) = comparisons
             .into_iter()
             .partition(|c| is_taken(c, self.sides.from, &self.taken));
-        let Some(first) = self.workers.first_mut() else {
-            return Ok(Found::default());
-        };
-        let shapes = study(first, comparisons).await?;
+        let shapes = self.shapes(comparisons).await?;
         let tasks: VecDeque<Task> = shapes.into_iter().map(Task::whole).collect();
         let queue: Queue = Arc::new(Mutex::new(tasks));
         let (sender, mut receiver) = mpsc::channel(self.workers.len());

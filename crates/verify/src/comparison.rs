@@ -49,6 +49,8 @@ pub struct Comparison {
     pub columns: Vec<String>,
     /// Which rows.
     pub choice: Choice,
-    /// Bytes, about; a large table is read in parts where its key allows it.
+    /// Bytes, about.
     pub bytes: u64,
+    /// A larger table is read in parts of about this many bytes, where its key allows it.
+    pub part_bytes: u64,
 }

@@ -8,6 +8,7 @@ mod compare;
 mod comparison;
 mod difference;
 mod emptied;
+mod facts;
 mod hashing;
 mod limits;
 mod listing;
@@ -26,6 +27,7 @@ pub use checksum::Checksum;
 pub use compare::{Comparer, Found, View};
 pub use comparison::{Choice, Comparison, Reading};
 pub use difference::{DifferenceKind, KeyValue, Place, RowDifference};
+pub use limits::PART_BYTES;
 pub use online::{Behind, Online, PartReport, Subject};
 pub use repair::{
     Generated, RepairColumn, RepairError, RepairTable, RepairTables, Repaired, TextForm, repair,

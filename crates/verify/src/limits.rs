@@ -3,7 +3,7 @@
 /// A table above it is read in parts of about this size where its key allows that: a second
 /// or two of one core, so that several workers share a large table evenly and a part that
 /// differs is cheap to list.
-pub(crate) const PART_BYTES: u64 = 64 << 20;
+pub const PART_BYTES: u64 = 64 << 20;
 
 /// Rows of a part at least, for tables whose rows are wide: cutting costs a statement.
 pub(crate) const PART_ROWS_AT_LEAST: u64 = 1_000;
@@ -24,10 +24,6 @@ pub(crate) const DETAILS_AT_ONCE: usize = 1_000;
 /// Without a key, rows that are missing and rows that are too many are held against each
 /// other to see which of them changed: at most so many of each, a million pairs.
 pub(crate) const PAIRED_WITHOUT_KEY: usize = 1_000;
-
-/// Looks at rows that differ while they are written to. Each lasts as long as the other side
-/// needs to catch up: a row that is written to seldom is settled by the second one.
-pub(crate) const LOOKS: u32 = 6;
 
 /// Keys that one statement names: 50 kB of SQL.
 pub(crate) const KEYS_AT_ONCE: usize = 500;

@@ -12,7 +12,7 @@ use crate::compare::{Sides, study};
 use crate::comparison::Comparison;
 use crate::difference::RowDifference;
 use crate::emptied::was_rewritten;
-use crate::limits::{KEYS_AT_ONCE, LOOKS};
+use crate::limits::KEYS_AT_ONCE;
 use crate::looks::Suspects;
 use crate::merge::Leftovers;
 use crate::shape::{Range, Rows, Shape};
@@ -47,6 +47,12 @@ impl Subject {
     #[must_use]
     pub fn key(&self) -> Vec<String> {
         self.0.key_names().map(str::to_owned).collect()
+    }
+
+    /// How large it is, in bytes, about.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.0.comparison.bytes
     }
 
     /// Whether it can be read in ranges of its key.
@@ -115,11 +121,12 @@ impl Online {
         Ok(range)
     }
 
-    /// Compares some rows; looks again at what differs, as often as [`LOOKS`] says.
+    /// Compares some rows; looks at what differs up to so many times. With one look nothing
+    /// can be known of rows that differ: they are busy.
     pub async fn compare(
         &mut self,
         subject: &Subject,
-        rows: Rows,
+        (rows, looks): (Rows, u32),
         behind: &mut (impl Behind + Send),
     ) -> Result<PartReport, Fault> {
         let mut report = PartReport::default();
@@ -129,7 +136,7 @@ impl Online {
         report.rows = from.0.rows;
         let agree = from.0 == to.0 && !from.1 && !to.1;
         if !agree {
-            self.look_closer(subject, &mut rows, behind, &mut report)
+            self.look_closer(subject, (&mut rows, looks), behind, &mut report)
                 .await?;
         }
         self.end().await?;
@@ -141,12 +148,12 @@ impl Online {
     async fn look_closer(
         &mut self,
         subject: &Subject,
-        rows: &mut Rows,
+        (rows, looks): (&mut Rows, u32),
         behind: &mut (impl Behind + Send),
         report: &mut PartReport,
     ) -> Result<(), Fault> {
         let mut suspects: Option<Suspects> = None;
-        for _ in 0..LOOKS {
+        for look in 1..=looks {
             let left = self.timed_list(subject, rows).await?;
             if self.was_emptied(subject).await? {
                 // What was read is not what the snapshots saw: another look begins anew.
@@ -161,7 +168,7 @@ impl Online {
                 suspects = Some(Suspects::new(&left));
                 self.narrow(subject, rows, left).await?;
             }
-            if report.busy == 0 {
+            if report.busy == 0 || look == looks {
                 return Ok(());
             }
             self.end().await?;

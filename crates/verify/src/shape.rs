@@ -1,13 +1,13 @@
 //! A comparison with what the catalogs of both sides say of it: how each column goes into
 //! the hash, what tells rows apart, and whether the key cuts the table into ranges.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use trunkline_changes::{TableName, quote_ident, quote_literal};
-use trunkline_postgres::{PgError, Session};
+use trunkline_changes::{quote_ident, quote_literal};
 
 use crate::comparison::Comparison;
+use crate::facts::{ColumnFacts, TableFacts};
 use crate::hashing::Hashing;
 
 /// How a column goes into the hash.
@@ -59,61 +59,6 @@ impl Rows {
     pub fn all() -> Self {
         Rows::Range(Range::default())
     }
-}
-
-/// What one side's catalog says of a column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ColumnFacts {
-    base_type: u32,
-    base_name: String,
-    is_domain: bool,
-}
-
-/// What one side's catalog says of a table.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TableFacts {
-    columns: BTreeMap<String, ColumnFacts>,
-    key: Vec<String>,
-}
-
-impl TableFacts {
-    /// Reads many tables in two queries; gives them in the order of the names.
-    pub(crate) async fn read(
-        session: &mut Session,
-        tables: &[&TableName],
-    ) -> Result<Vec<TableFacts>, PgError> {
-        let names: Vec<String> = tables.iter().map(|table| table.quoted()).collect();
-        let mut all = vec![TableFacts::default(); tables.len()];
-        let columns = include_str!("sql/columns.sql");
-        for row in session.query(columns, &[&names]).await? {
-            let facts = ColumnFacts {
-                base_type: row.get(2)?,
-                base_name: row.get(3)?,
-                is_domain: row.get(4)?,
-            };
-            if let Some(table) = place(&row, &mut all)? {
-                table.columns.insert(row.get(1)?, facts);
-            }
-        }
-        for row in session
-            .query(include_str!("sql/keys.sql"), &[&names])
-            .await?
-        {
-            let key: Vec<String> = row.get(1)?;
-            if let Some(table) = place(&row, &mut all)? {
-                table.key = key;
-            }
-        }
-        Ok(all)
-    }
-}
-
-fn place<'a>(
-    row: &trunkline_postgres::DataRow,
-    all: &'a mut [TableFacts],
-) -> Result<Option<&'a mut TableFacts>, PgError> {
-    let at: i32 = row.get(0)?;
-    Ok(usize::try_from(at).ok().and_then(|at| all.get_mut(at)))
 }
 
 /// Built-in types whose send format is exact and the same from 12 to 18 (`pg_type.dat`).
@@ -340,6 +285,8 @@ fn lead(comparison: &Comparison, source: &TableFacts, target: &TableFacts) -> Op
 
 #[cfg(test)]
 mod tests {
+    use trunkline_changes::TableName;
+
     use super::*;
     use crate::comparison::{Choice, Reading};
 
@@ -368,6 +315,7 @@ mod tests {
             columns: facts.columns.keys().cloned().collect(),
             choice: Choice::default(),
             bytes: 0,
+            part_bytes: crate::limits::PART_BYTES,
         };
         Shape::new(comparison, Hashing::Bytes, facts, facts)
     }

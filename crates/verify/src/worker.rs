@@ -15,7 +15,7 @@ use crate::checksum::{Checksum, checksum};
 use crate::compare::Sides;
 use crate::difference::RowDifference;
 use crate::emptied::was_rewritten;
-use crate::limits::{PART_BYTES, PART_ROWS_AT_LEAST};
+use crate::limits::PART_ROWS_AT_LEAST;
 use crate::listing::list;
 use crate::merge::Leftovers;
 use crate::naming::{Named, name};
@@ -118,7 +118,7 @@ impl Worker {
         above: Option<String>,
     ) -> Result<Range, Fault> {
         let mut range = Range { above, up_to: None };
-        if shape.comparison.bytes <= PART_BYTES || !shape.can_be_cut() {
+        if shape.comparison.bytes <= shape.comparison.part_bytes || !shape.can_be_cut() {
             return Ok(range);
         }
         let doing = "cutting a table into parts";
@@ -135,13 +135,14 @@ impl Worker {
         Ok(range)
     }
 
-    /// How many rows are about [`PART_BYTES`].
+    /// How many rows are about the bytes of a part.
     async fn rows_of_a_part(&mut self, shape: &Shape) -> Result<u64, PgError> {
         let sql = "SELECT greatest(reltuples, 1)::bigint FROM pg_catalog.pg_class \
                    WHERE oid = $1::text::pg_catalog.regclass";
         let name = shape.comparison.sources[0].quoted();
         let rows: u64 = self.from.query_one(sql, &[&name]).await?.get(0)?;
-        let parts = shape.comparison.bytes.div_ceil(PART_BYTES).max(1);
+        let part_bytes = shape.comparison.part_bytes.max(1);
+        let parts = shape.comparison.bytes.div_ceil(part_bytes).max(1);
         Ok((rows / parts).max(PART_ROWS_AT_LEAST))
     }
 

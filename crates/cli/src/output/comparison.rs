@@ -21,6 +21,10 @@ impl Report for VerifyReport {
                 let _written = writeln!(text, "rows {what}: {}", thousands(rows));
             }
         }
+        if !self.not_compared.is_empty() {
+            let left_out = self.not_compared.join(", ");
+            let _written = writeln!(text, "not compared, as the plan says: {left_out}");
+        }
         let (tables, rows) = (self.tables.len(), thousands(self.rows));
         let verdict = if self.equal { "equal" } else { "NOT equal" };
         let _written = writeln!(

@@ -3,9 +3,9 @@
 use trunkline_changes::TableName;
 use trunkline_load::Scope;
 use trunkline_migration::Error;
-use trunkline_migration::plan::{Share, ValidationPlan};
+use trunkline_migration::plan::{PART_BYTES, Share, ValidationPlan};
 
-use super::plan_error;
+use super::{plan_error, size};
 use crate::plan_file::ValidationTable;
 
 /// Tables that are read at the same time: a session on either side each.
@@ -21,13 +21,14 @@ pub(super) fn plan(table: &ValidationTable) -> Result<ValidationPlan, Error> {
     }
     let left_out = match table.exclude.as_slice() {
         [] => None,
-        patterns => Some(Scope::from_patterns(patterns, &[])?),
+        patterns => Some((patterns.to_vec(), Scope::from_patterns(patterns, &[])?)),
     };
     let columns = table.exclude_columns.iter().map(|text| column(text));
     Ok(ValidationPlan {
         jobs,
         share: share(table.source_share.as_deref())?,
         continuous: table.continuous.unwrap_or(true),
+        part_bytes: size("part_size", table.part_size.as_deref(), PART_BYTES)?,
         left_out,
         columns_left_out: columns.collect::<Result<_, _>>()?,
     })

@@ -31,6 +31,7 @@ pub(super) async fn compare(
         let (table, validation) = (&comparison.sources[0], &work.plan.validation);
         let left_out = |column: &String| validation.leaves_out_column(table, column);
         comparison.columns.retain(|column| !left_out(column));
+        comparison.part_bytes = validation.part_bytes;
     }
     request.chosen.narrow(&mut pairing.comparisons);
     let (roots, list) = (&pairing.roots, &pairing.comparisons);

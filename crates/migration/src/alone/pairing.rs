@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{Table, TableKind};
-use trunkline_verify::{Choice, Comparison, Reading};
+use trunkline_verify::{Choice, Comparison, PART_BYTES, Reading};
 
 use super::report::{ColumnLeftOut, MissingTable};
 
@@ -164,6 +164,7 @@ impl Pairing {
             columns: common_columns(from.root, to.root),
             choice: Choice::default(),
             bytes: from.bytes(),
+            part_bytes: PART_BYTES,
         });
     }
 

@@ -4,6 +4,7 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
+use super::validating::{Validated, keep_validating, validate};
 use super::{Setting, check, reopening};
 use crate::checks::{self, Verdict};
 use crate::control::Claim;
@@ -13,14 +14,12 @@ use crate::limits::{RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::phases::cutover::Extent;
-use crate::phases::verifying::{self, Selection};
+use crate::phases::verifying;
 use crate::phases::{copying, cutover, prepare, way_back};
 use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
-use crate::validation::{self, Reading, Validation};
-use crate::way::Way;
 
 /// Where `run` stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,48 +288,6 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::CaughtUp).await
 }
 
-/// What a reading of every table has shown.
-enum Validated {
-    Equal,
-    /// These differ.
-    Different(Vec<String>),
-    /// It is not at its end: somebody else wants the migration.
-    Wanted,
-}
-
-/// Reads every table once while changes flow, from where an earlier run was interrupted; what
-/// was written to all the time is settled at one position in the end.
-async fn validate(run: &mut Run<'_>) -> Result<Validated, Error> {
-    let mut follow = Follow::open(run).await?;
-    verifying::refuse_gaps(run, &mut follow).await?;
-    let near = Goal::Near(run.plan.cutover.max_lag_bytes);
-    follow.until(run, near).await?;
-    run.step("comparing both sides");
-    let validation = Validation::start(run, &mut follow, Reading::WhatDidNotMatch).await?;
-    let reached = follow.until(run, Goal::Validated).await;
-    validation.stop().await;
-    if reached? == Reached::Wanted {
-        follow.close(run).await?;
-        return Ok(Validated::Wanted);
-    }
-    let leg = follow.leg().number;
-    let unsettled = validation::unsettled(run, leg).await?;
-    if !unsettled.is_empty() {
-        verifying::verify(run, &mut follow, &Selection::Targets(&unsettled)).await?;
-    }
-    let at = follow.applied();
-    follow.close(run).await?;
-    let different = validation::differing(run, leg).await?;
-    if different.is_empty() {
-        run.control.moved(Event::FoundEqual { at }).await?;
-        return Ok(Validated::Equal);
-    }
-    run.control.moved(Event::FoundDifferent { at }).await?;
-    run.observer.notice(Notice::Differs(&different));
-    let names = different.iter().map(|table| table.table.to_string());
-    Ok(Validated::Different(names.collect()))
-}
-
 /// Gives the migration to a command that asks for it, until that is done.
 async fn hand_over(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("handing over to another command");
@@ -371,19 +328,6 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
             return Ok(());
         }
     }
-}
-
-/// Rows that change are compared again, until the switch.
-async fn keep_validating(
-    run: &mut Run<'_>,
-    follow: &mut Follow,
-) -> Result<Option<Validation>, Error> {
-    if !run.plan.validation.continuous || follow.leg().way == Way::Back {
-        return Ok(None);
-    }
-    Ok(Some(
-        Validation::start(run, follow, Reading::WhatIsLeft).await?,
-    ))
 }
 
 /// What a switch that died before its pause prepared: its slot would keep the log of a server

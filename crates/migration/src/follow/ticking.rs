@@ -64,25 +64,6 @@ impl Follow {
         }
     }
 
-    fn tell_validation(&mut self, run: &Run<'_>, goal: Goal) {
-        let Some((_, counted)) = &self.validation else {
-            return;
-        };
-        if goal == Goal::Validated {
-            let (rows, tables, of) = counted.read();
-            run.observer.notice(Notice::Validated { rows, tables, of });
-        }
-        let differing = counted.differing();
-        if differing > self.differing_told {
-            self.differing_told = differing;
-            let warning = format!(
-                "{differing} rows differ: `trunkline status` counts them, \
-                 trunkline.validation_failures on the target names them"
-            );
-            run.observer.notice(Notice::Warning(&warning));
-        }
-    }
-
     /// Writes, durably, how far the source is about to be told that we are.
     pub(super) async fn record_confirmed(
         &mut self,

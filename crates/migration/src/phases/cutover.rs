@@ -204,7 +204,9 @@ async fn make_ready(
     run.step("preparing the switch");
     note_latencies(run, follow, way).await?;
     let standing = run.tables_and_places(way).await?;
-    let comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
+    let comparisons = verifying::comparisons(run.plan, &standing, &Selection::All);
+    let mut comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
+    comparer.study(&comparisons).await?;
     let mut ours = comparer.process_ids();
     ours.push(follow.from().process_id());
     if way == Way::Back {
@@ -218,7 +220,7 @@ async fn make_ready(
         outside,
         to: run.connect(way.to(), "switch").await?,
         before: fence::settings_before(follow.from(), way.from()).await?,
-        comparisons: verifying::comparisons(run.plan, &standing, &Selection::All),
+        comparisons,
         unlogged: unstreamed::unlogged_tables(&standing.moving, &standing.places),
         comparer: Some(comparer),
         verified,

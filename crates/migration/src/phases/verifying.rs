@@ -77,6 +77,7 @@ pub(crate) fn comparisons(
             columns: column_names(plan, table),
             choice: Choice::default(),
             bytes: 0,
+            part_bytes: plan.validation.part_bytes,
         });
         comparison.bytes += table.bytes();
         comparison.sources.push(table.name.clone());
@@ -346,6 +347,7 @@ fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: Found, began: Instant)
         row_differences: rows,
         mended: None,
         scripted: None,
+        not_compared: run.plan.validation.not_compared(),
         seconds: began.elapsed().as_secs_f64(),
     }
 }

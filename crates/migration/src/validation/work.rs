@@ -14,7 +14,7 @@ use super::ledger::PartEnd;
 use super::shared::{Job, Shared};
 use super::table::ValidationState;
 use crate::error::Error;
-use crate::limits::{VALIDATE_AGAIN, VALIDATION_LOOK};
+use crate::limits::{LOOKED_AT_ONCE, LOOKS, LOOKS_AT_A_PART, VALIDATE_AGAIN, VALIDATION_LOOK};
 use crate::phases::verifying::emit;
 
 /// Works until it is told to stop.
@@ -105,7 +105,9 @@ async fn compare_rows(
     (source, keys): (&TableName, &[Key]),
 ) -> Result<(), Error> {
     let rows = Rows::Keys(keys.to_vec());
-    let compared = hands.online.compare(subject, rows, &mut hands.behind);
+    let compared = hands
+        .online
+        .compare(subject, (rows, LOOKS), &mut hands.behind);
     let report = compared.await?;
     if report.busy > 0 {
         // Whoever writes them is not done: they are looked at again later.
@@ -137,7 +139,11 @@ async fn read_table(
         shared.wait_for_budget(VALIDATION_LOOK).await;
         let range = hands.online.cut(subject, above.clone()).await?;
         let rows = Rows::Range(range.clone());
-        let compared = hands.online.compare(subject, rows, &mut hands.behind);
+        let is_part = range.above.is_some() || range.up_to.is_some();
+        let looks = looks_at(is_part, subject.bytes());
+        let compared = hands
+            .online
+            .compare(subject, (rows, looks), &mut hands.behind);
         let report = compared.await?;
         let end = PartEnd {
             above: range.up_to.as_deref(),
@@ -152,6 +158,15 @@ async fn read_table(
             let ledger = &shared.ledger;
             return ledger.close(&mut hands.ledger, table, has_key).await;
         }
+    }
+}
+
+/// How often rows that differ are looked at in the first reading.
+fn looks_at(is_part: bool, bytes: u64) -> u32 {
+    match (is_part, bytes) {
+        (true, _) => LOOKS_AT_A_PART,
+        (false, ..=LOOKED_AT_ONCE) => 1,
+        (false, _) => LOOKS,
     }
 }
 

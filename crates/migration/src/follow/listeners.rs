@@ -1,0 +1,52 @@
+//! Who hears of what is applied and what changes: validation, beside the follower.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use trunkline_changes::Lsn;
+
+use super::{Follow, Goal};
+use crate::observer::Notice;
+use crate::run::Run;
+use crate::validation::{Changed, Counted};
+
+impl Follow {
+    /// The last position committed, for those who wait for one.
+    pub(crate) fn applied_feed(&self) -> watch::Receiver<Lsn> {
+        self.applied_feed.subscribe()
+    }
+
+    /// From now on validation hears of every change.
+    pub(crate) fn note_changes(&mut self, changed: Arc<Changed>, progress: Arc<Counted>) {
+        self.validation = Some((changed, progress));
+    }
+
+    pub(super) fn tell_applied(&self) {
+        let applied = self.applier.applied();
+        self.applied_feed.send_if_modified(|told| {
+            let is_new = *told < applied;
+            *told = applied.max(*told);
+            is_new
+        });
+    }
+
+    /// Tells whoever watches how far validation is, and what it found.
+    pub(super) fn tell_validation(&mut self, run: &Run<'_>, goal: Goal) {
+        let Some((_, counted)) = &self.validation else {
+            return;
+        };
+        if goal == Goal::Validated {
+            let (rows, tables, of) = counted.read();
+            run.observer.notice(Notice::Validated { rows, tables, of });
+        }
+        let differing = counted.differing();
+        if differing > self.differing_told {
+            self.differing_told = differing;
+            let warning = format!(
+                "{differing} rows differ: `trunkline status` counts them, \
+                 trunkline.validation_failures on the target names them"
+            );
+            run.observer.notice(Notice::Warning(&warning));
+        }
+    }
+}
