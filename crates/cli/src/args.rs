@@ -59,7 +59,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say where a migration stands and what is next.
     Status(StatusArgs),
-    /// Compare both sides now, correct while writers run.
+    /// Compare both sides now, correct while writers run; or any two databases as they are, where
+    /// there is no migration between them.
     Verify(VerifyArgs),
     /// Hold clients, fence the source, drain to the barrier, prove, set sequences, switch, start
     /// the way back, release.
@@ -140,7 +141,7 @@ pub(crate) struct MigrationArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) filters: Option<PathBuf>,
 
-    /// Tables copied at the same time.
+    /// Tables copied or compared at the same time; also `--jobs`.
     #[arg(long, alias = "jobs", value_name = "N")]
     pub(crate) table_jobs: Option<usize>,
 
@@ -250,14 +251,38 @@ pub(crate) struct StatusArgs {
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the command line"
+)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) migration: MigrationArgs,
     /// Only these tables, as `schema.table` with * and ?; may be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) table: Vec<String>,
+    /// Only rows for which this SQL condition over the table's columns is true; with one table.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(crate) condition: Option<String>,
+    /// Only a share of each table's rows, such as 1% or 0.5%: the same rows on both sides.
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) sample: Option<String>,
+    /// Compare the two databases as they are, whether or not there is a migration. It needs only
+    /// the right to read, and writes nothing.
+    #[arg(long, conflicts_with_all = ["repair", "repair_sql"])]
+    pub(crate) alone: bool,
+    /// Without a migration: leave the structure out.
+    #[arg(long, conflicts_with = "no_data")]
+    pub(crate) no_schema: bool,
+    /// Without a migration: compare the structure only.
+    #[arg(long, conflicts_with_all = ["condition", "sample"])]
+    pub(crate) no_data: bool,
+    /// Without a migration: how long rows that differ are looked at again, in case a change is on
+    /// its way [default: 5s].
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) settle: Option<String>,
     /// Mend the target where it differs from the source, then compare what was mended again.
-    #[arg(long, conflicts_with = "repair_sql")]
+    #[arg(long, conflicts_with_all = ["repair_sql", "condition", "sample"])]
     pub(crate) repair: bool,
     /// Write SQL that mends the target into this file; nothing is changed.
     #[arg(long, value_name = "FILE")]

@@ -1,24 +1,22 @@
 //! One function for each command: arguments resolved, the library called, the report
 //! printed, the exit code given.
 
-use std::path::Path;
-
 use serde::Serialize;
-use trunkline_load::Scope;
 use trunkline_migration::checks::{self, Finding, Verdict};
 use trunkline_migration::plan::WayBack;
-use trunkline_migration::report::{CutoverReport, SCHEMA_VERSION, VerifyReport};
+use trunkline_migration::report::{CutoverReport, SCHEMA_VERSION};
 use trunkline_migration::{
-    Error, Extent, Mending, OldDatabase, Setting, TargetTables, Until as Reached, abort, check,
-    clone, complete, cutover, plan_steps, rollback, run as run_migration, status, verify,
+    Error, Extent, OldDatabase, Setting, TargetTables, Until as Reached, abort, check, clone,
+    complete, cutover, plan_steps, rollback, run as run_migration, status,
 };
 use trunkline_notify::Watched;
 
 mod scripts;
+mod verifying;
 
 use crate::args::{
     AbortArgs, Cli, Command, CompleteArgs, CutoverArgs, MigrationArgs, RollbackArgs, RunArgs,
-    StatusArgs, SwitchArgs, Until, VerifyArgs,
+    StatusArgs, SwitchArgs, Until,
 };
 use crate::notify;
 use crate::output::{self, Report};
@@ -39,7 +37,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Error> {
         Command::Clone(args) => run_clone(&args, json).await,
         Command::Run(args) => run_run(&args, json).await,
         Command::Status(args) => run_status(&args, json).await,
-        Command::Verify(args) => run_verify(&args, json).await,
+        Command::Verify(args) => verifying::run(&args, json).await,
         Command::Cutover(args) => run_cutover(&args, json).await,
         Command::Rollback(args) => run_rollback(&args, json).await,
         Command::Complete(args) => run_complete(&args, json).await,
@@ -175,48 +173,6 @@ async fn run_status(args: &StatusArgs, json: bool) -> Result<u8, Error> {
             () = stop.cancelled() => return Ok(0),
         }
     }
-}
-
-async fn run_verify(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
-    let resolved = resolve(&args.migration)?;
-    let tables = match args.table.as_slice() {
-        [] => None,
-        patterns => Some(Scope::from_patterns(patterns, &[])?),
-    };
-    let watched = notify::watch(&resolved, json)?;
-    let mut script = match &args.repair_sql {
-        Some(path) => Some(script_file(path)?),
-        None => None,
-    };
-    let mending = match &mut script {
-        Some(file) => Mending::Script(file),
-        None if args.repair => Mending::Apply,
-        None => Mending::None,
-    };
-    let report = verify(&setting(&resolved, &watched), tables.as_ref(), mending).await;
-    notify::end(watched, &report).await;
-    if let (Some(path), false) = (&args.repair_sql, is_scripted(&report)) {
-        // Nothing was written into it.
-        let _left = std::fs::remove_file(path);
-    }
-    let report = report?;
-    output::print(&report, json)?;
-    Ok(if report.equal { 0 } else { 6 })
-}
-
-fn is_scripted(report: &Result<VerifyReport, Error>) -> bool {
-    report
-        .as_ref()
-        .is_ok_and(|report| report.scripted.is_some())
-}
-
-/// A file that is not there yet: a script that somebody has read is never written over.
-fn script_file(path: &Path) -> Result<std::fs::File, Error> {
-    let file = std::fs::File::create_new(path);
-    file.map_err(|cause| Error::File {
-        path: path.display().to_string(),
-        cause,
-    })
 }
 
 async fn run_cutover(args: &CutoverArgs, json: bool) -> Result<u8, Error> {

@@ -1,5 +1,6 @@
 //! Who watches a command: the terminal, and the plan's webhook beside it.
 
+use trunkline_migration::alone::AloneReport;
 use trunkline_migration::report::{CutoverOutcome, CutoverReport, EndReport, VerifyReport};
 use trunkline_migration::{Error, Phase};
 use trunkline_notify::{Ended, Watched, Webhook};
@@ -52,6 +53,12 @@ impl InPhase for CutoverReport {
 }
 
 impl InPhase for VerifyReport {
+    fn phase(&self) -> Option<Phase> {
+        None
+    }
+}
+
+impl InPhase for AloneReport {
     fn phase(&self) -> Option<Phase> {
         None
     }

@@ -1,6 +1,7 @@
 //! Reports on stdout, as text or JSON; errors on stderr (and on stdout where JSON was asked
 //! for, so that a script finds them).
 
+mod alone;
 mod comparison;
 mod validation;
 

@@ -41,7 +41,8 @@ pub use progress::{Count, Progress, TableProgress, TableState, Totals};
 pub use schema_settings::{SchemaSettings, restore_schema_settings, schema_settings};
 pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder};
 pub use sequences::{
-    Sequence, SequenceDifference, compare_sequences, read_sequences, set_sequences, setval_sql,
+    Sequence, SequenceDifference, Unowned, compare_sequences, list_sequences,
+    read_sequence_positions, read_sequences, set_sequences, setval_sql,
 };
 pub use structure::{
     Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects,

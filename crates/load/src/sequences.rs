@@ -77,6 +77,8 @@ impl std::fmt::Display for SequenceDifference {
     }
 }
 
+const DOING: &str = "reading the sequences";
+
 const LIST: &str = include_str!("sql/sequences.sql");
 
 /// Reads every sequence in scope: those that tables in scope own or draw from, and those
@@ -86,25 +88,54 @@ pub async fn read_sequences(
     side: Side,
     scope: &Scope,
 ) -> Result<Vec<Sequence>, LoadError> {
-    let doing = "reading the sequences";
-    let rows = session.query(LIST, &[]).await.on(side, doing)?;
+    let mut sequences = list_sequences(session, side, scope, Unowned::BySchema).await?;
+    read_sequence_positions(session, side, &mut sequences).await?;
+    Ok(sequences)
+}
+
+/// Which sequences are in scope that no table in scope owns or draws from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unowned {
+    /// Those that no table owns and whose schema is in scope.
+    BySchema,
+    /// None.
+    LeftOut,
+}
+
+/// Lists the sequences in scope, which every role may; where they stand is not read.
+pub async fn list_sequences(
+    session: &mut Session,
+    side: Side,
+    scope: &Scope,
+    unowned: Unowned,
+) -> Result<Vec<Sequence>, LoadError> {
+    let rows = session.query(LIST, &[]).await.on(side, DOING)?;
     let mut sequences = Vec::new();
     for row in &rows {
-        let found = sequence(row).on(side, doing)?;
-        let users: Vec<String> = row.get(11).on(side, doing)?;
-        if in_scope(&found, &users, scope) {
+        let found = sequence(row).on(side, DOING)?;
+        let users: Vec<String> = row.get(11).on(side, DOING)?;
+        if in_scope(&found, &users, scope, unowned) {
             sequences.push(found);
         }
-    }
-    for page in sequences.chunks_mut(NAMES_PER_QUERY.min(1_000)) {
-        read_positions(session, page).await.on(side, doing)?;
     }
     Ok(sequences)
 }
 
+/// Reads where sequences stand: needs SELECT on each.
+pub async fn read_sequence_positions(
+    session: &mut Session,
+    side: Side,
+    sequences: &mut [Sequence],
+) -> Result<(), LoadError> {
+    for page in sequences.chunks_mut(NAMES_PER_QUERY.min(1_000)) {
+        read_positions(session, page).await.on(side, DOING)?;
+    }
+    Ok(())
+}
+
 /// `users` are tables with their partition ancestors: schema and name by turns, a line
 /// each.
-fn in_scope(sequence: &Sequence, users: &[String], scope: &Scope) -> bool {
+fn in_scope(sequence: &Sequence, users: &[String], scope: &Scope, unowned: Unowned) -> bool {
     if scope.excludes_table(&sequence.name) {
         return false;
     }
@@ -118,7 +149,8 @@ fn in_scope(sequence: &Sequence, users: &[String], scope: &Scope) -> bool {
             scope.covers_partition(table, &ancestors.iter().collect::<Vec<_>>())
         })
     });
-    used || (sequence.owner.is_none() && scope.covers_schema(&sequence.name.schema))
+    let by_schema = unowned == Unowned::BySchema && sequence.owner.is_none();
+    used || (by_schema && scope.covers_schema(&sequence.name.schema))
 }
 
 fn sequence(row: &DataRow) -> Result<Sequence, PgError> {
@@ -286,6 +318,9 @@ mod tests {
     #[test]
     fn a_sequence_goes_with_the_tables_that_draw_from_it() {
         let scope = Scope::from_patterns(&["app.orders".to_owned()], &[]).expect("patterns");
+        let in_scope = |sequence: &Sequence, users: &[String], scope: &Scope| {
+            super::in_scope(sequence, users, scope, Unowned::BySchema)
+        };
         let mut other = sequence("numbers", 1, true);
         let of = |line: &str| vec![line.to_owned()];
         assert!(
@@ -302,6 +337,7 @@ mod tests {
             in_scope(&other, &[], &scope),
             "owned by none, in a covered schema"
         );
+        assert!(!super::in_scope(&other, &[], &scope, Unowned::LeftOut));
         other.owner = Some(TableName::new("app", "others"));
         assert!(!in_scope(&other, &of("app\nothers"), &scope));
     }

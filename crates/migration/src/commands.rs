@@ -11,6 +11,7 @@ use trunkline_load::Scope;
 use trunkline_postgres::{Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
+use crate::choice::{self, Chosen};
 use crate::control::{self, Claim};
 use crate::error::Error;
 use crate::follow::Follow;
@@ -183,21 +184,28 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compares both sides now, while writers run. With a selection, the result is shown only.
+/// Compares both sides now, while writers run. Where something was chosen, the result is
+/// shown only.
 pub async fn verify(
     setting: &Setting<'_>,
-    tables: Option<&Scope>,
+    chosen: &Chosen,
     mut mending: Mending<'_>,
 ) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
-    if let Some(scope) = tables {
+    if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
-    let selection = tables.map_or(Selection::All, Selection::Matching);
+    let selection = if chosen.is_everything() {
+        Selection::All
+    } else {
+        Selection::Chosen(chosen)
+    };
     let mut follow = Follow::open(&mut run).await?;
-    let mut report = verifying::verify(&mut run, &mut follow, &selection).await?;
+    let report = verifying::verify(&mut run, &mut follow, &selection).await;
+    let condition = chosen.condition.as_ref();
+    let mut report = report.map_err(|error| choice::refuse_condition(condition, error))?;
     if !report.equal && !matches!(mending, Mending::None) {
-        let is_all = tables.is_none();
+        let is_all = chosen.is_everything();
         report = mend(&mut run, &mut follow, report, &mut mending, is_all).await?;
     }
     follow.close(&mut run).await?;

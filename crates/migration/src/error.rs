@@ -124,6 +124,9 @@ pub enum Error {
     /// The operator interrupted the command; `run` goes on from here.
     #[error("interrupted while {}; `trunkline run` goes on from here", .0.name())]
     Interrupted(Phase),
+    /// The operator interrupted a command that changes nothing.
+    #[error("interrupted; nothing was changed")]
+    Stopped,
     /// Our own fault.
     #[error("internal error: {0}")]
     Internal(String),
@@ -198,7 +201,7 @@ impl Error {
             Error::CutoverAborted { .. } => 7,
             Error::PastNoReturn { .. } => 8,
             Error::Held { .. } | Error::Refused { .. } | Error::Ended | Error::Illegal(_) => 9,
-            Error::Interrupted(_) => 130,
+            Error::Interrupted(_) | Error::Stopped => 130,
             Error::File { .. } | Error::Internal(_) => 1,
         }
     }

@@ -1,8 +1,10 @@
 //! One migration: its plan, its phases and their journal, the preflight, the fence, the
 //! gates, the reports. It prints nothing, parses no arguments, and names no cloud or pooler.
 
+pub mod alone;
 pub mod baseline;
 pub mod checks;
+mod choice;
 mod commands;
 mod control;
 pub mod downstream;
@@ -27,6 +29,7 @@ pub mod traffic;
 mod validation;
 mod way;
 
+pub use choice::{Chosen, Condition, Sample};
 pub use commands::{
     Setting, Until, abort, check, clone, complete, cutover, plan_steps, rollback, run, verify,
 };
@@ -41,7 +44,8 @@ pub use phases::mending::Mending;
 pub use run::is_streamed;
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::{
-    DifferenceKind, KeyValue, Outcome, Place, RowCounts, RowDifference, TableVerdict,
+    DifferenceKind, KeyValue, ObjectKind, Outcome, Place, RowCounts, RowDifference, SchemaChange,
+    SchemaDifference, TableVerdict,
 };
 pub use validation::{TableValidation, ValidationState, ValidationStatus};
 pub use way::Way;

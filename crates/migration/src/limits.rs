@@ -126,6 +126,20 @@ pub(crate) const SLOT_MADE_WITHIN: Duration = Duration::from_secs(30);
 /// the command's end waits.
 pub(crate) const SMOKE_AFTER_WITHIN: Duration = Duration::from_mins(5);
 
+/// Large objects whose checksums one statement computes: with the pieces below some 50 MB pass
+/// through the server for each, and its answer is 20 kB.
+pub(crate) const LARGE_OBJECTS_AT_ONCE: i64 = 200;
+
+/// A piece of a large object that the server reads at once: 128 of its pages.
+pub(crate) const LARGE_OBJECT_PIECE_BYTES: i32 = 256 << 10;
+
+/// Large objects that differ and are named in a report.
+pub(crate) const LARGE_OBJECTS_NAMED: usize = 1_000;
+
+/// Between two looks at rows that differ on sides that are written: long enough for a change
+/// on the way to arrive, short enough for several looks in the default of five seconds.
+pub(crate) const SETTLE_LOOK: Duration = Duration::from_secs(1);
+
 /// Keys of changed rows that wait to be compared, of all tables together: some 100 bytes each,
 /// so 20 MB. What does not fit has its table read again.
 pub(crate) const CHANGED_KEYS: usize = 200_000;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use trunkline_changes::{Side, TableName, quote_literal};
-use trunkline_postgres::{Conninfo, Fault, OnSide, Session};
+use trunkline_postgres::{Canceller, Conninfo, Fault, OnSide, Session};
 
 use crate::comparison::Comparison;
 use crate::difference::{DifferenceKind, RowDifference};
@@ -134,6 +134,13 @@ impl Comparer {
             .iter()
             .map(|worker| worker.from.process_id())
             .collect()
+    }
+
+    /// What ends the sessions' statements from elsewhere: a server does not notice that
+    /// nobody waits for a checksum any more.
+    pub fn cancellers(&self) -> Vec<Canceller> {
+        let sessions = self.workers.iter().flat_map(|w| [&w.from, &w.to]);
+        sessions.map(Session::canceller).collect()
     }
 
     /// Puts every session into the state that is to be read. Once this returns, exporting

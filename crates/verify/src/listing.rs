@@ -8,6 +8,11 @@ use crate::comparison::Reading;
 use crate::merge::{Leftovers, Merge, Next, Spot};
 use crate::shape::{Rows, Shape};
 
+/// A condition that ran once may call what changes settings; it must be read as it was the
+/// first time, all the more because COPY does not go through the extended protocol.
+const AS_BEFORE: &str =
+    "SET LOCAL client_encoding = 'UTF8'; SET LOCAL standard_conforming_strings = on";
+
 /// Everything that one side holds of a part, in the order of its hashes.
 fn listing_sql(shape: &Shape, is_from: bool, rows: &Rows) -> String {
     let comparison = &shape.comparison;
@@ -42,6 +47,11 @@ pub(crate) async fn list(
         listing_sql(shape, true, rows),
         listing_sql(shape, false, rows),
     );
+    if shape.comparison.choice.condition.is_some() {
+        let (one, other) = tokio::join!(from.batch(AS_BEFORE), to.batch(AS_BEFORE));
+        one.on(sides.from, doing())?;
+        other.on(sides.to, doing())?;
+    }
     // Both servers sort at the same time.
     let (from, to) = tokio::join!(from.copy_out(&sql.0), to.copy_out(&sql.1));
     let (from, to) = (from.on(sides.from, doing())?, to.on(sides.to, doing())?);

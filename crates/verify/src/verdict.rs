@@ -20,6 +20,12 @@ pub enum Outcome {
     /// The table was emptied or rewritten between the snapshot and the reading, so that the
     /// rows of the snapshot are not there any more: nothing is known.
     Disturbed,
+    /// The target has no such table.
+    MissingOnTarget,
+    /// The source has no such table.
+    MissingOnSource,
+    /// Rows that differed moved from look to look, and none differs for certain.
+    Busy,
 }
 
 /// How many rows differ, by kind.

@@ -93,6 +93,19 @@ impl Scope {
         Scope::default()
     }
 
+    /// Whether no pattern leaves anything out.
+    pub fn is_everything(&self) -> bool {
+        let patterns = [
+            &self.include_schemas,
+            &self.exclude_schemas,
+            &self.include_tables,
+            &self.exclude_tables,
+            &self.exclude_indexes,
+            &self.exclude_data,
+        ];
+        patterns.iter().all(|patterns| patterns.is_empty())
+    }
+
     /// From `schema.table` patterns with `*` and `?`; an empty `include` is everything.
     pub fn from_patterns(include: &[String], exclude: &[String]) -> Result<Self, LoadError> {
         let builder = ScopeBuilder {

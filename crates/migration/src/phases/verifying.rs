@@ -12,12 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_load::{Scope, Table};
+use trunkline_load::Table;
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
 };
 use trunkline_verify::{Choice, Comparer, Comparison, Found, Outcome, Reading, TableVerdict};
 
+use crate::choice::{self, Chosen};
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::COMPARE_AGAIN;
@@ -34,8 +35,8 @@ use crate::way::Way;
 pub(crate) enum Selection<'a> {
     /// All of them: the result counts for the cutover.
     All,
-    /// Those that match: the result is shown only.
-    Matching(&'a Scope),
+    /// Some tables or rows: the result is shown only.
+    Chosen(&'a Chosen),
     /// Those of these names, on the side that changes go to: the result is shown only.
     Targets(&'a BTreeSet<TableName>),
 }
@@ -58,7 +59,7 @@ pub(crate) fn comparisons(
         };
         let is_selected = match selection {
             Selection::All => true,
-            Selection::Matching(scope) => scope.covers_table(&table.name),
+            Selection::Chosen(chosen) => chosen.covers(&table.name),
             Selection::Targets(names) => names.contains(place),
         };
         if !is_selected || plan.validation.leaves_out(&table.name) {
@@ -83,6 +84,9 @@ pub(crate) fn comparisons(
     }
     let mut all: Vec<Comparison> = by_target.into_values().collect();
     all.sort_by_key(|comparison| std::cmp::Reverse(comparison.bytes));
+    if let Selection::Chosen(chosen) = selection {
+        chosen.narrow(&mut all);
+    }
     all
 }
 
@@ -123,12 +127,16 @@ pub(crate) async fn verify(
     let leg = follow.leg().clone();
     let standing = refuse_gaps(run, follow).await?;
     let list = comparisons(run.plan, &standing, selection);
+    if let Selection::Chosen(chosen) = selection {
+        let roots = roots(&list, &standing.moving);
+        choice::refuse_unusable(run.plan, chosen, &roots, &list, leg.way.from()).await?;
+    }
     let paired = pair_snapshots(run, follow, &[]).await?;
     let (point, applied) = (paired.point, paired.applied);
     let mut found = compare_while_following(run, follow, paired, list.clone()).await?;
     settle(run, follow, &list, &mut found).await?;
     let report = report(run, point, applied, found, began);
-    if !matches!(selection, Selection::Matching(_)) {
+    if !matches!(selection, Selection::Chosen(_)) {
         validation::settled(run, leg.number, &report).await?;
     }
     if matches!(selection, Selection::All) && leg.way == Way::There {
@@ -140,6 +148,20 @@ pub(crate) async fn verify(
         run.control.moved(event).await?;
     }
     Ok(report)
+}
+
+/// The tables that are compared, partitions counted with their root.
+fn roots(list: &[Comparison], tables: &[Table]) -> BTreeSet<TableName> {
+    let parents: BTreeMap<&TableName, &TableName> = tables
+        .iter()
+        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
+        .collect();
+    let above = |name: &&TableName| parents.get(*name).copied();
+    let compared = list.iter().flat_map(|comparison| &comparison.sources);
+    compared
+        .filter_map(|name| std::iter::successors(Some(name), above).last())
+        .cloned()
+        .collect()
 }
 
 /// Compares again the tables that were emptied while they were compared, at a later

@@ -1,0 +1,121 @@
+//! `verify`: both sides of a migration, or any two databases as they are.
+
+use std::path::Path;
+use std::time::Duration;
+
+use trunkline_migration::alone::{AloneRequest, Parts, verify_alone, without_migration};
+use trunkline_migration::report::VerifyReport;
+use trunkline_migration::{Chosen, Condition, Error, Mending, Sample, verify};
+
+use crate::args::VerifyArgs;
+use crate::notify;
+use crate::output;
+use crate::resolve::{Resolved, duration, plan_error, resolve};
+
+/// How long rows that differ are looked at again, where nothing else is said.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Compares; differences are exit code 6.
+pub(super) async fn run(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
+    let resolved = resolve(&args.migration)?;
+    let chosen = chosen(args)?;
+    let settle = duration("settle", args.settle.as_deref(), SETTLE)?;
+    let why = if args.alone {
+        Some("--alone was given".to_owned())
+    } else {
+        without_migration(&resolved.plan).await?
+    };
+    match why {
+        Some(why) if args.repair || args.repair_sql.is_some() => Err(plan_error(
+            format!("only a migration's target can be mended, and {why}"),
+            "leave --repair and --repair-sql out: the two databases are then compared as they are",
+        )),
+        Some(why) => {
+            eprintln!("comparing the two databases as they are: {why}");
+            let parts = parts(args);
+            let request = AloneRequest {
+                chosen,
+                parts,
+                settle,
+            };
+            compare_alone(&resolved, &request, json).await
+        }
+        None if args.no_data || args.settle.is_some() => Err(plan_error(
+            "--no-data and --settle are for two databases without a migration",
+            "leave them out, or add --alone",
+        )),
+        None => compare_migration(&resolved, args, &chosen, json).await,
+    }
+}
+
+fn chosen(args: &VerifyArgs) -> Result<Chosen, Error> {
+    let condition = args.condition.as_deref().map(Condition::parse);
+    let sample = args.sample.as_deref().map(Sample::parse);
+    let mut chosen = Chosen::of_tables(&args.table)?;
+    chosen.condition = condition.transpose()?;
+    chosen.sample = sample.transpose()?;
+    Ok(chosen)
+}
+
+fn parts(args: &VerifyArgs) -> Parts {
+    match (args.no_schema, args.no_data) {
+        (true, _) => Parts::Contents,
+        (_, true) => Parts::Structure,
+        _ => Parts::All,
+    }
+}
+
+async fn compare_migration(
+    resolved: &Resolved,
+    args: &VerifyArgs,
+    chosen: &Chosen,
+    json: bool,
+) -> Result<u8, Error> {
+    let watched = notify::watch(resolved, json)?;
+    let mut script = match &args.repair_sql {
+        Some(path) => Some(script_file(path)?),
+        None => None,
+    };
+    let mending = match &mut script {
+        Some(file) => Mending::Script(file),
+        None if args.repair => Mending::Apply,
+        None => Mending::None,
+    };
+    let report = verify(&super::setting(resolved, &watched), chosen, mending).await;
+    notify::end(watched, &report).await;
+    if let (Some(path), false) = (&args.repair_sql, is_scripted(&report)) {
+        // Nothing was written into it.
+        let _left = std::fs::remove_file(path);
+    }
+    let report = report?;
+    output::print(&report, json)?;
+    Ok(if report.equal { 0 } else { 6 })
+}
+
+fn is_scripted(report: &Result<VerifyReport, Error>) -> bool {
+    report
+        .as_ref()
+        .is_ok_and(|report| report.scripted.is_some())
+}
+
+/// A file that is not there yet: a script that somebody has read is never written over.
+fn script_file(path: &Path) -> Result<std::fs::File, Error> {
+    let file = std::fs::File::create_new(path);
+    file.map_err(|cause| Error::File {
+        path: path.display().to_string(),
+        cause,
+    })
+}
+
+async fn compare_alone(
+    resolved: &Resolved,
+    request: &AloneRequest,
+    json: bool,
+) -> Result<u8, Error> {
+    let watched = notify::watch(resolved, json)?;
+    let report = verify_alone(&super::setting(resolved, &watched), request).await;
+    notify::end(watched, &report).await;
+    let report = report?;
+    output::print(&report, json)?;
+    Ok(report.exit_code())
+}
