@@ -108,18 +108,6 @@ impl Follow {
         &mut self.source
     }
 
-    /// Every change of the stream that this process has met, whatever became of it.
-    pub(crate) fn changes_seen(&self) -> u64 {
-        let stats = self.applier.stats();
-        self.rows_applied() + stats.truncated + stats.parked + stats.mended + stats.skipped
-    }
-
-    /// Rows that this process applied.
-    pub(crate) fn rows_applied(&self) -> u64 {
-        let stats = self.applier.stats();
-        stats.inserted + stats.updated + stats.deleted
-    }
-
     /// Applies changes until the goal is reached or somebody else wants the migration
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {

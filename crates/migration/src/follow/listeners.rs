@@ -1,4 +1,5 @@
-//! Who hears of what is applied and what changes: validation, beside the follower.
+//! What is told of what was applied and what changes: counts, and validation beside the
+//! follower.
 
 use std::sync::Arc;
 
@@ -11,6 +12,18 @@ use crate::run::Run;
 use crate::validation::{Changed, Counted};
 
 impl Follow {
+    /// Every change of the stream that this process has met, whatever became of it.
+    pub(crate) fn changes_seen(&self) -> u64 {
+        let stats = self.applier.stats();
+        self.rows_applied() + stats.truncated + stats.parked + stats.mended + stats.skipped
+    }
+
+    /// Rows that this process applied.
+    pub(crate) fn rows_applied(&self) -> u64 {
+        let stats = self.applier.stats();
+        stats.inserted + stats.updated + stats.deleted
+    }
+
     /// The last position committed, for those who wait for one.
     pub(crate) fn applied_feed(&self) -> watch::Receiver<Lsn> {
         self.applied_feed.subscribe()
