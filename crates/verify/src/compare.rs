@@ -220,7 +220,12 @@ impl Comparer {
             .into_iter()
             .partition(|c| is_taken(c, self.sides.from, &self.taken));
         let shapes = self.shapes(comparisons).await?;
-        let tasks: VecDeque<Task> = shapes.into_iter().map(Task::whole).collect();
+        let total: u64 = shapes.iter().map(|shape| shape.comparison.bytes).sum();
+        let workers = self.workers.len();
+        let tasks: VecDeque<Task> = shapes
+            .into_iter()
+            .map(|shape| Task::whole(shape, total, workers))
+            .collect();
         let queue: Queue = Arc::new(Mutex::new(tasks));
         let (sender, mut receiver) = mpsc::channel(self.workers.len());
         let mut running = JoinSet::new();

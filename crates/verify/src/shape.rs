@@ -8,13 +8,16 @@ use trunkline_changes::{quote_ident, quote_literal};
 
 use crate::comparison::Comparison;
 use crate::facts::{ColumnFacts, TableFacts};
-use crate::hashing::Hashing;
+use crate::hashing::{Elements, Hashing, Sent};
 
 /// How a column goes into the hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Form {
     /// By its send format; of a domain, that of the type below it.
-    Sent { cast_to: Option<String> },
+    Sent {
+        base_type: u32,
+        cast_to: Option<String>,
+    },
     /// By its text.
     Text,
 }
@@ -60,6 +63,9 @@ impl Rows {
         Rows::Range(Range::default())
     }
 }
+
+/// The OID of bigint.
+const INT8: u32 = 20;
 
 /// Built-in types whose send format is exact and the same from 12 to 18 (`pg_type.dat`).
 const SENT_EXACTLY: &[u32] = &[
@@ -125,6 +131,11 @@ impl Shape {
         self.lead.is_some()
     }
 
+    /// Whether it is larger than a part, and can be read in parts.
+    pub(crate) fn is_worth_cutting(&self) -> bool {
+        self.comparison.bytes > self.comparison.part_bytes && self.can_be_cut()
+    }
+
     pub(crate) fn is_wide(&self) -> bool {
         self.is_wide.load(Ordering::Relaxed)
     }
@@ -144,9 +155,19 @@ impl Shape {
     /// The hash of a row of `t`, as SQL.
     pub(crate) fn row_hash(&self) -> String {
         if self.is_wide() {
-            self.hashing.of(&self.column_hashes(), &[])
+            let hashes = self.column_hashes().into_iter();
+            let sent = hashes.map(|value| Sent {
+                value,
+                base_type: INT8,
+            });
+            let all = Elements {
+                sent: sent.collect(),
+                texts: Vec::new(),
+            };
+            self.hashing.of_row(&all, &elements(&self.key))
         } else {
-            self.hash_of(&self.columns)
+            let hashing = self.hashing;
+            hashing.of_row(&elements(&self.columns), &elements(&self.key))
         }
     }
 
@@ -167,16 +188,7 @@ impl Shape {
     }
 
     fn hash_of(&self, columns: &[Column]) -> String {
-        let (mut sent, mut texts) = (Vec::new(), Vec::new());
-        for column in columns {
-            let value = format!("t.{}", quote_ident(&column.name));
-            match &column.form {
-                Form::Sent { cast_to: None } => sent.push(value),
-                Form::Sent { cast_to: Some(to) } => sent.push(format!("CAST({value} AS {to})")),
-                Form::Text => texts.push(value),
-            }
-        }
-        self.hashing.of(&sent, &texts)
+        self.hashing.of(&elements(columns))
     }
 
     /// Which rows of `t` take part, as SQL: ` WHERE …`, or nothing.
@@ -257,6 +269,24 @@ impl Shape {
     }
 }
 
+fn elements(columns: &[Column]) -> Elements {
+    let mut all = Elements::default();
+    for column in columns {
+        let value = format!("t.{}", quote_ident(&column.name));
+        match &column.form {
+            Form::Sent { base_type, cast_to } => all.sent.push(Sent {
+                value: match cast_to {
+                    Some(to) => format!("CAST({value} AS {to})"),
+                    None => value,
+                },
+                base_type: *base_type,
+            }),
+            Form::Text => all.texts.push(value),
+        }
+    }
+    all
+}
+
 fn form(source: Option<&ColumnFacts>, target: Option<&ColumnFacts>) -> Form {
     match (source, target) {
         (Some(one), Some(other))
@@ -264,7 +294,10 @@ fn form(source: Option<&ColumnFacts>, target: Option<&ColumnFacts>) -> Form {
         {
             // The statement is one for both sides, so either's domain is cast away.
             let cast_to = (one.is_domain || other.is_domain).then(|| one.base_name.clone());
-            Form::Sent { cast_to }
+            Form::Sent {
+                base_type: one.base_type,
+                cast_to,
+            }
         }
         _ => Form::Text,
     }
@@ -317,7 +350,7 @@ mod tests {
             bytes: 0,
             part_bytes: crate::limits::PART_BYTES,
         };
-        Shape::new(comparison, Hashing::Bytes, facts, facts)
+        Shape::new(comparison, Hashing::Columns, facts, facts)
     }
 
     #[test]
@@ -332,7 +365,8 @@ mod tests {
         let sql = shape(&facts(&[("F", 701), ("i", 20)], &["i"])).row_hash();
         assert_eq!(
             sql,
-            "hash_record_extended(ROW(record_send(ROW(t.\"i\", CAST(ROW(t.\"F\") AS text)))), 0)"
+            "hash_record_extended(ROW(int8send(t.\"i\"), CAST(ROW(t.\"F\") AS text) \
+             COLLATE pg_catalog.\"C\"), hashint8extended(t.\"i\", 0))"
         );
     }
 

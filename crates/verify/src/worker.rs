@@ -31,15 +31,22 @@ pub(crate) struct Task {
     above: Option<String>,
     /// Parts that were cut off before.
     cut_off: usize,
+    /// It is read at once, from its first page to the last, which takes less time than in the
+    /// order of a key; parts are for many workers, and for what differs.
+    at_once: bool,
 }
 
 impl Task {
-    /// All of it.
-    pub(crate) fn whole(shape: Arc<Shape>) -> Self {
+    /// All of it, of so many bytes that are to be read by so many workers: a table that is no
+    /// more than one worker's share is read at once.
+    pub(crate) fn whole(shape: Arc<Shape>, total_bytes: u64, workers: usize) -> Self {
+        let share = total_bytes / workers.max(1) as u64;
+        let at_once = shape.comparison.bytes <= share + share / 4;
         Task {
             shape,
             above: None,
             cut_off: 0,
+            at_once,
         }
     }
 }
@@ -86,7 +93,26 @@ impl Worker {
             if let Some(rest) = rest {
                 lock(&queue).push_front(rest);
             }
-            let (tally, rows) = self.compare(&task.shape, &Rows::Range(range)).await?;
+            let part = Rows::Range(range);
+            let (mut tally, differ) = self.compare(&task.shape, &part).await?;
+            if differ && task.at_once && task.shape.is_worth_cutting() {
+                let parts = Task {
+                    at_once: false,
+                    ..task
+                };
+                self.give_back_locks(&parts.shape).await?;
+                lock(&queue).push_front(parts);
+                continue;
+            }
+            let mut rows = Vec::new();
+            if differ {
+                let began = Instant::now();
+                let named = self.drill(&task.shape, &part).await?;
+                tally.differing = named.counts;
+                tally.took += began.elapsed();
+                rows = named.rows;
+            }
+            self.give_back_locks(&task.shape).await?;
             let part = Part {
                 number: task.cut_off + 1,
                 shape: task.shape,
@@ -102,11 +128,15 @@ impl Worker {
 
     /// The next part of a table, and what is left behind it.
     async fn cut(&mut self, task: &Task) -> Result<(Range, Option<Task>), Fault> {
+        if task.at_once {
+            return Ok((Range::default(), None));
+        }
         let range = self.cut_off(&task.shape, task.above.clone()).await?;
         let rest = range.up_to.clone().map(|above| Task {
             shape: Arc::clone(&task.shape),
             above: Some(above),
             cut_off: task.cut_off + 1,
+            at_once: false,
         });
         Ok((range, rest))
     }
@@ -118,7 +148,7 @@ impl Worker {
         above: Option<String>,
     ) -> Result<Range, Fault> {
         let mut range = Range { above, up_to: None };
-        if shape.comparison.bytes <= shape.comparison.part_bytes || !shape.can_be_cut() {
+        if !shape.is_worth_cutting() {
             return Ok(range);
         }
         let doing = "cutting a table into parts";
@@ -137,8 +167,10 @@ impl Worker {
 
     /// How many rows are about the bytes of a part.
     async fn rows_of_a_part(&mut self, shape: &Shape) -> Result<u64, PgError> {
-        let sql = "SELECT greatest(reltuples, 1)::bigint FROM pg_catalog.pg_class \
-                   WHERE oid = $1::text::pg_catalog.regclass";
+        // A table that was never analyzed has -1, or 0 before 14: rows of 100 bytes, then.
+        let sql = "SELECT (CASE WHEN reltuples > 0 THEN reltuples \
+                   ELSE pg_catalog.pg_relation_size(oid) / 100 END)::bigint \
+                   FROM pg_catalog.pg_class WHERE oid = $1::text::pg_catalog.regclass";
         let name = shape.comparison.sources[0].quoted();
         let rows: u64 = self.from.query_one(sql, &[&name]).await?.get(0)?;
         let part_bytes = shape.comparison.part_bytes.max(1);
@@ -146,11 +178,9 @@ impl Worker {
         Ok((rows / parts).max(PART_ROWS_AT_LEAST))
     }
 
-    async fn compare(
-        &mut self,
-        shape: &Shape,
-        part: &Rows,
-    ) -> Result<(Tally, Vec<RowDifference>), Fault> {
+    /// The checksums of a part, and whether its rows differ. Its locks stay: until they are
+    /// given back nobody empties it.
+    async fn compare(&mut self, shape: &Shape, part: &Rows) -> Result<(Tally, bool), Fault> {
         let began = Instant::now();
         let (from, to) = self.sums(shape, part).await?;
         let mut tally = Tally {
@@ -163,15 +193,9 @@ impl Worker {
             Side::Source => (from, to),
             Side::Target => (to, from),
         };
-        let mut rows = Vec::new();
-        if tally.parts_differ && !tally.disturbed {
-            let drilled = self.drill(shape, part).await?;
-            tally.differing = drilled.counts;
-            rows = drilled.rows;
-        }
-        self.give_back_locks(shape).await?;
+        let differ = tally.parts_differ && !tally.disturbed;
         tally.took = began.elapsed();
-        Ok((tally, rows))
+        Ok((tally, differ))
     }
 
     /// The checksums of both sides, and whether a table was emptied meanwhile.
