@@ -15,8 +15,8 @@ use crate::inventory::Inventory;
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{
-    ANALYZED, Entry, Key, Outcome, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as,
-    relation_of, split_foreign_key,
+    ANALYZED, Entry, Key, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as, relation_of,
+    split_foreign_key,
 };
 
 /// A statement that is recorded under a key.
@@ -42,21 +42,35 @@ impl Loader {
     /// written to during the copy, the changes since must be applied first.
     pub async fn finish_structure(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let structure = &inventory.structure;
-        let record = self.record().await?;
         let rest = [Stage::Attach, Stage::Rest, Stage::ViewIndex];
-        let count: usize = rest
-            .iter()
-            .map(|&stage| structure.staged(stage).len())
-            .sum();
-        self.progress.post_data.start(count);
-        self.make_stage(structure, Stage::Attach, &record).await?;
-        self.foreign_keys(inventory, &record).await?;
-        self.make_stage(structure, Stage::Rest, &record).await?;
-        self.fill_views(structure, &record).await?;
-        self.make_stage(structure, Stage::ViewIndex, &record)
-            .await?;
-        self.analyze(&inventory.tables, &record).await?;
-        self.make_durable().await
+        let entries = rest.iter().flat_map(|&stage| structure.staged(stage));
+        let entries: Vec<&Entry> = entries.collect();
+        loop {
+            let record = self.record().await?;
+            self.progress.post_data.start(entries.len());
+            self.make_stage(structure, Stage::Attach, &record).await?;
+            self.foreign_keys(inventory).await?;
+            self.make_stage(structure, Stage::Rest, &record).await?;
+            self.fill_views(structure, &record).await?;
+            self.make_stage(structure, Stage::ViewIndex, &record)
+                .await?;
+            self.analyze(&inventory.tables, &record).await?;
+            if self.have_lasted(&entries).await?.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the disk; gives the record if it holds all of these entries. Commits did not
+    /// wait for the disk, so a crash of the target may have taken some back.
+    async fn have_lasted(&self, entries: &[&Entry]) -> Result<Option<Record>, LoadError> {
+        self.make_durable().await?;
+        let record = self.record().await?;
+        let all = entries.iter().all(|entry| record.holds(&key(entry)));
+        if !all {
+            tracing::warn!("the target lost what was made: it is made again");
+        }
+        Ok(all.then_some(record))
     }
 
     async fn make_stage(
@@ -70,11 +84,10 @@ impl Loader {
         make_in_order(&mut runner, record, structure.staged(stage), done).await
     }
 
-    async fn foreign_keys(&self, inventory: &Inventory, record: &Record) -> Result<(), LoadError> {
+    async fn foreign_keys(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let structure = &inventory.structure;
         let entries = structure.staged(Stage::ForeignKey);
         let by_id = structure.by_id();
-        let mut runner = self.runner("foreign keys").forgiving(structure.partial);
         let target_major = self.target_major().await?;
         let partitioned: HashSet<&TableName> = inventory
             .tables
@@ -82,17 +95,29 @@ impl Loader {
             .filter(|table| table.kind == TableKind::Partitioned)
             .map(|table| &table.name)
             .collect();
-        let mut validations = VecDeque::new();
-        self.progress.foreign_keys.start(entries.len());
-        for entry in entries {
+        let split = |entry: &Entry| {
             let owner = relation_of(entry, &by_id).map(Entry::table_name);
             let of_partitioned = owner.is_none_or(|owner| partitioned.contains(&owner));
-            let foreign_key = split_foreign_key(&entry.sql, of_partitioned && target_major < 18);
-            let made = record.holds(&key(entry))
-                || runner.make_as(entry, &foreign_key.add).await? == Outcome::Made;
+            split_foreign_key(&entry.sql, of_partitioned && target_major < 18)
+        };
+        self.progress.foreign_keys.start(entries.len());
+        let record = loop {
+            let record = self.record().await?;
+            let mut runner = self.runner("foreign keys").forgiving(structure.partial);
+            for entry in &entries {
+                if !record.holds(&key(entry)) {
+                    runner.make_as(entry, &split(entry).add).await?;
+                }
+            }
+            if let Some(record) = self.have_lasted(&entries).await? {
+                break record;
+            }
+        };
+        let mut validations = VecDeque::new();
+        for entry in entries {
             let validated = key_as(entry, VALIDATED);
-            let left = made && !record.gave_up(&key(entry)) && !record.holds(&validated);
-            match foreign_key.validate.filter(|_| left) {
+            let left = record.made(&key(entry)) && !record.holds(&validated);
+            match split(entry).validate.filter(|_| left) {
                 None => self.progress.foreign_keys.one_done(),
                 Some(sql) => validations.push_back(Task {
                     key: validated,

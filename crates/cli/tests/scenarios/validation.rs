@@ -163,5 +163,6 @@ async fn what_the_plan_leaves_out_is_not_compared_and_said_so() {
     assert_eq!(report["not_compared"], left_out, "{report:#}");
     scene.target_says("UPDATE public.cold SET amount = 0 WHERE id = 5");
     let ran = scene.trunkline(&["verify"]).await.expect_code(6);
-    ran.expect_said(&["different id = 5: amount"]);
+    let report = &ran.stdout;
+    assert!(report.contains("different id = 5: amount"), "{report}");
 }

@@ -23,5 +23,5 @@ pub(crate) use order::BuildStep;
 pub(crate) use order::{Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{ANALYZED, Key, REFRESHED, Record, VALIDATED, given_up, key, key_as};
-pub(crate) use run::{Outcome, Runner};
+pub(crate) use run::Runner;
 pub(crate) use select::{Selection, select};

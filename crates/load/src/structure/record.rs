@@ -81,11 +81,6 @@ impl Record {
     pub(crate) fn made(&self, key: &Key) -> bool {
         self.made.contains(key)
     }
-
-    /// Whether the target refused an entry and we went on without.
-    pub(crate) fn gave_up(&self, key: &Key) -> bool {
-        self.given_up.contains(key)
-    }
 }
 
 /// The statement that records an outcome; it goes into the entry's own message.
