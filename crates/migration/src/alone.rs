@@ -4,7 +4,7 @@
 
 mod comparing;
 mod contents;
-mod large_objects;
+pub(crate) mod large_objects;
 mod pairing;
 mod report;
 mod rights;

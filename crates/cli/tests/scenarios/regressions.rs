@@ -348,7 +348,7 @@ async fn an_unlogged_table_arrives_as_it_was_at_the_last_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_object_made_after_the_copy_stops_the_cutover() {
+async fn a_large_object_made_or_changed_after_the_copy_stops_the_cutover() {
     skip_unless_available!(any_major());
     let scene = notes().await.with("SELECT lo_from_bytea(0, 'first')");
     scene.done(&["run", "--until", "verified"]).await;
@@ -362,6 +362,14 @@ async fn a_large_object_made_after_the_copy_stops_the_cutover() {
     scene
         .source
         .psql(&scene.database, &format!("SELECT lo_unlink({number})"));
+    let write =
+        |text: &str| format!("SELECT lo_put(oid, 0, '{text}') FROM pg_largeobject_metadata");
+    scene.source_says(&write("FIRST"));
+    let ran = scene.trunkline(&["cutover"]).await.expect_code(9);
+    ran.expect_said(&["1 large objects hold other contents"]);
+    assert_source_takes_writes(&scene).await;
+
+    scene.source_says(&write("first"));
     scene.done(&["cutover"]).await;
     let sql = "SELECT count(*) FROM pg_largeobject_metadata";
     assert_eq!(count(&scene.on_target().await, sql).await, 1);

@@ -15,9 +15,10 @@ const DOING: &str = "comparing the large objects";
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct LargeObjects {
-    pub(super) report: LargeObjectsReport,
-    pub(super) errors: Vec<NotCompared>,
+pub(crate) struct LargeObjects {
+    pub(crate) report: LargeObjectsReport,
+    /// What our role may not read.
+    pub(crate) errors: Vec<NotCompared>,
 }
 
 /// Size and checksum; `None` where our role may not read it.
@@ -95,7 +96,7 @@ impl<'a> Listing<'a> {
 }
 
 /// Compares the large objects of both sides.
-pub(super) async fn compare(
+pub(crate) async fn compare(
     source: &mut Session,
     target: &mut Session,
 ) -> Result<LargeObjects, Error> {

@@ -6,7 +6,9 @@ use trunkline_load::{Table, TableKind, TableMap, count_large_objects};
 use trunkline_postgres::{OnSide, Session, pump};
 
 use super::Missed;
+use crate::alone::large_objects;
 use crate::error::Error;
+use crate::observer::Notice;
 use crate::run::Run;
 use crate::way::Way;
 
@@ -52,14 +54,17 @@ pub(super) async fn carry_over(
     }
 }
 
-/// Before anyone is held: both sides have the same large objects.
+/// Before anyone is held: both sides have the same large objects, with the same contents.
 pub(super) async fn same_large_objects(
     run: &Run<'_>,
     way: Way,
     from: &mut Session,
 ) -> Result<(), Error> {
     let mut to = run.connect(way.to(), "large objects").await?;
-    let differ = large_objects_differ(way, from, &mut to).await?;
+    let mut differ = large_objects_differ(way, from, &mut to).await?;
+    if differ.is_none() {
+        differ = contents_differ(run, way, from, &mut to).await?;
+    }
     to.close().await;
     match differ {
         Some(why) => Err(Error::Refused {
@@ -68,6 +73,37 @@ pub(super) async fn same_large_objects(
         }),
         None => Ok(()),
     }
+}
+
+/// Compares what the large objects hold; says so where our role may not read them.
+async fn contents_differ(
+    run: &Run<'_>,
+    way: Way,
+    from: &mut Session,
+    to: &mut Session,
+) -> Result<Option<String>, Error> {
+    if count_large_objects(from, way.from()).await?.count == 0 {
+        return Ok(None);
+    }
+    run.step("comparing large objects");
+    let (source, target) = match way {
+        Way::There => (from, to),
+        Way::Back => (to, from),
+    };
+    let compared = large_objects::compare(source, target).await?;
+    for unread in &compared.errors {
+        let warning = format!(
+            "large objects on the {} were not compared: {}",
+            unread.side, unread.why
+        );
+        run.observer.notice(Notice::Warning(&warning));
+    }
+    let differing = compared.report.differing;
+    Ok((differing > 0).then(|| {
+        let first = compared.report.differences.first();
+        let first = first.map_or(String::new(), |one| format!(", the first one {}", one.oid));
+        format!("{differing} large objects hold other contents on the two sides{first}")
+    }))
 }
 
 async fn large_objects_differ(
