@@ -84,6 +84,8 @@ pub(crate) struct Shape {
     columns: Vec<Column>,
     /// Empty where nothing tells rows apart.
     key: Vec<Column>,
+    /// Whether both sides have that key, so that none of its columns is ever NULL.
+    is_key_of_both: bool,
     lead: Option<Lead>,
     hashing: Hashing,
     /// A row as a whole does not fit into one value: its columns are hashed one by one.
@@ -116,6 +118,7 @@ impl Shape {
         Shape {
             comparison,
             columns,
+            is_key_of_both: source.key == target.key,
             key,
             lead,
             hashing,
@@ -164,10 +167,10 @@ impl Shape {
                 sent: sent.collect(),
                 texts: Vec::new(),
             };
-            self.hashing.of_row(&all, &elements(&self.key))
+            self.hashing.of_row(&all, &self.seed_columns())
         } else {
             let hashing = self.hashing;
-            hashing.of_row(&elements(&self.columns), &elements(&self.key))
+            hashing.of_row(&elements(&self.columns), &self.seed_columns())
         }
     }
 
@@ -185,6 +188,14 @@ impl Shape {
         let each = self.columns.iter();
         each.map(|column| self.hash_of(std::slice::from_ref(column)))
             .collect()
+    }
+
+    fn seed_columns(&self) -> Elements {
+        if self.is_key_of_both {
+            elements(&self.key)
+        } else {
+            Elements::default()
+        }
     }
 
     fn hash_of(&self, columns: &[Column]) -> String {

@@ -89,9 +89,9 @@ pub struct TableValidation {
     pub note: Option<String>,
     /// Whole readings that were ended.
     pub rounds: u32,
-    /// How long the reading has taken so far.
+    /// When the reading began and when something was recorded last, in seconds since 1970.
     #[serde(skip)]
-    pub(crate) seconds: f64,
+    pub(crate) span: Option<(f64, f64)>,
     /// Where it goes on.
     #[serde(skip)]
     pub(crate) above: Option<String>,
@@ -116,8 +116,11 @@ impl TableValidation {
             position: row.get(9)?,
             note: row.get(10)?,
             rounds: row.get(11)?,
-            seconds: row.get(12)?,
-            above: row.get(13)?,
+            span: match (row.get(12)?, row.get(13)?) {
+                (Some(began), Some(updated)) => Some((began, updated)),
+                _ => None,
+            },
+            above: row.get(14)?,
         })
     }
 }
@@ -135,11 +138,12 @@ pub struct ValidationStatus {
     pub rows_rechecked: u64,
     /// Rows that differ: `trunkline.validation_failures` names them.
     pub rows_differing: u64,
-    /// Rows a second.
+    /// Rows a second, while tables are read.
     pub rows_per_second: Option<u64>,
     /// Seconds until every table was read once; none while the rate is not known.
     pub eta_seconds: Option<u64>,
-    /// The share of the time of one session that it took on the side that changes come from.
+    /// The share of the time of one session that all workers together took on the side that
+    /// changes come from, since the reading began.
     pub source_share: Option<f64>,
     /// The tables that did not match, and those under way.
     pub tables: Vec<TableValidation>,
@@ -149,16 +153,16 @@ impl ValidationStatus {
     /// Adds the tables up.
     pub(crate) fn of(tables: Vec<TableValidation>) -> Self {
         let mut status = ValidationStatus::default();
-        let (mut seconds, mut source) = (0.0_f64, 0.0_f64);
+        let mut source = 0.0_f64;
         for table in &tables {
             *status.states.entry(table.state).or_default() += 1;
             status.rows_compared += table.rows_compared;
             status.rows_total += table.rows_total.max(table.rows_compared);
             status.rows_rechecked += table.rows_rechecked;
             status.rows_differing += table.rows_differing;
-            seconds += table.seconds;
             source += table.source_seconds;
         }
+        let seconds = seconds_of(&tables);
         let is_open = tables.iter().any(|table| table.state.is_open());
         #[expect(
             clippy::cast_precision_loss,
@@ -169,7 +173,7 @@ impl ValidationStatus {
         if seconds > 0.0 && status.rows_compared > 0 {
             let rate = status.rows_compared as f64 / seconds;
             let left = status.rows_total.saturating_sub(status.rows_compared) as f64;
-            status.rows_per_second = Some(rate as u64);
+            status.rows_per_second = is_open.then_some(rate as u64);
             status.eta_seconds = is_open.then(|| (left / rate) as u64);
             status.source_share = Some(source / seconds);
         }
@@ -183,4 +187,13 @@ impl ValidationStatus {
         status.tables.retain(told);
         status
     }
+}
+
+/// From the first table's beginning to what was recorded last.
+fn seconds_of(tables: &[TableValidation]) -> f64 {
+    let spans = tables.iter().filter_map(|table| table.span);
+    let (began, updated) = spans.fold((f64::MAX, f64::MIN), |(began, updated), span| {
+        (began.min(span.0), updated.max(span.1))
+    });
+    (updated - began).max(0.0)
 }
