@@ -15,9 +15,12 @@ use crate::inventory::Inventory;
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{
-    ANALYZED, Entry, Key, REFRESHED, Record, Stage, Structure, VALIDATED, key, key_as, relation_of,
-    split_foreign_key,
+    ANALYZED, Entry, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as,
+    relation_of, split_foreign_key,
 };
+
+/// Commits wait for the target's disk.
+const DURABLE: &str = "SET synchronous_commit = local";
 
 /// A statement that is recorded under a key.
 struct Task {
@@ -156,7 +159,12 @@ impl Loader {
             return Ok(());
         }
         let filled = retried(&self.cancel, || self.filled_views()).await?;
-        let mut runner = self.runner("materialized views");
+        let mut runner = Runner::new(
+            &self.target,
+            "materialized views",
+            DURABLE.to_owned(),
+            &self.cancel,
+        );
         for view in views {
             let name = view.table_name();
             if filled.contains(&name) {
@@ -243,9 +251,9 @@ impl Loader {
         let mut running = JoinSet::new();
         for _ in 0..workers {
             let (tasks, progress) = (Arc::clone(&tasks), Arc::clone(&self.progress));
-            let settings = self.build_settings();
-            let mut runner =
-                crate::structure::Runner::new(&self.target, purpose, settings, &cancel);
+            // What no entry stands for is not looked for again: its commits wait for the disk.
+            let settings = format!("{}; {DURABLE}", self.build_settings());
+            let mut runner = Runner::new(&self.target, purpose, settings, &cancel);
             running.spawn(async move {
                 loop {
                     let task = tasks

@@ -22,6 +22,7 @@ use trunkline_postgres::{OnSide, PgError, Session};
 use trunkline_verify::{Comparison, Online, Subject};
 
 pub(crate) use changed::Changed;
+use ledger::Expected;
 pub(crate) use ledger::Ledger;
 pub use pace::Share;
 pub(crate) use shared::Counted;
@@ -88,6 +89,7 @@ pub(crate) enum Reading {
 pub(crate) struct Validation {
     workers: JoinSet<()>,
     stop: CancellationToken,
+    shared: Arc<Shared>,
 }
 
 impl Validation {
@@ -102,13 +104,14 @@ impl Validation {
         let standing = run.tables_and_places(leg.way).await?;
         let comparisons = verifying::comparisons(run.plan, &standing, &Selection::All);
         let rows = estimates(&standing, &comparisons);
+        let subjects = study(run, &leg, comparisons.clone()).await?;
+        let expected = expected(rows, &comparisons, &subjects);
         let ledger = ledger_of(run, leg.number);
         let mut session = run.connect(Side::Target, "validation").await?;
-        ledger.expect(&mut session, &rows).await?;
+        ledger.expect(&mut session, &expected).await?;
         let known = ledger.read(&mut session).await?;
         session.close().await;
 
-        let subjects = study(run, &leg, comparisons).await?;
         let changed = Arc::clone(&run.changed);
         let (jobs, by_source) = jobs(&changed, &known, &subjects, reading);
         let progress = Arc::new(Counted::default());
@@ -124,6 +127,7 @@ impl Validation {
             ledger,
             share: plan.share,
             continuous: plan.continuous,
+            reads_again: reading == Reading::WhatIsLeft,
             workers: plan.jobs.max(1),
             changed: Arc::clone(&changed),
             applied: follow.applied_feed(),
@@ -137,19 +141,25 @@ impl Validation {
                 whole_at: Instant::now(),
             }),
             progress: Arc::clone(&progress),
+            running: Mutex::default(),
         });
         follow.note_changes(changed, progress);
         let mut workers = JoinSet::new();
         for _ in 0..shared.workers {
             workers.spawn(work::work(Arc::clone(&shared)));
         }
-        Ok(Validation { workers, stop })
+        Ok(Validation {
+            workers,
+            stop,
+            shared,
+        })
     }
 
     /// Ends it: what was compared is recorded, the part under way is not.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         while self.workers.join_next().await.is_some() {}
+        self.shared.end_statements().await;
     }
 }
 
@@ -174,15 +184,20 @@ pub(crate) async fn unsettled(
     leg: u32,
 ) -> Result<std::collections::BTreeSet<TableName>, Error> {
     let known = known(run, leg).await?.into_iter();
-    let open = known.filter(|table| table.state.needs_one_position());
+    let open = known.filter(|table| {
+        !matches!(
+            table.state,
+            ValidationState::Matched | ValidationState::Differing
+        )
+    });
     Ok(open.map(|table| table.table).collect())
 }
 
-/// The tables that differ.
-pub(crate) async fn differing(run: &Run<'_>, leg: u32) -> Result<Vec<TableValidation>, Error> {
+/// The tables that are not known to be equal.
+pub(crate) async fn not_equal(run: &Run<'_>, leg: u32) -> Result<Vec<TableValidation>, Error> {
     let known = known(run, leg).await?.into_iter();
-    let differing = known.filter(|table| table.state == ValidationState::Differing);
-    Ok(differing.collect())
+    let not_equal = known.filter(|table| table.state != ValidationState::Matched);
+    Ok(not_equal.collect())
 }
 
 /// For `status`: what is known of every table.
@@ -211,6 +226,26 @@ fn estimates(standing: &crate::run::Tables, comparisons: &[Comparison]) -> Vec<(
     };
     let each = comparisons.iter();
     each.map(|comparison| (comparison.target.clone(), rows(comparison)))
+        .collect()
+}
+
+/// What of each table is compared: when that changes, what was found says nothing any more.
+fn expected(
+    rows: Vec<(TableName, u64)>,
+    comparisons: &[Comparison],
+    subjects: &[Subject],
+) -> Vec<Expected> {
+    let compared = comparisons
+        .iter()
+        .zip(subjects)
+        .map(|(comparison, subject)| format!("{:?} by {:?}", comparison.columns, subject.key()));
+    rows.into_iter()
+        .zip(compared)
+        .map(|((table, rows), compared)| Expected {
+            table,
+            rows,
+            compared,
+        })
         .collect()
 }
 

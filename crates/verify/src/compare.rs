@@ -12,7 +12,7 @@ use trunkline_postgres::{Canceller, Conninfo, Fault, OnSide, Session};
 
 use crate::comparison::Comparison;
 use crate::difference::{DifferenceKind, RowDifference};
-use crate::emptied::keep_from_emptying;
+use crate::emptied::{keep_from_emptying, was_rewritten};
 use crate::facts::TableFacts;
 use crate::hashing::{Hashing, HashingFacts};
 use crate::limits::NAMED_IN_A_TABLE;
@@ -254,6 +254,30 @@ impl Comparer {
         Ok(found)
     }
 
+    /// Keeps tables of both sides as the snapshots saw them: until the sessions end nobody
+    /// rewrites them, so that rows lie where they were found. Gives the one that was rewritten
+    /// before.
+    pub async fn hold(&mut self, comparisons: &[Comparison]) -> Result<Option<TableName>, Fault> {
+        let Some(Worker {
+            from, to, sides, ..
+        }) = self.workers.first_mut()
+        else {
+            return Ok(None);
+        };
+        let doing = "keeping a table as it was compared";
+        for comparison in comparisons {
+            for source in &comparison.sources {
+                if hold_one(from, source).await.on(sides.from, doing)? {
+                    return Ok(Some(source.clone()));
+                }
+            }
+            if hold_one(to, &comparison.target).await.on(sides.to, doing)? {
+                return Ok(Some(comparison.target.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     /// A session on the server that changes come from, in its snapshot: what was found can be
     /// looked at where it lies.
     pub fn reader(&mut self) -> Option<&mut Session> {
@@ -292,6 +316,15 @@ pub(crate) async fn study(
             Arc::new(Shape::new(comparison, hashing, source, target))
         })
         .collect())
+}
+
+async fn hold_one(
+    session: &mut Session,
+    table: &TableName,
+) -> Result<bool, trunkline_postgres::PgError> {
+    let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", table.quoted());
+    session.batch(&lock).await?;
+    was_rewritten(session, table).await
 }
 
 async fn study_side(

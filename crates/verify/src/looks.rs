@@ -11,7 +11,7 @@
 //! Everything else may still be on its way, and is looked at again. A row that agrees once is
 //! settled: whatever changes it afterwards comes through the stream.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::merge::{Left, Leftovers, Spot};
 
@@ -33,6 +33,11 @@ pub(crate) struct Suspects {
     seen: HashMap<i64, Vec<Seen>>,
     /// The last look named every row that differed: others that differ later agreed then.
     is_whole: bool,
+    /// Without a key, which of several equal rows is left over is chance: nothing follows from
+    /// its version.
+    has_key: bool,
+    /// What was confirmed, so that it is not confirmed again.
+    confirmed: HashSet<(Option<Version>, Option<Version>)>,
 }
 
 /// What a look has made of the suspects.
@@ -46,10 +51,12 @@ pub(crate) struct Judged {
 
 impl Suspects {
     /// After the first look.
-    pub(crate) fn new(left: &Leftovers) -> Self {
+    pub(crate) fn new(left: &Leftovers, has_key: bool) -> Self {
         let mut suspects = Suspects {
             seen: HashMap::new(),
             is_whole: is_whole(left),
+            has_key,
+            confirmed: HashSet::new(),
         };
         for row in &left.named {
             suspects.note(row);
@@ -68,7 +75,8 @@ impl Suspects {
 
     /// After another look.
     pub(crate) fn judge(&mut self, left: Leftovers) -> Judged {
-        let before = std::mem::replace(self, Suspects::new(&Leftovers::default()));
+        let before = std::mem::replace(self, Suspects::new(&Leftovers::default(), self.has_key));
+        self.confirmed = before.confirmed;
         self.is_whole = before.is_whole || is_whole(&left);
         let unnamed = left.counts.total() - left.named.len() as u64;
         let mut judged = Judged {
@@ -76,8 +84,14 @@ impl Suspects {
             ..Judged::default()
         };
         for row in left.named {
+            let versions = (version(row.from.as_ref()), version(row.to.as_ref()));
+            if self.confirmed.contains(&versions) {
+                continue;
+            }
             let suspected = key(&row).and_then(|key| before.seen.get(&key));
-            if suspected.is_some_and(|seen| seen.iter().any(|seen| stayed(seen, &row))) {
+            let tells = self.has_key || !row.has_equal;
+            if tells && suspected.is_some_and(|seen| seen.iter().any(|seen| stayed(seen, &row))) {
+                self.confirmed.insert(versions);
                 judged.confirmed.push(row);
             } else if suspected.is_some() || !before.is_whole {
                 self.note(&row);
@@ -131,13 +145,18 @@ mod tests {
         let mut counts = RowCounts::default();
         counts.add(kind);
         Leftovers {
-            named: vec![Left { kind, from, to }],
+            named: vec![Left {
+                kind,
+                from,
+                to,
+                has_equal: false,
+            }],
             counts,
         }
     }
 
     fn after(first: &Leftovers, second: Leftovers) -> (usize, u64) {
-        let judged = Suspects::new(first).judge(second);
+        let judged = Suspects::new(first, true).judge(second);
         (judged.confirmed.len(), judged.open)
     }
 
@@ -165,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_row_that_agreed_once_is_settled() {
-        let mut suspects = Suspects::new(&look(Some(7), None));
+        let mut suspects = Suspects::new(&look(Some(7), None), true);
         let agreed = suspects.judge(Leftovers::default());
         assert_eq!((agreed.confirmed.len(), agreed.open), (0, 0));
         let later = suspects.judge(look(Some(7), None));
@@ -176,8 +195,30 @@ mod tests {
     fn rows_that_were_only_counted_stay_open_until_they_are_named() {
         let mut many = look(Some(7), None);
         many.counts.missing = 3;
-        let mut suspects = Suspects::new(&many);
+        let mut suspects = Suspects::new(&many, true);
         let judged = suspects.judge(look(Some(8), None));
         assert_eq!((judged.confirmed.len(), judged.open), (0, 1));
+    }
+
+    #[test]
+    fn of_several_equal_rows_without_a_key_none_is_confirmed() {
+        let mut surplus = look(None, Some(7));
+        surplus.named[0].has_equal = true;
+        let mut suspects = Suspects::new(&surplus, false);
+        let judged = suspects.judge(surplus);
+        assert_eq!((judged.confirmed.len(), judged.open), (0, 1));
+    }
+
+    #[test]
+    fn what_was_confirmed_is_not_confirmed_again() {
+        let many = || {
+            let mut many = look(Some(7), None);
+            many.counts.missing = 3;
+            many
+        };
+        let mut suspects = Suspects::new(&many(), true);
+        assert_eq!(suspects.judge(many()).confirmed.len(), 1);
+        assert_eq!(suspects.judge(many()).confirmed.len(), 0);
+        assert_eq!(suspects.judge(many()).confirmed.len(), 0);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Left {
     pub(crate) kind: DifferenceKind,
     pub(crate) from: Option<Spot>,
     pub(crate) to: Option<Spot>,
+    /// Some row of its key is the same on both sides.
+    pub(crate) has_equal: bool,
 }
 
 /// What a merge leaves.
@@ -120,7 +122,8 @@ impl Merge {
 
     fn close(&mut self) {
         let group = std::mem::take(&mut self.group);
-        let known = group.matched || !group.from.is_empty();
+        let has_equal = group.matched;
+        let known = has_equal || !group.from.is_empty();
         let (mut from, mut to) = (group.from.into_iter(), group.to.into_iter());
         loop {
             let left = match (from.next(), to.next()) {
@@ -128,16 +131,19 @@ impl Merge {
                     kind: DifferenceKind::Different,
                     from: Some(from),
                     to: Some(to),
+                    has_equal,
                 },
                 (Some(from), None) => Left {
                     kind: DifferenceKind::Missing,
                     from: Some(from),
                     to: None,
+                    has_equal,
                 },
                 (None, Some(to)) => Left {
                     kind: surplus(known),
                     from: None,
                     to: Some(to),
+                    has_equal,
                 },
                 (None, None) => return,
             };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session};
+use trunkline_postgres::{Canceller, Conninfo, Fault, OnSide, PgError, Session};
 
 use crate::compare::{Sides, study};
 use crate::comparison::Comparison;
@@ -165,7 +165,7 @@ impl Online {
                 self.name(subject, judged.confirmed, report).await?;
             } else {
                 report.busy = left.counts.total();
-                suspects = Some(Suspects::new(&left));
+                suspects = Some(Suspects::new(&left, subject.0.has_key()));
                 self.narrow(subject, rows, left).await?;
             }
             if report.busy == 0 || look == looks {
@@ -276,6 +276,12 @@ impl Online {
         }
         let emptied: Result<bool, PgError> = was_rewritten(to, &comparison.target).await;
         emptied.on(sides.to, doing)
+    }
+
+    /// What ends the sessions' statements from elsewhere.
+    #[must_use]
+    pub fn cancellers(&self) -> [Canceller; 2] {
+        [self.worker.from.canceller(), self.worker.to.canceller()]
     }
 
     /// Ends both sessions.

@@ -188,7 +188,8 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
             Phase::Following => {
                 let validated = match validate(run).await {
                     // What cannot be compared stops the cutover, not the stream.
-                    Err(Error::Refused { why, .. }) if until == Until::Forever => {
+                    Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
+                        let why = error.to_string();
                         run.observer.notice(Notice::Warning(&why));
                         Validated::Different(vec![why])
                     }
@@ -288,6 +289,16 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::CaughtUp).await
 }
 
+/// Whether an error says that tables cannot be compared as they are, and not that a server or
+/// the stream failed.
+fn is_of_the_comparison(error: &Error) -> bool {
+    match error {
+        Error::Refused { .. } => true,
+        Error::Server(fault) => !fault.cause.may_retry(),
+        _ => false,
+    }
+}
+
 /// Gives the migration to a command that asks for it, until that is done.
 async fn hand_over(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("handing over to another command");
@@ -308,7 +319,14 @@ async fn stay(run: &mut Run<'_>) -> Result<(), Error> {
     loop {
         take_back_prepared(run).await?;
         let mut follow = Follow::open(run).await?;
-        let validation = keep_validating(run, &mut follow).await?;
+        let validation = match keep_validating(run, &mut follow).await {
+            Err(error) if is_of_the_comparison(&error) => {
+                let warning = format!("rows that change are not compared: {error}");
+                run.observer.notice(Notice::Warning(&warning));
+                None
+            }
+            validation => validation?,
+        };
         let reached = follow.until(run, Goal::Forever).await;
         if let Some(validation) = validation {
             validation.stop().await;

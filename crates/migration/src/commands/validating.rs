@@ -41,7 +41,7 @@ pub(super) async fn validate(run: &mut Run<'_>) -> Result<Validated, Error> {
     }
     let at = follow.applied();
     follow.close(run).await?;
-    let different = validation::differing(run, leg).await?;
+    let different = validation::not_equal(run, leg).await?;
     if different.is_empty() {
         run.control.moved(Event::FoundEqual { at }).await?;
         return Ok(Validated::Equal);

@@ -103,7 +103,13 @@ async fn see(run: &mut Run<'_>, follow: &mut Follow, report: &VerifyReport) -> R
         mut comparer,
         ..
     } = pair_snapshots(run, follow, &[]).await?;
-    let found = comparer.compare(list, |_| {}).await?;
+    let found = comparer.compare(list.clone(), |_| {}).await?;
+    if let Some(table) = comparer.hold(&list).await? {
+        return Err(Error::Refused {
+            why: format!("{table} was rewritten while its rows were looked for"),
+            hint: "nothing was mended in this round: run it again".to_owned(),
+        });
+    }
     let mut target = run.connect(Side::Target, "mend").await?;
     let tables: Vec<TableName> = names.into_iter().collect();
     let tables = RepairTables::read(&mut target, &tables).await?;

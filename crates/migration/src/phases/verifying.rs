@@ -21,7 +21,7 @@ use trunkline_verify::{Choice, Comparer, Comparison, Found, Outcome, Reading, Ta
 use crate::choice::{self, Chosen};
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
-use crate::limits::COMPARE_AGAIN;
+use crate::limits::{CANCEL_WITHIN, COMPARE_AGAIN};
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::prepare;
@@ -303,6 +303,7 @@ async fn compare_while_following(
     let of = list.len();
     follow.told = tokio_util::sync::CancellationToken::new();
     let told = follow.told.clone();
+    let running = paired.comparer.cancellers();
     let comparing = async move {
         let mut done = 0;
         let compared = paired
@@ -317,14 +318,24 @@ async fn compare_while_following(
         compared
     };
     let following = async {
-        // Ends with the comparison, or with an error that ends it too.
+        // Ends when it is told that the comparison has, or with an error that ends both.
         follow
             .until(run, Goal::Told)
             .await
             .map(|reached: Reached| reached)
     };
-    let (found, followed) = tokio::join!(comparing, following);
-    followed?;
+    tokio::pin!(comparing, following);
+    let found = tokio::select! {
+        found = &mut comparing => found,
+        Err(error) = &mut following => {
+            // A server does not notice that nobody waits for a checksum any more.
+            for canceller in running {
+                let _unheard = tokio::time::timeout(CANCEL_WITHIN, canceller.cancel()).await;
+            }
+            return Err(error);
+        }
+    };
+    following.await?;
     Ok(found?)
 }
 

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_postgres::{OnSide, PgError, Session};
-use trunkline_verify::{PartReport, RowDifference, TableVerdict};
+use trunkline_verify::{Outcome, PartReport, RowDifference, TableVerdict};
 
 use super::changed::Key;
 use super::table::{TableValidation, ValidationState};
@@ -20,6 +20,15 @@ pub(crate) struct Ledger {
     pub(crate) leg: u32,
 }
 
+/// A table that is to be validated.
+pub(crate) struct Expected {
+    pub(crate) table: TableName,
+    /// Rows, about.
+    pub(crate) rows: u64,
+    /// Which columns are compared, and by which key.
+    pub(crate) compared: String,
+}
+
 /// What is recorded of a part.
 pub(crate) struct PartEnd<'a> {
     /// Where the table's reading goes on; nowhere when this was the last part.
@@ -32,18 +41,28 @@ impl Ledger {
     pub(crate) async fn expect(
         &self,
         session: &mut Session,
-        tables: &[(TableName, u64)],
+        tables: &[Expected],
     ) -> Result<(), Error> {
         let make = include_str!("../sql/validation/schema.sql");
         session.batch(make).await.on(Side::Target, DOING)?;
-        let schemas: Vec<String> = tables.iter().map(|(t, _)| t.schema.clone()).collect();
-        let names: Vec<String> = tables.iter().map(|(t, _)| t.name.clone()).collect();
-        let rows: Vec<String> = tables.iter().map(|(_, rows)| rows.to_string()).collect();
+        let column =
+            |of: fn(&Expected) -> String| -> Vec<String> { tables.iter().map(of).collect() };
+        let schemas = column(|expected| expected.table.schema.clone());
+        let names = column(|expected| expected.table.name.clone());
+        let rows = column(|expected| expected.rows.to_string());
+        let compared = column(|expected| expected.compared.clone());
         let expect = include_str!("../sql/validation/expect.sql");
         session
             .execute(
                 expect,
-                &[&self.migration, &self.leg, &schemas, &names, &rows],
+                &[
+                    &self.migration,
+                    &self.leg,
+                    &schemas,
+                    &names,
+                    &rows,
+                    &compared,
+                ],
             )
             .await
             .on(Side::Target, DOING)?;
@@ -143,7 +162,10 @@ impl Ledger {
         session
             .execute(
                 "UPDATE trunkline.validation SET rounds = rounds + 1, \
-                 state = CASE WHEN rows_differing > 0 THEN 'differing' \
+                 state = CASE WHEN rows_differing > 0 OR EXISTS (\
+                 SELECT FROM trunkline.validation_failures f WHERE f.migration = $1 \
+                 AND f.leg = $2::int AND f.table_schema = $3 AND f.table_name = $4) \
+                 THEN 'differing' \
                  WHEN rows_busy > 0 THEN $5 ELSE 'matched' END \
                  WHERE migration = $1 AND leg = $2::int AND table_schema = $3 \
                  AND table_name = $4",
@@ -187,7 +209,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Rows that had changed were compared again.
+    /// Rows that had changed were compared again. Of rows that are written to all the time
+    /// nothing is known: what was recorded of them stays.
     pub(crate) async fn rechecked(
         &self,
         session: &mut Session,
@@ -195,9 +218,19 @@ impl Ledger {
         keys: (&[String], &[Key]),
         report: &PartReport,
     ) -> Result<(), Error> {
+        let named: Vec<Key> = report.named.iter().filter_map(key_of).collect();
+        let known = if report.busy > 0 { &named } else { keys.1 };
         let done = async {
             session.batch("BEGIN").await?;
-            self.forget(session, table, Some(keys)).await?;
+            // Whoever reads the table records the end of a part meanwhile.
+            session
+                .query(
+                    "SELECT FROM trunkline.validation WHERE migration = $1 \
+                     AND leg = $2::int AND table_schema = $3 AND table_name = $4 FOR UPDATE",
+                    &[&self.migration, &self.leg, &table.schema, &table.name],
+                )
+                .await?;
+            let gone = self.forget(session, table, Some((keys.0, known))).await?;
             self.name(session, table, &report.named, report.position)
                 .await?;
             session
@@ -211,6 +244,8 @@ impl Ledger {
                         &keys.1.len().to_string(),
                         &report.source_time.as_secs_f64(),
                         &report.position,
+                        &gone,
+                        &report.counts.total(),
                     ],
                 )
                 .await?;
@@ -228,10 +263,10 @@ impl Ledger {
         (rows, position): (&[RowDifference], Lsn),
     ) -> Result<(), Error> {
         let table = &verdict.table;
-        let state = if verdict.matched() {
-            ValidationState::Matched
-        } else {
-            ValidationState::Differing
+        let state = match verdict.outcome {
+            Outcome::Matched => ValidationState::Matched,
+            Outcome::Disturbed => ValidationState::Busy,
+            _ => ValidationState::Differing,
         };
         let done = async {
             session.batch("BEGIN").await?;
@@ -263,13 +298,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes away what is recorded of a table's rows, or of some of them.
+    /// Takes away what is recorded of a table's rows, or of some of them; gives how many rows
+    /// that were.
     async fn forget(
         &self,
         session: &mut Session,
         table: &TableName,
         keys: Option<(&[String], &[Key])>,
-    ) -> Result<(), PgError> {
+    ) -> Result<u64, PgError> {
         let named: Option<Vec<String>> = keys.map(|(columns, keys)| {
             let key = |key: &Key| key_text(columns.iter().zip(key.iter().map(Some)));
             keys.iter().map(key).collect()
@@ -287,8 +323,7 @@ impl Ledger {
                     &named,
                 ],
             )
-            .await?;
-        Ok(())
+            .await
     }
 
     /// Names rows that differ.
@@ -339,6 +374,13 @@ impl Ledger {
             .await?;
         Ok(())
     }
+}
+
+/// The key's values; none of a row without a key.
+fn key_of(row: &RowDifference) -> Option<Key> {
+    let values = row.key.iter().map(|part| part.value.clone());
+    let values: Option<Key> = values.collect();
+    values.filter(|values| !values.is_empty())
 }
 
 /// A key as the JSON object that the table holds.

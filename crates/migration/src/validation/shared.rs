@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_postgres::Conninfo;
+use trunkline_postgres::{Canceller, Conninfo};
 use trunkline_verify::{PartReport, Subject};
 
 use super::changed::{Changed, Key};
 use super::ledger::Ledger;
 use super::pace::Share;
-use crate::limits::{CHANGES_GATHER, WHOLE_AGAIN};
+use crate::limits::{CANCEL_WITHIN, CHANGES_GATHER, WHOLE_AGAIN};
 use crate::way::Way;
 
 /// What a worker does next.
@@ -44,6 +44,9 @@ pub(super) struct Shared {
     pub(super) share: Share,
     /// Whether rows that change are compared again.
     pub(super) continuous: bool,
+    /// Whether a table of which too much changed is read again: not before every table was
+    /// read once and what came of it was taken note of.
+    pub(super) reads_again: bool,
     pub(super) workers: usize,
     pub(super) changed: Arc<Changed>,
     pub(super) applied: watch::Receiver<Lsn>,
@@ -56,6 +59,8 @@ pub(super) struct Shared {
     pub(super) subjects: BTreeMap<TableName, Subject>,
     pub(super) queue: Mutex<Queue>,
     pub(super) progress: Arc<Counted>,
+    /// What ends the workers' statements from elsewhere.
+    pub(super) running: Mutex<Vec<Canceller>>,
 }
 
 /// How far the reading is; for whoever watches the run.
@@ -159,16 +164,21 @@ impl Shared {
     /// Tables of which more changed than could be noted.
     fn tables_again(&self, queue: &mut Queue) -> Option<Job> {
         let is_due = queue.whole_at.elapsed() >= WHOLE_AGAIN;
-        if !self.continuous || !is_due || queue.reads_a_table() {
+        if !self.continuous || !self.reads_again || !is_due || queue.reads_a_table() {
             return None;
         }
         let whole = self.changed.whole();
         queue.whole_at = Instant::now();
+        // Several tables of the one side may hold the rows of one table of the other.
         let subjects = whole.iter().filter_map(|name| self.subjects.get(name));
-        queue.left.extend(subjects.map(|subject| Job::Table {
-            subject: subject.clone(),
-            above: None,
-        }));
+        let subjects: BTreeMap<&TableName, &Subject> =
+            subjects.map(|subject| (subject.table(), subject)).collect();
+        queue
+            .left
+            .extend(subjects.values().map(|subject| Job::Table {
+                subject: (*subject).clone(),
+                above: None,
+            }));
         queue.left.pop_front()
     }
 
@@ -188,6 +198,26 @@ impl Shared {
         match job {
             Job::Rows { source, keys, .. } => self.changed.put_back(&source, keys),
             table @ Job::Table { .. } => queue.left.push_back(table),
+        }
+    }
+
+    /// A worker's sessions, whose statements are ended when it stops. A worker connects anew
+    /// now and then; what ended long ago is forgotten.
+    pub(super) fn runs(&self, cancellers: [Canceller; 2]) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let surplus = (running.len() + cancellers.len()).saturating_sub(4 * self.workers);
+        running.drain(..surplus);
+        running.extend(cancellers);
+    }
+
+    /// A server does not notice that nobody waits for a checksum any more.
+    pub(super) async fn end_statements(&self) {
+        let running = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *running)
+        };
+        for canceller in running {
+            let _unheard = tokio::time::timeout(CANCEL_WITHIN, canceller.cancel()).await;
         }
     }
 

@@ -57,11 +57,6 @@ impl ValidationState {
     pub(crate) fn is_open(self) -> bool {
         matches!(self, ValidationState::Pending | ValidationState::Running)
     }
-
-    /// Whether only a comparison at one position can tell.
-    pub(crate) fn needs_one_position(self) -> bool {
-        !self.is_open() && !matches!(self, ValidationState::Matched | ValidationState::Differing)
-    }
 }
 
 /// A table's validation.

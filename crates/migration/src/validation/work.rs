@@ -50,11 +50,16 @@ impl Hands {
     async fn connect(shared: &Shared) -> Result<Self, Error> {
         let (from, to) = (shared.way.from(), shared.way.to());
         let (source, target) = (shared.server(from), shared.server(to));
-        let marker = Session::connect(source, "marker").await;
+        let doing = "connecting to validate";
+        let mut marker = Session::connect(source, "marker").await.on(from, doing)?;
+        // A commit that waits for a standby is on its way to the target, and not visible yet:
+        // the marker waits for the same standbys, behind it.
+        let wait = "SET synchronous_commit = remote_apply";
+        marker.batch(wait).await.on(from, doing)?;
         Ok(Hands {
             online: Online::connect((from, source), (to, target)).await?,
             behind: Marker {
-                session: marker.on(from, "connecting to validate")?,
+                session: marker,
                 side: from,
                 applied: shared.applied.clone(),
             },
@@ -71,6 +76,7 @@ async fn ledger_session(shared: &Shared) -> Result<Session, Error> {
 /// Job after job; ends when the sessions are of no more use.
 async fn live(shared: &Shared, current: &mut Option<Job>) -> Result<(), Error> {
     let mut hands = Hands::connect(shared).await?;
+    shared.runs(hands.online.cancellers());
     loop {
         shared.wait_for_budget(VALIDATION_LOOK).await;
         let job = current.insert(shared.next().await);
@@ -171,18 +177,19 @@ fn looks_at(is_part: bool, bytes: u64) -> u32 {
 }
 
 /// What an error of a server says of the table that was read: it is not what it was (42P01,
-/// 42703, 42883), or may not be read (42501), or something else that only the table's rows
-/// explain. `None` when it is about the connection.
+/// 42703, 42883), or it cannot be read, and trying again would not help. `None` when it is
+/// about the connection.
 fn unreadable(error: &Error) -> Option<(ValidationState, String)> {
     let Error::Server(Fault { cause, .. }) = error else {
         return None;
     };
-    let state = cause.sqlstate()?;
-    let class = state.as_str().get(..2)?;
-    let found = match (state.as_str(), class) {
-        ("42P01" | "42703" | "42883", _) => ValidationState::Suspended,
-        (_, "42" | "22" | "54" | "XX") => ValidationState::Error,
-        _ => return None,
+    if cause.may_retry() {
+        return None;
+    }
+    let state = cause.sqlstate().map(|state| state.as_str().to_owned());
+    let found = match state.as_deref() {
+        Some("42P01" | "42703" | "42883") => ValidationState::Suspended,
+        _ => ValidationState::Error,
     };
     Some((found, error.to_string()))
 }

@@ -5,6 +5,8 @@ CREATE TABLE IF NOT EXISTS trunkline.validation (
     table_schema   text NOT NULL,
     table_name     text NOT NULL,
     state          text NOT NULL DEFAULT 'pending',
+    -- Which columns are compared, and by which key.
+    compared       text NOT NULL,
     -- Whole readings of the table that were ended.
     rounds         integer NOT NULL DEFAULT 0,
     -- Where the reading that is under way goes on: above this key.
