@@ -145,6 +145,13 @@ impl FaultyProxy {
         self.meter.cut_at_to_client.store(at, Ordering::SeqCst);
     }
 
+    /// Calls a [`Self::cut_after`] off.
+    pub fn never_cut(&self) {
+        self.meter
+            .cut_at_to_client
+            .store(u64::MAX, Ordering::SeqCst);
+    }
+
     /// Refuses new connections (nothing listens on the port); open ones go on.
     pub fn refuse(&self) {
         self.change(|faults| faults.refusing = true);

@@ -144,6 +144,7 @@ impl Ordeal {
             running = self.strike(running, strike, &arguments).await;
         }
         let mut ran = running.ended().await;
+        self.disarm();
         for _ in 0..ATTEMPTS {
             if self.is_switched().await {
                 return;
@@ -209,6 +210,7 @@ impl Ordeal {
             running = self.strike(running, strike, &arguments).await;
         }
         running.ended().await;
+        self.disarm();
         for _ in 0..=ATTEMPTS {
             self.scene.done(&["run", "--until", "following"]).await;
             if self.one_side_takes_writes().await == "source" {
@@ -286,6 +288,13 @@ impl Ordeal {
         }
         self.scene.done(&["complete"]).await;
         self.scene.assert_nothing_of_ours().await;
+    }
+
+    /// Calls off cuts that were ordered for bytes that have not come: they are not meant for
+    /// the commands that only look what became of it.
+    fn disarm(&self) {
+        self.source.never_cut();
+        self.target.never_cut();
     }
 
     /// Waits for the moment, strikes, and gives the program that runs from then on.
