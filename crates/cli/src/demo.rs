@@ -157,6 +157,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         source,
         target,
         dir: dir.join("migration"),
+        transform: trunkline_load::Transform::none(),
         scope: Scope::everything(),
         insert_only: None,
         publication: None,

@@ -14,6 +14,7 @@ use crate::loader::Loader;
 use crate::options::StructureSource;
 use crate::retrying::retried;
 use crate::scope::OWN_SCHEMA;
+use crate::transform::{Layout, Naming, leaving_out};
 use crate::structure::{self, Entry, Programs, Selection, Structure, TableBuild, table_builds};
 
 /// What stands in scope on the source, read once.
@@ -49,11 +50,16 @@ impl Loader {
         }
         let (entries, unreadable) = self.dumped(&mut source, &tables, directory).await?;
         let indexes = catalog::indexes(&mut source).await?;
+        let layout = Layout::new(&self.options.transform, &tables, Naming::Final);
+        let left_behind = layout.left_out();
+        let users = leaving_out::read_users(&mut source, &left_behind).await?;
         let selection = Selection {
             scope,
             tables: &tables,
             indexes: &indexes,
             no_privileges: self.options.no_privileges,
+            left_behind: &left_behind,
+            users: &users,
         };
         let mut structure = structure::select(entries, &selection);
         structure.note_unreadable(&unreadable);

@@ -1,7 +1,7 @@
 //! What a run would do, said without doing it.
 
 use trunkline_changes::Side;
-use trunkline_load::TableKind;
+use trunkline_load::{Layout, Naming, Renames, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
@@ -17,7 +17,10 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         .await
         .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+    let major = source.version().major();
+    let left_out = plan.transform.examine(&mut source, &tables).await?;
     source.close().await;
+    let layout = Layout::new(&plan.transform, &tables, Naming::Final);
     let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
     let bytes: u64 = tables.iter().map(trunkline_load::Table::bytes).sum();
     let with_rows = tables
@@ -36,7 +39,7 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     let name = format!("trunkline_{}_<id>", plan.name);
-    for sql in prepare::statements(plan, &name, &tables) {
+    for sql in prepare::statements(plan, &name, &layout, (&tables, major)) {
         steps.push(format!("source: {sql}"));
     }
     steps.push(match plan.structure {
@@ -45,6 +48,12 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         }
         StructurePlan::Present => "target: use the tables that stand there".to_owned(),
     });
+    for rule in plan.transform.describe() {
+        steps.push(format!("on the way: {rule}"));
+    }
+    for what in left_out {
+        steps.push(format!("target: left out with its column: {what}"));
+    }
     steps.push(format!(
         "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a short \
          snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
@@ -58,6 +67,16 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
          validated; triggers, views, the rest"
             .to_owned(),
     );
+    if let StructurePlan::Restore { .. } = plan.structure {
+        let renames = Renames::new(&plan.transform, &tables, &std::collections::BTreeSet::new());
+        if !renames.is_empty() {
+            steps.push(format!(
+                "target: then, in one transaction, rename {} tables and {} columns",
+                renames.tables.len(),
+                renames.columns.len()
+            ));
+        }
+    }
     steps.push(
         "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
             .to_owned(),

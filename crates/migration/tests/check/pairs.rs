@@ -79,6 +79,8 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         own_publication: Some("trunkline_app"),
         downstream: &[],
         own_control_schema: false,
+        place: &|table| table.clone(),
+        placed: &|table| Some(table.clone()),
         way_back: true,
         tables_on_target: Standing::NotYet,
     }
