@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         if leg.number > 1 {
             return Ok(CopyCover::nothing_copied());
         }
-        let ledger = trunkline_load::read_cover(self.control.session()).await?;
+        let ledger = trunkline_load::read_cover(self.control.session()?).await?;
         let mut cover = CopyCover::new();
         for (table, copied) in ledger {
             cover.insert(table, table_cover(copied));

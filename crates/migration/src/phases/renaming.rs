@@ -37,7 +37,7 @@ pub(super) async fn rename(run: &mut Run<'_>) -> Result<(), Error> {
     let mut source = run.connect(Side::Source, "catalog").await?;
     let moving = tables_by_now(&mut source, Side::Source, &run.plan.scope).await?;
     source.close().await;
-    let target = run.control.session();
+    let target = run.control.session()?;
     let standing = trunkline_load::all_tables(target, Side::Target).await?;
     let settings = schema_settings(target).await?;
     let schemas: BTreeSet<String> = settings.iter().map(|schema| schema.name.clone()).collect();
@@ -77,17 +77,17 @@ async fn in_one_transaction(
     entry: Entry,
 ) -> Result<(), Error> {
     let doing = "renaming what was restored";
-    let target = run.control.session();
+    let target = run.control.session()?;
     target.batch("BEGIN").await.on(Side::Target, doing)?;
     let done = within_transaction(run, sql, schemas, entry).await;
     if let Err(error) = done {
-        let target = run.control.session();
+        let target = run.control.session()?;
         if !target.is_broken() {
             target.batch("ROLLBACK").await.on(Side::Target, doing)?;
         }
         return Err(error);
     }
-    let committed = run.control.session().batch("COMMIT").await;
+    let committed = run.control.session()?.batch("COMMIT").await;
     committed.on(Side::Target, doing)?;
     Ok(())
 }
@@ -98,7 +98,7 @@ async fn within_transaction(
     schemas: &[SchemaSettings],
     entry: Entry,
 ) -> Result<(), Error> {
-    let target = run.control.session();
+    let target = run.control.session()?;
     let renamed = target.batch(sql).await;
     renamed.on(Side::Target, "renaming what was restored")?;
     restore_schema_settings(target, schemas).await?;
@@ -113,7 +113,7 @@ pub(super) async fn rename_back(run: &mut Run<'_>) -> Result<(), Error> {
         in_one_transaction(run, &sql, &[], Entry::RenamedBack).await?;
     }
     for schema in &run.control.state().schemas_made.clone() {
-        drop_if_empty(run.observer, run.control.session(), schema).await?;
+        drop_if_empty(run.observer, run.control.session()?, schema).await?;
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ impl Run<'_> {
                 .filter_map(|name| Some((tables.other_name(&name)?.clone(), name)))
                 .collect()
         } else {
-            let cover = trunkline_load::read_cover(self.control.session()).await?;
+            let cover = trunkline_load::read_cover(self.control.session()?).await?;
             let names = cover.into_keys();
             names.map(|name| (name.clone(), self.place(name))).collect()
         };

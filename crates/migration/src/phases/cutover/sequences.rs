@@ -101,7 +101,7 @@ pub(crate) async fn carry_over_at_rest(
     let layout = run.layout().await?;
     let mut source = run.connect(Side::Source, "clone").await?;
     let scope = &run.plan.scope;
-    let target = run.control.session();
+    let target = run.control.session()?;
     let (wanted, found) = carry_over(Way::There, &mut source, target, scope, &layout).await?;
     source.close().await;
     let differences = compare_sequences(&wanted, &found);
