@@ -183,10 +183,7 @@ fn lookup(relation: &Relation, target: &TargetTable, columns: &[Option<usize>]) 
 fn key_for_full(target: &TargetTable, columns: &[Option<usize>]) -> Option<Vec<KeyColumn>> {
     let usable = target.keys.iter().find(|key| {
         key.immediate
-            && key
-                .columns
-                .iter()
-                .all(|(column, _)| {
+            && key.columns.iter().all(|(column, _)| {
                 target.columns[*column].not_null && columns.contains(&Some(*column))
             })
     })?;

@@ -14,11 +14,11 @@ use crate::error::LoadError;
 use crate::inventory::Inventory;
 use crate::loader::Loader;
 use crate::retrying::retried;
-use crate::transform::Layout;
 use crate::structure::{
     ANALYZED, Entry, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as,
     relation_of, split_foreign_key,
 };
+use crate::transform::Layout;
 
 /// Commits wait for the target's disk.
 const DURABLE: &str = "SET synchronous_commit = local";

@@ -14,8 +14,8 @@ use crate::loader::Loader;
 use crate::options::StructureSource;
 use crate::retrying::retried;
 use crate::scope::OWN_SCHEMA;
-use crate::transform::{Layout, Naming, leaving_out};
 use crate::structure::{self, Entry, Programs, Selection, Structure, TableBuild, table_builds};
+use crate::transform::{Layout, Naming, leaving_out};
 
 /// What stands in scope on the source, read once.
 pub struct Inventory {

@@ -6,7 +6,7 @@ use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::fence::{self, Strength};
-use crate::phases::prepare;
+use crate::phases::publishing;
 use crate::plan::{Plan, StructurePlan, WayBack};
 use crate::run::is_streamed;
 
@@ -39,7 +39,7 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     let name = format!("trunkline_{}_<id>", plan.name);
-    for sql in prepare::statements(plan, &name, &layout, (&tables, major)) {
+    for sql in publishing::statements(plan, &name, &layout, (&tables, major)) {
         steps.push(format!("source: {sql}"));
     }
     steps.push(match plan.structure {

@@ -89,7 +89,11 @@ impl Comparison {
         }
         let columns = self.columns.iter().filter_map(|column| {
             let there = self.names.there(column)?;
-            Some(format!(", {} AS {}", quote_ident(there), quote_ident(column)))
+            Some(format!(
+                ", {} AS {}",
+                quote_ident(there),
+                quote_ident(column)
+            ))
         });
         let columns: String = columns.collect();
         format!("(SELECT tableoid, ctid, xmin{columns} FROM {table}) AS t")

@@ -34,7 +34,9 @@ impl TableFacts {
         let name = |name: String| names.there(&name).unwrap_or(&name).to_owned();
         let columns = self.columns.into_iter();
         TableFacts {
-            columns: columns.map(|(column, facts)| (name(column), facts)).collect(),
+            columns: columns
+                .map(|(column, facts)| (name(column), facts))
+                .collect(),
             key: self.key.into_iter().map(name).collect(),
         }
     }

@@ -57,8 +57,16 @@ pub(crate) async fn name(
         left.named.iter().filter_map(|l| l.to.as_ref()).collect(),
     );
     let (mut of_from, mut of_to) = tokio::try_join!(
-        async { details(from, shape, End::From, &of_from).await.on(sides.from, doing()) },
-        async { details(to, shape, End::To, &of_to).await.on(sides.to, doing()) },
+        async {
+            details(from, shape, End::From, &of_from)
+                .await
+                .on(sides.from, doing())
+        },
+        async {
+            details(to, shape, End::To, &of_to)
+                .await
+                .on(sides.to, doing())
+        },
     )?;
     let named = left.named.into_iter();
     let mut rows: Vec<Detailed> = named

@@ -204,13 +204,9 @@ impl Shape {
 
     /// Which rows of `t` take part, as SQL: ` WHERE …`, or nothing.
     pub(crate) fn selection(&self, end: End, rows: &Rows) -> String {
-        let mut all = Vec::new();
-        if let (End::From, Some(moved)) = (end, &self.comparison.moved) {
-            all.push(format!("({moved})"));
-        }
-        if let Some(condition) = &self.comparison.choice.condition {
-            all.push(format!("({condition})"));
-        }
+        let moved = self.comparison.moved.iter().filter(|_| end == End::From);
+        let conditions = moved.chain(&self.comparison.choice.condition);
+        let mut all: Vec<String> = conditions.map(|sql| format!("({sql})")).collect();
         if let Some(share) = self.comparison.choice.sample {
             all.push(format!("({} & 65535) < {share}", self.key_hash()));
         }

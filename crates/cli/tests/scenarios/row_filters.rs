@@ -52,7 +52,9 @@ async fn scene_with_mappings(source: u32, target: u32) -> Scene {
 
 fn assert_filtered(scene: &Scene) {
     let of = |columns: &str, from: &str| {
-        format!("SELECT count(*) || md5(string_agg(r, ',' ORDER BY r COLLATE \"C\")) FROM (SELECT row({columns})::text AS r FROM {from}) AS x")
+        format!(
+            "SELECT count(*) || md5(string_agg(r, ',' ORDER BY r COLLATE \"C\")) FROM (SELECT row({columns})::text AS r FROM {from}) AS x"
+        )
     };
     let wanted = of(
         "region, id, note",
@@ -68,9 +70,8 @@ async fn rows_of_a_table_mapping_move_and_rows_come_and_go_with_their_filter() {
     skip_unless_available!(17);
     let scene = scene_with_mappings(15, 17).await;
     scene.done(&["run", "--until", "following"]).await;
-    let published = scene.source_says(
-        "SELECT tablename || ' ' || attnames::text FROM pg_publication_tables",
-    );
+    let published =
+        scene.source_says("SELECT tablename || ' ' || attnames::text FROM pg_publication_tables");
     assert_eq!(published.trim(), "Orders {region,id,note}");
     assert_filtered(&scene);
     scene.source_says(CHANGES);
@@ -79,7 +80,10 @@ async fn rows_of_a_table_mapping_move_and_rows_come_and_go_with_their_filter() {
     // A row that should not be there is found.
     scene.target_says("INSERT INTO shop.orders_eu VALUES ('us', 5, 'not ours')");
     scene.trunkline(&["verify"]).await.expect_code(6);
-    let refused = scene.trunkline(&["verify", "--repair"]).await.expect_code(9);
+    let refused = scene
+        .trunkline(&["verify", "--repair"])
+        .await
+        .expect_code(9);
     refused.expect_said(&["is not mended"]);
     scene.target_says("DELETE FROM shop.orders_eu WHERE region = 'us'");
     scene.done(&["cutover", "--no-way-back"]).await;
@@ -93,7 +97,10 @@ async fn a_filter_that_the_source_cannot_follow_is_refused_by_the_check() {
     skip_unless_available!(13);
     let mut scene = scene_with_mappings(13, 13).await;
     let refused = scene.trunkline(&["check"]).await.expect_code(3);
-    assert!(refused.stdout.contains("transform-filter-version"), "{refused}");
+    assert!(
+        refused.stdout.contains("transform-filter-version"),
+        "{refused}"
+    );
     // A copy at rest needs no stream.
     scene.done(&["clone"]).await;
     assert_filtered(&scene);
@@ -121,7 +128,10 @@ async fn a_filter_that_would_stop_the_sources_clients_is_refused_by_the_check() 
     );
     scene.plan("[[transform.tables]]\ntable = \"public.t\"\nwhere = \"region = 'eu'\"\n");
     let refused = scene.trunkline(&["check"]).await.expect_code(3);
-    assert!(refused.stdout.contains("REPLICA IDENTITY FULL"), "{refused}");
+    assert!(
+        refused.stdout.contains("REPLICA IDENTITY FULL"),
+        "{refused}"
+    );
     scene.source_says("ALTER TABLE public.t REPLICA IDENTITY FULL");
     scene.done(&["run", "--until", "following"]).await;
     scene.source_says("UPDATE public.t SET region = 'eu' WHERE id = 2");

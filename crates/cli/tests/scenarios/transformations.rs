@@ -111,14 +111,18 @@ fn shopping(rng: &mut Rng) -> String {
         ),
         4 => format!("UPDATE shop.orders SET total = {n}.25 WHERE id = {id}"),
         5 => format!("DELETE FROM shop.orders WHERE id = {id}"),
-        6 => format!("INSERT INTO shop.log VALUES ({n} % 900000, 'secret', 'w') ON CONFLICT DO NOTHING"),
+        6 => format!(
+            "INSERT INTO shop.log VALUES ({n} % 900000, 'secret', 'w') ON CONFLICT DO NOTHING"
+        ),
         _ => format!("UPDATE shop.log SET what = 'x{n}' WHERE at = {id} * 7"),
     }
 }
 
 fn hash(row: &str, from: &str) -> String {
-    format!("SELECT count(*) || ' ' || coalesce(md5(string_agg(r, ',' ORDER BY r COLLATE \"C\")), '') \
-             FROM (SELECT row({row})::text AS r FROM {from}) AS rows")
+    format!(
+        "SELECT count(*) || ' ' || coalesce(md5(string_agg(r, ',' ORDER BY r COLLATE \"C\")), '') \
+             FROM (SELECT row({row})::text AS r FROM {from}) AS rows"
+    )
 }
 
 const STORE: &str = r#"
@@ -142,7 +146,12 @@ leave_out = ["secret"]
 
 fn assert_store(scene: &Scene) {
     for (row, from, there_row, there) in [
-        ("id, name", "shop.customers", "id, \"full name\"", "\"Store\".people"),
+        (
+            "id, name",
+            "shop.customers",
+            "id, \"full name\"",
+            "\"Store\".people",
+        ),
         (
             "id, customer, total, number, note",
             "shop.orders",
@@ -154,7 +163,11 @@ fn assert_store(scene: &Scene) {
         ("*", "shop.totals", "*", "shop.totals"),
     ] {
         let (here, there) = (hash(row, from), hash(there_row, there));
-        assert_eq!(scene.source_says(&here), scene.target_says(&there), "{from}");
+        assert_eq!(
+            scene.source_says(&here),
+            scene.target_says(&there),
+            "{from}"
+        );
     }
     let secrets = "SELECT count(*) FROM pg_attribute WHERE attname = 'secret' AND attnum > 0";
     assert_eq!(scene.target_says(secrets).trim(), "0");
@@ -193,10 +206,16 @@ async fn moved_into_the_store(source: u32, target: u32) {
         ("shop.orders", "number", "\"Store\".orders"),
     ] {
         let value = |table: &str| {
-            format!("SELECT last_value FROM pg_sequences WHERE format('%I.%I', schemaname, sequencename)::regclass = pg_get_serial_sequence('{table}', '{column}')::regclass")
+            format!(
+                "SELECT last_value FROM pg_sequences WHERE format('%I.%I', schemaname, sequencename)::regclass = pg_get_serial_sequence('{table}', '{column}')::regclass"
+            )
         };
         let (here, there) = (value(table), value(there));
-        assert_eq!(scene.source_says(&here), scene.target_says(&there), "{table}");
+        assert_eq!(
+            scene.source_says(&here),
+            scene.target_says(&there),
+            "{table}"
+        );
     }
     // What moved is whole: keys, references, partitions.
     let refused = "DO $$ BEGIN INSERT INTO \"Store\".orders (customer) VALUES (-1); \
@@ -232,12 +251,26 @@ to = "shop.customers"
 
 fn assert_exchanged(scene: &Scene) {
     for (row, from, there_row, there) in [
-        ("id, name, secret", "shop.customers", "id, called, secret", "shop.orders"),
-        ("id, customer, total", "shop.orders", "id, customer, total", "shop.customers"),
+        (
+            "id, name, secret",
+            "shop.customers",
+            "id, called, secret",
+            "shop.orders",
+        ),
+        (
+            "id, customer, total",
+            "shop.orders",
+            "id, customer, total",
+            "shop.customers",
+        ),
         ("at, what", "shop.log", "at, what", "shop.log"),
     ] {
         let (here, there) = (hash(row, from), hash(there_row, there));
-        assert_eq!(scene.source_says(&here), scene.target_says(&there), "{from}");
+        assert_eq!(
+            scene.source_says(&here),
+            scene.target_says(&there),
+            "{from}"
+        );
     }
 }
 
@@ -314,7 +347,9 @@ async fn tables_that_stand_there_are_filled_by_their_own_names() {
     let missing = scene.trunkline(&["check", "--no-structure"]).await;
     assert!(missing.stdout.contains("Store"), "{missing}");
     scene.target_says(STANDING);
-    scene.done(&["run", "--until", "verified", "--no-structure"]).await;
+    scene
+        .done(&["run", "--until", "verified", "--no-structure"])
+        .await;
     writer.goes_on().await;
     scene.source_says("DROP SEQUENCE IF EXISTS none");
     writer.stop().await;

@@ -155,12 +155,17 @@ impl Transform {
             refuse_name(&place.schema, &table.name.to_string())?;
             refuse_name(&place.name, &table.name.to_string())?;
             if crate::scope::is_reserved(&place.schema) {
-                let why = format!("{} cannot stand at {place}: that schema is reserved", table.name);
+                let why = format!(
+                    "{} cannot stand at {place}: that schema is reserved",
+                    table.name
+                );
                 return Err(refused(why));
             }
             let columns = layout.columns(&table.name);
             refuse_columns(table, &columns)?;
-            let heir = tables.iter().find(|heir| heir.inherits.contains(&table.name));
+            let heir = tables
+                .iter()
+                .find(|heir| heir.inherits.contains(&table.name));
             if let Some(heir) = heir.filter(|_| !columns.is_same()) {
                 return Err(refused(format!(
                     "{} inherits from {}: the columns of neither can be renamed or left out",
@@ -233,13 +238,13 @@ impl Transform {
             let places = labels(&|action| matches!(action, Action::Place(_)));
             several(format!("where {name} stands"), &places)?;
             if !placed {
-                let schemas = labels(&|action| {
-                    matches!(action, Action::Schema(to) if to.of(&name.schema) != name.schema)
-                });
+                let schemas = labels(
+                    &|action| matches!(action, Action::Schema(to) if to.of(&name.schema) != name.schema),
+                );
                 several(format!("the schema of {name}"), &schemas)?;
-                let names = labels(&|action| {
-                    matches!(action, Action::Table(to) if to.of(&name.name) != name.name)
-                });
+                let names = labels(
+                    &|action| matches!(action, Action::Table(to) if to.of(&name.name) != name.name),
+                );
                 several(format!("the name of {name}"), &names)?;
             }
             if root == name {
@@ -253,7 +258,10 @@ impl Transform {
                 }
             }
         }
-        for table in tables.iter().filter(|table| roots[&table.name] == table.name) {
+        for table in tables
+            .iter()
+            .filter(|table| roots[&table.name] == table.name)
+        {
             for column in &table.columns {
                 let rules = self.about(&table.name).filter(|rule| match &rule.action {
                     Action::Column(pick, to) => {

@@ -99,7 +99,9 @@ pub(crate) fn is_about_one(columns: &Columns, schema: &str, name: &str) -> bool 
         names.iter().any(|column| {
             spelled(&table.name).iter().any(|table| {
                 let columns = spelled(column);
-                columns.iter().any(|column| rest == format!("{table}.{column}"))
+                columns
+                    .iter()
+                    .any(|column| rest == format!("{table}.{column}"))
             })
         })
     })
@@ -109,7 +111,9 @@ pub(crate) fn is_about_one(columns: &Columns, schema: &str, name: &str) -> bool 
 /// partitions go with their partitioned table's.
 pub(crate) fn removals(tables: &[Table], columns: &Columns) -> Vec<(TableName, String)> {
     let roots = super::layout::roots(tables);
-    let own = tables.iter().filter(|table| roots[&table.name] == table.name);
+    let own = tables
+        .iter()
+        .filter(|table| roots[&table.name] == table.name);
     own.filter_map(|table| {
         let names = columns.get(&table.name)?;
         // What is generated from others goes first.

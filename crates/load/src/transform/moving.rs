@@ -70,7 +70,10 @@ impl Renames {
     pub fn sql(&self) -> String {
         let mut sql = String::new();
         for schema in &self.schemas {
-            line(&mut sql, format_args!("CREATE SCHEMA {}", quote_ident(schema)));
+            line(
+                &mut sql,
+                format_args!("CREATE SCHEMA {}", quote_ident(schema)),
+            );
         }
         let columns = self.columns.iter();
         sql += &called(columns.map(|(table, old, new)| (table, old.as_str(), new.as_str())));

@@ -8,9 +8,9 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, TablePredicate, activity, collations, downstream, existing, extensions, features,
-    firing, identity, privileges, replication, role, roles, sequences, server, sessions, size,
-    tables, tablespaces, tools, unmoved, way_back,
+    Intent, PgDump, Scope, TablePredicate, activity, collations, downstream, existing, extensions,
+    features, firing, identity, privileges, replication, role, roles, sequences, server, sessions,
+    size, tables, tablespaces, tools, unmoved, way_back,
 };
 use crate::way::Way;
 use way_back::{Question, Standing};

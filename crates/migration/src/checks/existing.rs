@@ -156,25 +156,28 @@ fn judge_needed(
         .iter()
         .filter(|table| matches!(table.kind, Kind::Ordinary | Kind::Unlogged));
     let placed: Vec<TableName> = needed.map(|table| (places.place)(&table.name)).collect();
-    let findings = placed.iter().filter_map(|name| match facts.relations.get(name) {
-        None => {
-            let message = "the plan says that the target's tables are there, and this one is not";
-            Some(Finding::blocker("table-missing", message).about(name))
-        }
-        Some(relation) if !relation.writable => {
-            let message = "our role may not read and write this table of the target";
-            Some(
-                Finding::blocker("table-write", message)
-                    .about(name)
-                    .mend(format!(
-                        "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE {} TO {};",
-                        name.quoted(),
-                        role.quoted()
-                    )),
-            )
-        }
-        Some(_) => None,
-    });
+    let findings = placed
+        .iter()
+        .filter_map(|name| match facts.relations.get(name) {
+            None => {
+                let message =
+                    "the plan says that the target's tables are there, and this one is not";
+                Some(Finding::blocker("table-missing", message).about(name))
+            }
+            Some(relation) if !relation.writable => {
+                let message = "our role may not read and write this table of the target";
+                Some(
+                    Finding::blocker("table-write", message)
+                        .about(name)
+                        .mend(format!(
+                            "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE {} TO {};",
+                            name.quoted(),
+                            role.quoted()
+                        )),
+                )
+            }
+            Some(_) => None,
+        });
     each(findings, |finding| finding)
 }
 

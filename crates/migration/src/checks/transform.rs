@@ -6,7 +6,7 @@ use trunkline_load::{Layout, Naming, Table, Transform};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use super::finding::Finding;
-use crate::phases::prepare::FILTERS_FROM;
+use crate::phases::publishing::FILTERS_FROM;
 use crate::plan::{Plan, WayBack};
 use crate::run::is_streamed;
 

@@ -98,7 +98,10 @@ async fn see(run: &mut Run<'_>, follow: &mut Follow, report: &VerifyReport) -> R
     let way = follow.leg().way;
     let standing = run.tables_and_places(way).await?;
     let list = comparisons(run.plan, &standing, &Selection::Targets(&names));
-    if let Some(other) = list.iter().find(|c| !c.names.is_same() || c.moved.is_some()) {
+    if let Some(other) = list
+        .iter()
+        .find(|c| !c.names.is_same() || c.moved.is_some())
+    {
         return Err(Error::Refused {
             why: format!(
                 "{} is not mended: its columns or rows are not all those of the source",

@@ -128,7 +128,8 @@ async fn drop_if_empty(
     match target.batch(&drop).await {
         // 2BP01: something depends on it.
         Err(error) if state_of(&error) == Some("2BP01") => {
-            let warning = format!("the schema {schema} stays on the target: it holds other objects");
+            let warning =
+                format!("the schema {schema} stays on the target: it holds other objects");
             observer.notice(Notice::Warning(&warning));
             Ok(())
         }

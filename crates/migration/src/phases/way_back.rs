@@ -11,7 +11,8 @@ use trunkline_load::Table;
 use trunkline_postgres::OnSide;
 
 use super::cutover::consumers;
-use super::prepare::{self, Bound, Publishing};
+use super::prepare::{self, Bound};
+use super::publishing::{self, Publishing};
 use crate::checks::Standing;
 use crate::checks::transform::WHY_NO_WAY_BACK;
 use crate::checks::way_back::{self, Obstacle, Question};
@@ -120,7 +121,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         layout: standing.layout(),
         major: session.version().major(),
     };
-    prepare::publish(run, &mut session, number, &what).await?;
+    publishing::publish(run, &mut session, number, &what).await?;
     let slot = prepare::make_slot(
         run,
         &mut session,

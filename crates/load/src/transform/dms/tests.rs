@@ -63,11 +63,31 @@ fn a_selection_includes_and_excludes_as_dms_does() {
 #[test]
 fn names_of_schemas_and_tables_change_as_the_rules_say() {
     for (target, action, rest, expected) in [
-        ("schema", "rename", r#", "value": "app""#, name("app", "Orders_x")),
-        ("schema", "add-prefix", r#", "value": "new_""#, name("new_shop", "Orders_x")),
+        (
+            "schema",
+            "rename",
+            r#", "value": "app""#,
+            name("app", "Orders_x"),
+        ),
+        (
+            "schema",
+            "add-prefix",
+            r#", "value": "new_""#,
+            name("new_shop", "Orders_x"),
+        ),
         ("table", "rename", r#", "value": "o""#, name("shop", "o")),
-        ("table", "add-suffix", r#", "value": "_2""#, name("shop", "Orders_x_2")),
-        ("table", "remove-suffix", r#", "value": "_x""#, name("shop", "Orders")),
+        (
+            "table",
+            "add-suffix",
+            r#", "value": "_2""#,
+            name("shop", "Orders_x_2"),
+        ),
+        (
+            "table",
+            "remove-suffix",
+            r#", "value": "_x""#,
+            name("shop", "Orders"),
+        ),
         (
             "table",
             "replace-prefix",
@@ -127,12 +147,48 @@ fn filters_are_joined_by_and_and_their_conditions_by_or() {
 #[test]
 fn what_is_not_supported_is_refused_by_the_rules_id_and_name() {
     for (target, action, locator, rest, words) in [
-        ("column", "add-column", COLUMN, r#", "value": "x", "expression": "1""#, "add-column"),
-        ("column", "change-data-type", COLUMN, r#", "data-type": {}"#, "change-data-type"),
-        ("column", "data-masking-digits-mask", COLUMN, "", "data-masking-digits-mask"),
-        ("column", "rename", COLUMN, r#", "value": "a", "data-type": {"type": "int8"}"#, "data-type"),
-        ("table", "define-primary-key", TABLE, "", "define-primary-key"),
-        ("table-tablespace", "rename", TABLE, r#", "value": "fast""#, "table-tablespace"),
+        (
+            "column",
+            "add-column",
+            COLUMN,
+            r#", "value": "x", "expression": "1""#,
+            "add-column",
+        ),
+        (
+            "column",
+            "change-data-type",
+            COLUMN,
+            r#", "data-type": {}"#,
+            "change-data-type",
+        ),
+        (
+            "column",
+            "data-masking-digits-mask",
+            COLUMN,
+            "",
+            "data-masking-digits-mask",
+        ),
+        (
+            "column",
+            "rename",
+            COLUMN,
+            r#", "value": "a", "data-type": {"type": "int8"}"#,
+            "data-type",
+        ),
+        (
+            "table",
+            "define-primary-key",
+            TABLE,
+            "",
+            "define-primary-key",
+        ),
+        (
+            "table-tablespace",
+            "rename",
+            TABLE,
+            r#", "value": "fast""#,
+            "table-tablespace",
+        ),
         ("table", "remove-column", TABLE, "", "remove-column"),
         ("table", "rename", TABLE, "", "value"),
     ] {
@@ -145,7 +201,10 @@ fn what_is_not_supported_is_refused_by_the_rules_id_and_name() {
         r#""parallel-load": {"type": "partitions-auto"}, "rule-action": "include""#,
     );
     let why = refusal(&format!(r#"{{"rules": [{settings}]}}"#));
-    assert!(why.contains("parallel-load") && why.contains("rule-id 1"), "{why}");
+    assert!(
+        why.contains("parallel-load") && why.contains("rule-id 1"),
+        "{why}"
+    );
     let table_settings = selection("").replace(r#""selection""#, r#""table-settings""#);
     let why = refusal(&format!(r#"{{"rules": [{table_settings}]}}"#));
     assert!(why.contains("table-settings"), "{why}");
