@@ -1,7 +1,9 @@
 //! What a run would do, said without doing it.
 
+use std::collections::BTreeSet;
+
 use trunkline_changes::Side;
-use trunkline_load::{Layout, Naming, Renames, TableKind};
+use trunkline_load::{Layout, Naming, Renames, Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
@@ -48,12 +50,10 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         }
         StructurePlan::Present => "target: use the tables that stand there".to_owned(),
     });
-    for rule in plan.transform.describe() {
-        steps.push(format!("on the way: {rule}"));
-    }
-    for what in left_out {
-        steps.push(format!("target: left out with its column: {what}"));
-    }
+    let rules = plan.transform.describe().into_iter();
+    steps.extend(rules.map(|rule| format!("on the way: {rule}")));
+    let left_out = left_out.into_iter();
+    steps.extend(left_out.map(|what| format!("target: left out with its column: {what}")));
     steps.push(format!(
         "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a short \
          snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
@@ -67,22 +67,27 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
          validated; triggers, views, the rest"
             .to_owned(),
     );
-    if let StructurePlan::Restore { .. } = plan.structure {
-        let renames = Renames::new(&plan.transform, &tables, &std::collections::BTreeSet::new());
-        if !renames.is_empty() {
-            steps.push(format!(
-                "target: then, in one transaction, rename {} tables and {} columns",
-                renames.tables.len(),
-                renames.columns.len()
-            ));
-        }
-    }
+    steps.extend(renames(plan, &tables));
     steps.push(
         "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
             .to_owned(),
     );
     cutover_steps(plan, &mut steps).await;
     Ok(steps)
+}
+
+fn renames(plan: &Plan, tables: &[Table]) -> Option<String> {
+    let StructurePlan::Restore { .. } = plan.structure else {
+        return None;
+    };
+    let renames = Renames::new(&plan.transform, tables, &BTreeSet::new());
+    (!renames.is_empty()).then(|| {
+        format!(
+            "target: then, in one transaction, rename {} tables and {} columns",
+            renames.tables.len(),
+            renames.columns.len()
+        )
+    })
 }
 
 async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {

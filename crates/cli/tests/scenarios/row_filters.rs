@@ -140,3 +140,26 @@ async fn a_filter_that_would_stop_the_sources_clients_is_refused_by_the_check() 
     assert_eq!(scene.target_says("SELECT id FROM public.t").trim(), "2");
     scene.done(&["abort"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_comes_into_the_filter_without_its_large_value_is_never_half_written() {
+    skip_unless_available!(any_major());
+    if any_major() < 15 {
+        return;
+    }
+    let mut scene = Scene::new(any_major(), any_major()).await.with(
+        "CREATE TABLE public.t (region text, id int, note text, PRIMARY KEY (region, id));
+         ALTER TABLE public.t ALTER COLUMN note SET STORAGE EXTERNAL;
+         INSERT INTO public.t VALUES ('us', 1, repeat('x', 10000)), ('eu', 2, repeat('y', 10000))",
+    );
+    scene.plan("[[transform.tables]]\ntable = \"public.t\"\nwhere = \"region = 'eu'\"\n");
+    scene.done(&["run", "--until", "following"]).await;
+    scene.source_says("UPDATE public.t SET region = 'eu' WHERE id = 1");
+    let stopped = scene.trunkline(&["run", "--until", "verified"]).await;
+    stopped
+        .expect_code(5)
+        .expect_said(&["did not send all that is needed of the row"]);
+    let half = "SELECT count(*) FROM public.t WHERE note IS NULL";
+    assert_eq!(scene.target_says(half).trim(), "0");
+    scene.done(&["abort"]).await;
+}

@@ -30,12 +30,23 @@ pub(crate) async fn examine(
         })
         .collect();
     findings.push(names_in_text());
-    if !transform.filters_rows() {
-        findings.extend(way_back(transform, plan, live));
-        return Ok(findings);
+    if transform.filters_rows() {
+        findings.extend(filters(source, plan, tables, live).await?);
     }
-    let layout = Layout::new(transform, tables, Naming::Final);
+    findings.extend(way_back(transform, plan, live));
+    Ok(findings)
+}
+
+/// The row filters: whether the source knows such, and takes these.
+async fn filters(
+    source: &mut Session,
+    plan: &Plan,
+    tables: &[Table],
+    live: bool,
+) -> Result<Vec<Finding>, Fault> {
+    let layout = Layout::new(&plan.transform, tables, Naming::Final);
     let major = source.version().major();
+    let mut findings = Vec::new();
     if live && major < FILTERS_FROM {
         let message = format!(
             "the plan filters rows, and the source is version {major}: only from {FILTERS_FROM} on \
@@ -73,7 +84,6 @@ pub(crate) async fn examine(
         let found = probe.run(source).await;
         findings.extend(found.on(Side::Source, "reading a row filter")?);
     }
-    findings.extend(way_back(transform, plan, live));
     Ok(findings)
 }
 
