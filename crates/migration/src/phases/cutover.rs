@@ -216,7 +216,7 @@ async fn make_ready(
     };
     ours.push(follow.from().process_id());
     if way == Way::Back {
-        ours.push(run.control.session().process_id());
+        ours.push(run.control.session()?.process_id());
     }
     let outside = outside(run, way.from()).await?;
     ours.push(outside.process_id());
