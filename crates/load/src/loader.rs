@@ -159,9 +159,11 @@ impl Loader {
             progress: Arc::clone(&self.progress),
             cancel: cancel.clone(),
             changed: Notify::new(),
-            standby: self.options.standby.clone().map(|standby| {
-                StandbySnapshots::new(standby, self.source.clone(), cancel.clone())
-            }),
+            standby: self
+                .options
+                .standby
+                .clone()
+                .map(|standby| StandbySnapshots::new(standby, self.source.clone(), cancel.clone())),
         })
     }
 

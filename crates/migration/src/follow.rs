@@ -16,8 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyError, Durability};
 use trunkline_capture::{
-    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds,
-    decide,
+    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds, decide,
 };
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;

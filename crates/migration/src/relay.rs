@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use trunkline_changes::{Lsn, Side};
 use trunkline_load::Standby;
 use trunkline_postgres::{
-    Conninfo, DataRow, OnSide, PgError, ReplicationSession, RunningRecord, Session,
-    SystemIdentity, log_running_transactions,
+    Conninfo, DataRow, OnSide, PgError, ReplicationSession, RunningRecord, Session, SystemIdentity,
+    log_running_transactions,
 };
 
 use crate::control::Identity;
@@ -133,7 +133,10 @@ async fn identity(server: &Conninfo, whose: &str) -> Result<SystemIdentity, Erro
     let doing = || format!("asking {whose} which server it is");
     let walsender = ReplicationSession::connect(server, "look").await;
     let mut walsender = walsender.on(Side::Source, doing())?;
-    let identity = walsender.identify_system().await.on(Side::Source, doing())?;
+    let identity = walsender
+        .identify_system()
+        .await
+        .on(Side::Source, doing())?;
     walsender.close().await;
     Ok(identity)
 }
@@ -159,12 +162,16 @@ pub(crate) async fn caught_up(
     relay: &mut Session,
 ) -> Result<(), Error> {
     let marker = emit(source, Side::Source, "relay").await?;
-    wait(run, "until the relay has replayed the source's log", async || {
-        let doing = "reading how far the relay has replayed";
-        let look = look(relay, "").await.on(Side::Source, doing)?;
-        refuse_promoted(&look)?;
-        Ok(look.replayed > marker)
-    })
+    wait(
+        run,
+        "until the relay has replayed the source's log",
+        async || {
+            let doing = "reading how far the relay has replayed";
+            let look = look(relay, "").await.on(Side::Source, doing)?;
+            refuse_promoted(&look)?;
+            Ok(look.replayed > marker)
+        },
+    )
     .await
 }
 
@@ -183,21 +190,25 @@ pub(crate) async fn is_held_back(
         return Ok(true);
     };
     let mut whole = true;
-    wait(run, "until the relay's feedback has reached the source", async || {
-        let sql = "SELECT catalog_xmin::text, conflicting FROM pg_catalog.pg_replication_slots \
+    wait(
+        run,
+        "until the relay's feedback has reached the source",
+        async || {
+            let sql = "SELECT catalog_xmin::text, conflicting FROM pg_catalog.pg_replication_slots \
                    WHERE slot_name = $1";
-        let row = relay.query_opt(sql, &[&slot]).await.on(side, doing)?;
-        let read = |row: &DataRow| Ok((row.get(0)?, row.get(1)?));
-        let facts: Option<(Option<String>, Option<bool>)> =
-            row.as_ref().map(read).transpose().on(side, doing)?;
-        let Some((Some(xmin), Some(false))) = facts else {
-            whole = false;
-            return Ok(true);
-        };
-        let sql = include_str!("sql/relay_held_back.sql");
-        let row = source.query_one(sql, &[&physical, &xmin]).await;
-        Ok(row.and_then(|row| row.get(0)).on(side, doing)?)
-    })
+            let row = relay.query_opt(sql, &[&slot]).await.on(side, doing)?;
+            let read = |row: &DataRow| Ok((row.get(0)?, row.get(1)?));
+            let facts: Option<(Option<String>, Option<bool>)> =
+                row.as_ref().map(read).transpose().on(side, doing)?;
+            let Some((Some(xmin), Some(false))) = facts else {
+                whole = false;
+                return Ok(true);
+            };
+            let sql = include_str!("sql/relay_held_back.sql");
+            let row = source.query_one(sql, &[&physical, &xmin]).await;
+            Ok(row.and_then(|row| row.get(0)).on(side, doing)?)
+        },
+    )
     .await?;
     Ok(whole)
 }

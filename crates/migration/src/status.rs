@@ -151,7 +151,9 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         Way::There => relayed::look(plan, slot).await,
         Way::Back => None,
     };
-    let physical = relay.as_ref().and_then(|look| relay::physical_slot(plan, look));
+    let physical = relay
+        .as_ref()
+        .and_then(|look| relay::physical_slot(plan, look));
     let on_source = physical.as_deref().unwrap_or(slot);
     let (applied, written) = match (state.way(), source) {
         (Way::There, source) => {

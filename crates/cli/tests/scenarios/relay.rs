@@ -219,7 +219,7 @@ async fn check_names_what_a_relay_lacks() {
 async fn a_source_that_fails_over_is_gone_on_from_when_the_relay_follows() {
     skip_unless_available!(17);
     let mut scene = Scene::new(17, 17).await.with(NOTES);
-    let mut next = scene.source.standby("next", |builder| builder);
+    let next = scene.source.standby("next", |builder| builder);
     let mut relay = scene.relayed().await;
     scene.done(&["run", "--until", "following"]).await;
     scene.source_says("INSERT INTO public.notes VALUES (8000, 'before')");
@@ -243,7 +243,10 @@ async fn a_source_that_fails_over_is_gone_on_from_when_the_relay_follows() {
     let old = std::mem::replace(&mut scene.source, next);
     scene.source_says("INSERT INTO public.notes VALUES (8001, 'after')");
     until(PATIENCE, async || {
-        relay.psql(DATABASE, "SELECT count(*) FROM public.notes WHERE id = 8001") == "1"
+        relay.psql(
+            DATABASE,
+            "SELECT count(*) FROM public.notes WHERE id = 8001",
+        ) == "1"
     })
     .await;
     scene.done(&["run", "--until", "verified"]).await;

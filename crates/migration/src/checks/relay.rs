@@ -140,15 +140,14 @@ fn judge_server(relay: &server::Facts, source: &server::Facts) -> Vec<Finding> {
 
 fn judge(facts: &Facts, own_slot: Option<&str>) -> Vec<Finding> {
     let server = &facts.server;
-    let mut findings: Vec<Finding> =
-        replication::judge(&facts.replication, server, own_slot, &[])
-            .into_iter()
-            .filter(|finding| finding.code != "other-slot")
-            .map(|mut finding| {
-                finding.message = format!("on the relay: {}", finding.message);
-                finding
-            })
-            .collect();
+    let mut findings: Vec<Finding> = replication::judge(&facts.replication, server, own_slot, &[])
+        .into_iter()
+        .filter(|finding| finding.code != "other-slot")
+        .map(|mut finding| {
+            finding.message = format!("on the relay: {}", finding.message);
+            finding
+        })
+        .collect();
     findings.extend(judge_room(facts, own_slot));
     findings.extend(judge_feedback(facts));
     findings.extend(judge_slot(facts));
@@ -168,7 +167,9 @@ fn judge(facts: &Facts, own_slot: Option<&str>) -> Vec<Finding> {
 fn judge_room(facts: &Facts, own_slot: Option<&str>) -> Option<Finding> {
     let name = "max_replication_slots";
     let slots = &facts.replication.slots;
-    let ours = slots.iter().any(|slot| Some(slot.name.as_str()) == own_slot);
+    let ours = slots
+        .iter()
+        .any(|slot| Some(slot.name.as_str()) == own_slot);
     let used = i64::try_from(slots.len()).unwrap_or(i64::MAX);
     let needed = SLOTS_ON_RELAY - i64::from(ours);
     let limit = facts.server.settings.number(name)?;
@@ -241,7 +242,10 @@ fn judge_replay(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let settings = &facts.server.settings;
     let name = "recovery_min_apply_delay";
-    if let Some(delay) = settings.duration(name).filter(|delay| *delay > Duration::ZERO) {
+    if let Some(delay) = settings
+        .duration(name)
+        .filter(|delay| *delay > Duration::ZERO)
+    {
         let message = format!(
             "the relay replays everything {delay:?} late: in the pause, clients would wait for \
              that long"

@@ -28,7 +28,11 @@ impl Follow {
         let recorded = recorded_position(&mut receiver, &name, &leg).await?;
         let read = run.plan.read_from(from);
         let record = slot_as_it_stands(run, &leg).await?;
-        slot::examine(read, from, &record, recorded.position).await?;
+        if let Err(refused) = slot::examine(read, from, &record, recorded.position).await {
+            // A relay that was promoted at this moment says more of it.
+            slot_as_it_stands(run, &leg).await?;
+            return Err(refused.into());
+        }
         let options = ApplyOptions {
             migration: name,
             side: to,

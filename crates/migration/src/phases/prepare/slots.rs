@@ -124,7 +124,10 @@ pub(crate) enum Bound {
 /// is not streamed, while snapshots do not see it yet: it is still on its way out (with
 /// synchronous replication for as long as the standby does not answer). A table that is
 /// read only after all these have ended has their rows.
-pub(super) async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Result<(), Error> {
+pub(super) async fn outlast_commits_under_way(
+    run: &Run<'_>,
+    source: &mut Session,
+) -> Result<(), Error> {
     let doing = "waiting for transactions that were open when the slot was made";
     let read = async |source: &mut Session, sql: &str| -> Result<u64, Error> {
         let row = source.query_one(sql, &[]).await;
