@@ -11,7 +11,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders, make_in_order};
 use crate::catalog;
-use crate::copy::{self, Copier, CopyJob, Preparation};
+use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
 use crate::large_objects::LargeObjectCopy;
@@ -19,7 +19,7 @@ use crate::ledger;
 use crate::options::{LoadOptions, StructureSource};
 use crate::progress::Progress;
 use crate::retrying::retried;
-use crate::structure::{self, LeftOut, Record, Runner, Stage};
+use crate::structure::{self, Key, LeftOut, Record, Runner, Stage};
 use crate::transform::{Layout, leaving_out};
 
 /// Loads a database: structure, rows, indexes, constraints, large objects.
@@ -71,8 +71,16 @@ impl Loader {
             .forgiving(inventory.structure.partial);
         let done = || self.progress.pre_data.one_done();
         make_in_order(&mut runner, &record, entries, done).await?;
-        self.remove_columns(inventory, &record).await?;
-        self.make_durable().await
+        loop {
+            let record = self.record().await?;
+            let removed = self.remove_columns(inventory, &record).await?;
+            self.make_durable().await?;
+            // A crash of the target may have taken some back.
+            let record = self.record().await?;
+            if removed.iter().all(|key| record.holds(key)) {
+                return Ok(());
+            }
+        }
     }
 
     /// Columns that stay behind are gone before the first row comes.
@@ -80,10 +88,11 @@ impl Loader {
         &self,
         inventory: &Inventory,
         record: &Record,
-    ) -> Result<(), LoadError> {
+    ) -> Result<Vec<Key>, LoadError> {
         let naming = self.options.naming();
         let layout = Layout::new(&self.options.transform, &inventory.tables, naming);
         let mut runner = self.runner("structure");
+        let mut removed = Vec::new();
         for (table, sql) in leaving_out::removals(&inventory.tables, &layout.left_out()) {
             let TableName { schema, name } = table.clone();
             let key = (structure::LEFT_BEHIND.to_owned(), schema, name, 0);
@@ -91,8 +100,9 @@ impl Loader {
                 let label = format!("the removal of columns of {table}");
                 runner.run(&key, &label, &sql).await?;
             }
+            removed.push(key);
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Waits until all that was committed is on the target's disk. Our sessions commit
@@ -181,6 +191,11 @@ impl Loader {
             progress: Arc::clone(&self.progress),
             cancel: cancel.clone(),
             changed: Notify::new(),
+            standby: self
+                .options
+                .standby
+                .clone()
+                .map(|standby| StandbySnapshots::new(standby, self.source.clone(), cancel.clone())),
         })
     }
 
@@ -201,6 +216,7 @@ impl Loader {
             layout: &layout,
             sizes: self.options.split,
             page_ranges,
+            unlogged: self.options.standby.is_none(),
         };
         let jobs = copy::jobs(&preparation, ledger)?;
         refuse_triggers(&mut target, &jobs, replica).await?;

@@ -35,6 +35,11 @@ pub(crate) enum Object {
         /// Its name.
         name: String,
     },
+    /// A replication slot on the relay, from which the source's changes are read.
+    RelaySlot {
+        /// Its name.
+        name: String,
+    },
     /// The structure restored on the target, as the structure ledger lists it.
     Structure,
     /// The schema `trunkline` on the source, which the way back needs.
@@ -46,6 +51,7 @@ impl Object {
     pub(crate) fn is_followed_on(&self, at: Side) -> bool {
         match self {
             Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
+            Object::RelaySlot { .. } => at == Side::Source,
             Object::Structure | Object::SourceRecords => false,
         }
     }
@@ -120,6 +126,10 @@ pub(crate) enum Entry {
 
 /// What the journal's entries add up to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what was recorded, each independent of the others"
+)]
 pub(crate) struct State {
     /// Where the migration stands.
     pub(crate) phase: Phase,
@@ -143,6 +153,8 @@ pub(crate) struct State {
     pub(crate) schemas_before: Option<Vec<SchemaSettings>>,
     /// The transformations that the migration began with; none before anything was made.
     pub(crate) transform: Option<Vec<String>>,
+    /// Whether the target's tables were there before us.
+    pub(crate) structure_adopted: bool,
     /// What was renamed on the target after it was restored.
     pub(crate) renamed: Option<Renames>,
     /// Schemas that we made for renamed tables.
@@ -178,6 +190,7 @@ impl State {
             standing: None,
             schemas_before: None,
             transform: None,
+            structure_adopted: false,
             renamed: None,
             schemas_made: BTreeSet::new(),
             downstream: Vec::new(),
@@ -255,6 +268,7 @@ impl State {
             Entry::RenamedBack => self.renamed = None,
             Entry::StructureAdopted => {
                 self.receipts.remove(&Object::Structure);
+                self.structure_adopted = true;
             }
             // The fence's intent too: should the source be lost, the target can be opened again.
             Entry::GoneAway(before) => {

@@ -41,8 +41,21 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     let name = format!("trunkline_{}_<id>", plan.name);
-    for sql in publishing::statements(plan, &name, &layout, (&tables, major)) {
-        steps.push(format!("source: {sql}"));
+    let mut made = publishing::statements(plan, &name, &layout, (&tables, major));
+    let last = made.pop().unwrap_or_default();
+    steps.extend(made.into_iter().map(|sql| format!("source: {sql}")));
+    match &plan.relay {
+        None => steps.push(format!("source: {last}")),
+        Some(relay) => {
+            let label = relay.server.label();
+            steps.push(format!("relay ({label}, a standby of the source): {last}"));
+            steps.push(
+                "relay: rows and changes are read there, rows under snapshots of temporary slots \
+                 that several tables share for five minutes; the source decodes nothing, and is \
+                 asked for pg_log_standby_snapshot() when a slot on the relay waits for it"
+                    .to_owned(),
+            );
+        }
     }
     steps.push(match plan.structure {
         StructurePlan::Restore { .. } => {
@@ -55,10 +68,14 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
     let left_out = left_out.into_iter();
     steps.extend(left_out.map(|what| format!("target: left out with its column: {what}")));
     steps.push(format!(
-        "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a short \
-         snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
+        "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time{}; build indexes, {} \
+         at a time, as soon as a table's rows are in",
         bytes >> 20,
         plan.copy.jobs,
+        match plan.relay {
+            None => ", each under a short snapshot of its own",
+            Some(_) => "",
+        },
         plan.copy.index_jobs
     ));
     steps.push(format!("follow the changes of {streamed} tables"));
@@ -68,10 +85,11 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
             .to_owned(),
     );
     steps.extend(renames(plan, &tables));
-    steps.push(
-        "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
-            .to_owned(),
-    );
+    let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
+    steps.push(format!(
+        "{slots_on}: a temporary slot for each comparison; source: markers by \
+         pg_logical_emit_message"
+    ));
     cutover_steps(plan, &mut steps).await;
     Ok(steps)
 }

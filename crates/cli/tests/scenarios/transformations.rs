@@ -85,7 +85,7 @@ impl Writer {
     /// Waits until some more was written.
     async fn goes_on(&self) {
         let before = self.committed.load(Ordering::Relaxed);
-        until(Duration::from_secs(60), async || {
+        until(Duration::from_mins(1), async || {
             self.committed.load(Ordering::Relaxed) > before + 20
         })
         .await;

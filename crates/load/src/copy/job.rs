@@ -45,6 +45,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) sizes: SplitSizes,
     pub(crate) page_ranges: bool,
+    /// Whether unlogged tables are among them.
+    pub(crate) unlogged: bool,
 }
 
 /// A job for every table whose rows are moved, the largest first; those that the ledger
@@ -55,7 +57,9 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
     let there = |table| Some(by.layout.place(table));
     let map = target_map_by(by.source, standing.keys().copied(), there);
     let mut shared: HashMap<&TableName, usize> = HashMap::new();
-    let holds_rows = |table: &&Table| table.kind == TableKind::Ordinary && table.data;
+    let holds_rows = |table: &&Table| {
+        table.kind == TableKind::Ordinary && table.data && (by.unlogged || !table.unlogged)
+    };
     for table in by.source.iter().filter(holds_rows) {
         if let Some(place) = map.get(&table.name) {
             *shared.entry(place).or_default() += 1;
@@ -247,6 +251,7 @@ mod tests {
             layout,
             sizes: SplitSizes::default(),
             page_ranges: true,
+            unlogged: true,
         };
         jobs(&by, Ledger::new())
     }

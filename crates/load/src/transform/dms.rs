@@ -84,7 +84,7 @@ impl Mappings {
         };
         match text(rule, "rule-action")? {
             "explicit" if !(schema.is_exact() && table.is_exact()) => {
-                return Err("`explicit` takes one table, without wildcards".to_owned());
+                Err("`explicit` takes one table, without wildcards".to_owned())
             }
             "include" | "explicit" => {
                 self.include.push(pattern);
@@ -124,9 +124,8 @@ fn transformation(rule: &Map<String, Value>, label: &str) -> Read<Rule> {
     refuse_others(rule, &known)?;
     let locator = locator(rule, &["schema-name", "table-name", "column-name"])?;
     let schema = pick(locator, "schema-name")?;
-    let any = || Pick::like("%");
     let table = match (target, locator.get("table-name")) {
-        ("schema", None) => any()?,
+        ("schema", None) => Pick::any(),
         _ => pick(locator, "table-name")?,
     };
     let of_column = ["remove-column", "include-column"].contains(&action);

@@ -103,7 +103,7 @@ impl Transform {
         self.rules.push(Rule {
             label: format!("rename_schemas: {schema}"),
             schema: Pick::exactly(schema),
-            table: Pick::like("%").expect("it is a pattern"),
+            table: Pick::any(),
             action: Action::Schema(Rename::To(to.to_owned())),
         });
     }

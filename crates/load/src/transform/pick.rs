@@ -37,6 +37,14 @@ impl Pick {
         }
     }
 
+    /// Every name.
+    pub(crate) fn any() -> Self {
+        Pick {
+            text: "%".to_owned(),
+            tokens: Some(vec![Token::Run]),
+        }
+    }
+
     /// Reads a pattern; the error says what is wrong with it.
     pub(crate) fn like(text: &str) -> Result<Self, String> {
         let mut tokens = Vec::new();
@@ -92,10 +100,10 @@ impl Token {
             Token::Just(c) => escaped(*c),
             Token::Among(ranges) => {
                 let ranges = ranges.iter();
-                let ranges: String = ranges
+                let ranges: Vec<String> = ranges
                     .map(|(low, high)| format!("{}-{}", escaped(*low), escaped(*high)))
                     .collect();
-                format!("[{ranges}]")
+                format!("[{}]", ranges.concat())
             }
         }
     }

@@ -7,7 +7,7 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use super::finding::Finding;
 use crate::phases::publishing::FILTERS_FROM;
-use crate::plan::{Plan, WayBack};
+use crate::plan::{Plan, StructurePlan, WayBack};
 use crate::run::is_streamed;
 
 /// Examines the transformations of a plan; `left_out` is what goes with its columns.
@@ -22,8 +22,10 @@ pub(crate) async fn examine(
     if transform.is_none() {
         return Ok(Vec::new());
     }
+    let restored = plan.structure != StructurePlan::Present;
     let mut findings: Vec<Finding> = left_out
         .iter()
+        .filter(|_| restored)
         .map(|what| {
             let message = format!("left out with a column: {what}");
             Finding::warning("transform-left-out", message).on(Side::Source)

@@ -14,9 +14,8 @@ use trunkline_load::{
 use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::Error;
-use crate::journal::Entry;
+use crate::journal::{Entry, Object};
 use crate::observer::Notice;
-use crate::plan::StructurePlan;
 use crate::run::Run;
 
 /// Writes down which transformations the migration begins with.
@@ -30,8 +29,8 @@ pub(crate) async fn note_rules(run: &mut Run<'_>) -> Result<(), Error> {
 
 /// Renames what was restored.
 pub(super) async fn rename(run: &mut Run<'_>) -> Result<(), Error> {
-    let restored = matches!(run.plan.structure, StructurePlan::Restore { .. });
-    if !restored || run.plan.transform.is_none() {
+    let restored = &run.control.state().receipts;
+    if !restored.contains(&Object::Structure) || run.plan.transform.is_none() {
         return Ok(());
     }
     let mut source = run.connect(Side::Source, "catalog").await?;

@@ -10,7 +10,7 @@ use trunkline_load::{Layout, Naming, Scope, Table, TableKind, target_map_by};
 use super::Run;
 use super::beside::Beside;
 use crate::error::Error;
-use crate::journal::{Leg, State};
+use crate::journal::{Leg, Object, State};
 use crate::phase::Phase;
 use crate::plan::{Plan, StructurePlan};
 use crate::way::Way;
@@ -73,9 +73,12 @@ impl Tables {
 
 /// By which names the target's tables go.
 pub(crate) fn naming(plan: &Plan, state: &State) -> Naming {
+    // What was begun counts, whatever a later command is told.
+    let restored = state.receipts.contains(&Object::Structure);
     match plan.structure {
+        _ if state.structure_adopted || state.renamed.is_some() => Naming::Final,
+        _ if restored => Naming::AsOnSource,
         StructurePlan::Present => Naming::Final,
-        StructurePlan::Restore { .. } if state.renamed.is_some() => Naming::Final,
         StructurePlan::Restore { .. } => Naming::AsOnSource,
     }
 }
