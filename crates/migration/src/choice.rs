@@ -73,10 +73,11 @@ impl Chosen {
         self.tables.is_none() && self.choice() == Choice::default()
     }
 
-    /// Whether a table is among the chosen ones.
-    pub(crate) fn covers(&self, table: &TableName) -> bool {
+    /// Whether a table is among the chosen ones, itself or with one that it is a partition of
+    /// (`above`, the nearest first).
+    pub(crate) fn covers(&self, table: &TableName, above: &[&TableName]) -> bool {
         let tables = self.tables.as_ref();
-        tables.is_none_or(|scope| scope.covers_table(table))
+        tables.is_none_or(|scope| scope.covers_partition(table, above))
     }
 
     /// The rows, as the comparison takes them.

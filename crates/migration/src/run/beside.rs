@@ -25,16 +25,18 @@ impl Beside {
         standing: &[Table],
         names: impl Fn(&TableName) -> ColumnMap,
     ) -> Self {
+        let streamed = || {
+            let rows = |table: &&Table| table.data && table.kind == TableKind::Ordinary;
+            moving.iter().filter(rows)
+        };
+        let placed = streamed().filter_map(|table| places.get(&table.name));
         let mut beside = Beside {
-            tables: tables_below(places, standing),
+            tables: tables_below(&placed.collect(), standing),
             ..Beside::default()
         };
         let there: HashMap<&TableName, &Table> =
             standing.iter().map(|table| (&table.name, table)).collect();
-        let streamed = moving
-            .iter()
-            .filter(|table| table.data && table.kind == TableKind::Ordinary);
-        for table in streamed {
+        for table in streamed() {
             let place = places.get(&table.name).and_then(|place| there.get(place));
             if let Some(place) = place {
                 beside.columns_of(table, place, &names(&table.name));
@@ -60,7 +62,7 @@ impl Beside {
 }
 
 /// Tables that a query of a moved table, or of one above it, would read too.
-fn tables_below(places: &TableMap, standing: &[Table]) -> Vec<TableName> {
+fn tables_below(placed: &HashSet<&TableName>, standing: &[Table]) -> Vec<TableName> {
     let parents: HashMap<&TableName, Vec<&TableName>> = standing
         .iter()
         .map(|table| {
@@ -68,14 +70,13 @@ fn tables_below(places: &TableMap, standing: &[Table]) -> Vec<TableName> {
             (&table.name, above.collect())
         })
         .collect();
-    let placed: HashSet<&TableName> = places.values().collect();
     let is_partitioned: HashSet<&TableName> = standing
         .iter()
         .filter(|table| table.kind == TableKind::Partitioned)
         .map(|table| &table.name)
         .collect();
     let mut read = placed.clone();
-    for name in &placed {
+    for name in placed {
         read.extend(above(&parents, name));
     }
     let is_stranger = |table: &&Table| {

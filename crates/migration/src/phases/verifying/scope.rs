@@ -27,8 +27,9 @@ pub(super) fn is_chosen(
     parents: &BTreeMap<&TableName, &TableName>,
     table: &TableName,
 ) -> bool {
-    let mut line = std::iter::successors(Some(table), |name| parents.get(*name).copied());
-    line.any(|name| chosen.covers(name))
+    let parent = |name: &&TableName| parents.get(*name).copied();
+    let above = std::iter::successors(parents.get(table).copied(), parent);
+    chosen.covers(table, &above.collect::<Vec<_>>())
 }
 
 /// The tables that are compared, partitions counted with their root.
