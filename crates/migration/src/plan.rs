@@ -1,6 +1,8 @@
 //! The plan: what a migration is to do, parsed once and then true. The binary turns
 //! arguments and the plan file into this; nothing checks it again.
 
+mod seed;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use trunkline_postgres::Conninfo;
 
 use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
+pub use seed::{BaseBackup, PositionFrom, Seed, Snapshot};
 pub use crate::validation::{Share, ValidationPlan};
 pub use trunkline_verify::PART_BYTES;
 
@@ -34,6 +37,8 @@ pub struct Plan {
     pub publication: Option<String>,
     /// What becomes of the structure.
     pub structure: StructurePlan,
+    /// How the first rows come.
+    pub seed: Seed,
     /// How rows are copied.
     pub copy: CopyPlan,
     /// What happens when a change does not fit the target.

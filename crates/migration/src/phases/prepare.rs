@@ -376,6 +376,6 @@ async fn remove(
                 "dropped the publication {name} on the {side}"
             )))
         }
-        Object::Structure | Object::SourceRecords => Ok(None),
+        Object::Structure | Object::SourceRecords | Object::Copy { .. } => Ok(None),
     }
 }
