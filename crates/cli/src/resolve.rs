@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod seeding;
 mod switching;
 pub(crate) mod validating;
 
@@ -206,9 +207,9 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
     one_of("route", file.migration.route.as_deref(), &["stream"])?;
-    one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (_, seed_port) = target.first_host();
     let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
         name,
@@ -219,6 +220,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
         structure: structure(&file),
+        seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         cutover,

@@ -12,9 +12,9 @@ use trunkline_changes::Side;
 use trunkline_load::Scope;
 use trunkline_postgres::Conninfo;
 
+pub use crate::plan::seed::{BaseBackup, PositionFrom, Seed, Snapshot};
 use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
-pub use seed::{BaseBackup, PositionFrom, Seed, Snapshot};
 pub use crate::validation::{Share, ValidationPlan};
 pub use trunkline_verify::PART_BYTES;
 
@@ -54,6 +54,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the target comes to be during the migration, so that its journal begins as a
+    /// file.
+    pub(crate) fn begins_in_file(&self) -> bool {
+        self.seed != Seed::Copy
+    }
+
     /// How one of the two servers is reached.
     pub fn server(&self, side: Side) -> &Conninfo {
         match side {

@@ -14,7 +14,8 @@ use crate::control::{self, away, file};
 use crate::error::Error;
 use crate::journal::State;
 use crate::phase::Phase;
-use crate::plan::Plan;
+use crate::phases::seeding;
+use crate::plan::{Plan, Seed, Snapshot};
 use crate::report::SCHEMA_VERSION;
 use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
@@ -244,9 +245,19 @@ fn in_file(plan: &Plan, peeked: file::Peeked) -> StatusReport {
     StatusReport {
         migration: peeked.identity.name,
         held: peeked.held,
-        next_steps: peeked.state.next_steps(peeked.held),
+        next_steps: if awaits_a_copy(plan, &peeked.state) {
+            seeding::what_is_awaited()
+        } else {
+            peeked.state.next_steps(peeked.held)
+        },
         ..over(plan, peeked.state.phase)
     }
+}
+
+/// Whether somebody has to copy the source's storage, and to say its position.
+fn awaits_a_copy(plan: &Plan, state: &State) -> bool {
+    let unsaid = Seed::Snapshot(Snapshot::Operator(None));
+    state.phase == Phase::Prepared && plan.seed == unsaid
 }
 
 fn on_the_source(plan: &Plan, peeked: away::Peeked) -> StatusReport {

@@ -11,6 +11,7 @@ use crate::control::Claim;
 use crate::error::Error;
 use crate::phase::{Event, Phase};
 use crate::phases::copying;
+use crate::plan::Seed;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
 
@@ -18,6 +19,13 @@ use crate::run::Run;
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    if plan.seed != Seed::Copy {
+        return Err(Error::Refused {
+            why: "`clone` reads tables at rest, and the plan's [seed] names a storage copy"
+                .to_owned(),
+            hint: "use `trunkline run`, or take `method` out of [seed]".to_owned(),
+        });
+    }
     begin_anew(plan)?;
     let findings = check(plan, false).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {

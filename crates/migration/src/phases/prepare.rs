@@ -18,8 +18,9 @@ use crate::journal::{Entry, Leg, Object};
 use crate::limits::{CANCEL_WITHIN, OUTLAST_LOOK, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::phase::Event;
+use crate::phases::seeding;
 use crate::phases::verifying::coverage;
-use crate::plan::Plan;
+use crate::plan::{Plan, Seed};
 use crate::run::{Run, is_streamed};
 use crate::way::Way;
 
@@ -97,7 +98,11 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     }
     publish(run, &mut source, Way::There, FIRST, &tables).await?;
     let slot = make_slot(run, &mut source, Side::Source, FIRST, Bound::None).await?;
-    outlast_commits_under_way(run, &mut source).await?;
+    match run.plan.seed {
+        Seed::Copy => outlast_commits_under_way(run, &mut source).await?,
+        // A physical copy is told by commit records, not by what a snapshot saw.
+        Seed::Snapshot(_) => seeding::mark(run, &mut source).await?,
+    }
     let leg = Leg {
         number: FIRST,
         way: Way::There,

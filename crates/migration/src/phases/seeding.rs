@@ -99,6 +99,9 @@ fn lost() -> Error {
 }
 
 async fn from_own(run: &mut Run<'_>, made: &BaseBackup) -> Result<(), Error> {
+    if own_copy::start_upgraded(run, made).await? {
+        return Ok(());
+    }
     let (instance, private, position) = own_copy::make(run, made).await?;
     let recorded = run.leg()?.slot.system_id.clone();
     let found = instance.control_file()?.system_id.to_string();
@@ -112,7 +115,10 @@ async fn from_own(run: &mut Run<'_>, made: &BaseBackup) -> Result<(), Error> {
     }
     prove(run, &private, position).await?;
     came_along::remove(run, &private).await?;
-    own_copy::open(run, &instance).await
+    match made.upgrade_to {
+        None => own_copy::open(run, &instance).await,
+        Some(major) => own_copy::upgrade(run, made, major, &instance, &private).await,
+    }
 }
 
 async fn from_given(run: &mut Run<'_>, from: &PositionFrom) -> Result<(), Error> {
@@ -152,7 +158,10 @@ async fn refuse_older_than_the_slot(run: &Run<'_>, copy: &mut Session) -> Result
     let name = run.control.identity().object_name(1);
     let sql = "SELECT pg_catalog.obj_description(oid, 'pg_publication') \
                FROM pg_catalog.pg_publication WHERE pubname = $1::text";
-    let row = copy.query_opt(sql, &[&name]).await.on(Side::Target, doing)?;
+    let row = copy
+        .query_opt(sql, &[&name])
+        .await
+        .on(Side::Target, doing)?;
     let comment: Option<String> = match row {
         Some(row) => row.get(0).on(Side::Target, doing)?,
         None => None,
@@ -183,7 +192,9 @@ async fn prove(run: &Run<'_>, copy: &Conninfo, position: Lsn) -> Result<probe::P
     let spill = copying::folder(run)?;
     let window = window::read(run, &feed, leg.slot.consistent_point, position, &spill).await?;
     let doing = "connecting to the copy";
-    let mut session = Session::connect(copy, "seed").await.on(Side::Target, doing)?;
+    let mut session = Session::connect(copy, "seed")
+        .await
+        .on(Side::Target, doing)?;
     let proof = probe::prove(&mut session, &window, position).await?;
     session.close().await;
     say(run, &window, proof, position);

@@ -54,6 +54,25 @@ pub struct BaseBackup {
     pub port: u16,
     /// The operating-system user that it is to run as, when we are root.
     pub user: Option<String>,
+    /// The major version that it is upgraded to before it is used.
+    pub upgrade_to: Option<u32>,
     /// Further folders with PostgreSQL's programs.
     pub programs: Vec<PathBuf>,
+}
+
+impl BaseBackup {
+    /// Where the copy is made: the new server's folder, or one beside it if `pg_upgrade` makes
+    /// that from the copy.
+    pub fn copy_directory(&self) -> PathBuf {
+        if self.upgrade_to.is_none() {
+            return self.data_directory.clone();
+        }
+        let mut name = self
+            .data_directory
+            .file_name()
+            .unwrap_or_default()
+            .to_owned();
+        name.push(".before-upgrade");
+        self.data_directory.with_file_name(name)
+    }
 }

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side};
 use trunkline_physical::{
-    Account, Backup, BackupSlot, Instance, PhysicalError, Programs, Progress, Setting, StopMode,
-    carried_settings, end_recovery, recovery, tablespaces,
+    Account, Backup, BackupSlot, ClusterFacts, Instance, Made, PhysicalError, Programs, Progress,
+    Setting, StopMode, backup_program, carried_settings, end_recovery, recovery, tablespaces,
 };
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
@@ -27,11 +27,89 @@ pub(super) fn owner(run: &Run<'_>) -> String {
     run.control.identity().object_name(1)
 }
 
-/// The copy, with the programs of the source's version.
-pub(super) async fn instance(made: &BaseBackup, major: u32) -> Result<Instance, Error> {
+/// The copy, with the programs of the source's version. What is not on this machine is found
+/// out here, before anything is made.
+pub(crate) async fn instance(made: &BaseBackup, major: u32) -> Result<Instance, PhysicalError> {
     let account = Account::of(made.user.as_deref()).await?;
-    let programs = Programs::server(major, &made.programs).await?;
-    Ok(Instance::new(&made.data_directory, account, programs)?)
+    backup_program(major, &made.programs).await?;
+    let programs = match made.upgrade_to {
+        None => Programs::server(major, &made.programs).await?,
+        Some(newer) => {
+            Programs::upgrading(newer, &made.programs).await?;
+            Programs::upgraded(major, &made.programs).await?
+        }
+    };
+    Instance::new(&made.copy_directory(), account, programs)
+}
+
+/// The new server, if `pg_upgrade` makes it from the copy.
+async fn upgraded(made: &BaseBackup, major: u32) -> Result<Instance, PhysicalError> {
+    let account = Account::of(made.user.as_deref()).await?;
+    let programs = Programs::upgrading(major, &made.programs).await?;
+    Instance::new(&made.data_directory, account, programs)
+}
+
+/// Starts a new server that an earlier run had upgraded already. Gives whether there is one.
+pub(super) async fn start_upgraded(run: &Run<'_>, made: &BaseBackup) -> Result<bool, Error> {
+    let (Some(major), Some(_)) = (made.upgrade_to, run.control.state().seed) else {
+        return Ok(false);
+    };
+    let new = upgraded(made, major).await?;
+    if new.made(&owner(run))? != Made::Whole {
+        return Ok(false);
+    }
+    finish_upgrade(run, made, &new).await?;
+    Ok(true)
+}
+
+/// Upgrades the copy into the new server's folder and starts that.
+pub(super) async fn upgrade(
+    run: &Run<'_>,
+    made: &BaseBackup,
+    major: u32,
+    old: &Instance,
+    private: &Conninfo,
+) -> Result<(), Error> {
+    run.step("upgrading the copy (pg_upgrade)");
+    let mut source = run.connect(Side::Source, "copy").await?;
+    let mut settings = carried_settings(&mut source).await?;
+    for name in ["listen_addresses", "unix_socket_directories"] {
+        let sql = "SELECT pg_catalog.current_setting($1::text)";
+        let doing = "reading settings";
+        let row = source
+            .query_one(sql, &[&name])
+            .await
+            .on(Side::Source, doing)?;
+        settings.push(Setting::set(
+            name,
+            row.get::<String>(0).on(Side::Source, doing)?,
+        ));
+    }
+    settings.push(Setting::set("port", made.port.to_string()));
+    source.close().await;
+    let doing = "connecting to the copy";
+    let mut copy = Session::connect(private, "copy")
+        .await
+        .on(Side::Target, doing)?;
+    let facts = ClusterFacts::read(&mut copy).await?;
+    copy.close().await;
+    let new = upgraded(made, major).await?;
+    new.upgrade_from(old, &owner(run), &facts, &settings, &run.cancel)
+        .await?;
+    finish_upgrade(run, made, &new).await
+}
+
+/// The copy is not needed any more; the new server has no statistics of its tables yet.
+async fn finish_upgrade(run: &Run<'_>, made: &BaseBackup, new: &Instance) -> Result<(), Error> {
+    remove_at(made, &made.copy_directory(), &owner(run)).await?;
+    run.step("starting the new server");
+    new.start(COPY_RECOVERS_WITHIN, &run.cancel).await?;
+    run.step("statistics");
+    let mut target = run.connect(Side::Target, "statistics").await?;
+    let analyzed = target.batch("ANALYZE").await;
+    analyzed.on(Side::Target, "gathering statistics")?;
+    target.close().await;
+    Ok(())
 }
 
 /// Makes the copy and lets it end its recovery. Gives how it is reached by its private socket,
@@ -41,7 +119,16 @@ pub(super) async fn make(
     made: &BaseBackup,
 ) -> Result<(Instance, Conninfo, Lsn), Error> {
     let mut source = run.connect(Side::Source, "copy").await?;
-    let instance = instance(made, source.version().major()).await?;
+    let major = source.version().major();
+    if let Some(newer) = made.upgrade_to
+        && newer <= major
+    {
+        return Err(Error::Refused {
+            why: format!("the plan upgrades the copy to {newer}, and the source is {major}"),
+            hint: "take `upgrade_to` out of [seed], or name a newer version".to_owned(),
+        });
+    }
+    let instance = instance(made, major).await?;
     let spaces = tablespaces(&mut source).await?;
     if !spaces.is_empty() {
         return Err(Error::Refused {
@@ -151,7 +238,9 @@ async fn reach(run: &Run<'_>, instance: &Instance, port: u16) -> Result<Conninfo
         resolved.map(|conninfo| conninfo.with_database(run.plan.source.database()))
     };
     let known = conninfo(run.plan.source.user())?;
-    let mut session = Session::connect(&known, "copy").await.on(Side::Target, doing)?;
+    let mut session = Session::connect(&known, "copy")
+        .await
+        .on(Side::Target, doing)?;
     let sql = "SELECT rolname::text FROM pg_catalog.pg_roles WHERE oid = 10";
     let row = session.query_one(sql, &[]).await.on(Side::Target, doing)?;
     let name: String = row.get(0).on(Side::Target, doing)?;
@@ -163,7 +252,9 @@ async fn reach(run: &Run<'_>, instance: &Instance, port: u16) -> Result<Conninfo
 /// only then it goes on: afterwards nobody could tell it any more.
 async fn end_of_recovery(run: &mut Run<'_>, private: &Conninfo) -> Result<Lsn, Error> {
     let doing = "connecting to the copy";
-    let mut copy = Session::connect(private, "copy").await.on(Side::Target, doing)?;
+    let mut copy = Session::connect(private, "copy")
+        .await
+        .on(Side::Target, doing)?;
     let limit = Instant::now() + COPY_RECOVERS_WITHIN;
     let mut told = false;
     loop {
@@ -213,9 +304,14 @@ pub(super) async fn open(run: &Run<'_>, instance: &Instance) -> Result<(), Error
     Ok(())
 }
 
-/// Stops the copy and removes it, if its receipt is ours.
-pub(crate) async fn remove(made: &BaseBackup, owner: &str) -> Result<bool, Error> {
-    let version = std::fs::read_to_string(made.data_directory.join("PG_VERSION"));
+/// Stops the copy, and what was upgraded from it, and removes both, if their receipts are ours.
+pub(crate) async fn remove(made: &BaseBackup, owner: &str) -> Result<(), Error> {
+    remove_at(made, &made.copy_directory(), owner).await?;
+    remove_at(made, &made.data_directory, owner).await
+}
+
+async fn remove_at(made: &BaseBackup, data: &Path, owner: &str) -> Result<(), Error> {
+    let version = std::fs::read_to_string(data.join("PG_VERSION"));
     let major = version.ok().and_then(|text| text.trim().parse().ok());
     let account = Account::of(made.user.as_deref()).await?;
     let programs = match major {
@@ -223,8 +319,10 @@ pub(crate) async fn remove(made: &BaseBackup, owner: &str) -> Result<bool, Error
         // Nothing was written yet that a program would be needed for.
         None => Programs::any(&made.programs).await?,
     };
-    let instance = Instance::new(&made.data_directory, account, programs)?;
-    Ok(instance.remove(owner).await?)
+    Instance::new(data, account, programs)?
+        .remove(owner)
+        .await?;
+    Ok(())
 }
 
 /// From now on the copy is the operator's alone.
@@ -245,4 +343,3 @@ impl From<PhysicalError> for Error {
         }
     }
 }
-

@@ -23,13 +23,15 @@ pub(super) async fn find(
         PositionFrom::Aurora => {
             if !has_function(source, Side::Source, "aurora_version").await? {
                 return Err(Error::Refused {
-                    why: "the source is not Aurora: the log of an Aurora cluster that was restored \
+                    why:
+                        "the source is not Aurora: the log of an Aurora cluster that was restored \
                           from its snapshot begins anew, and its positions say nothing of the \
                           source's"
-                        .to_owned(),
-                    hint: "restore the same snapshot to an RDS instance, too, and read the position \
+                            .to_owned(),
+                    hint:
+                        "restore the same snapshot to an RDS instance, too, and read the position \
                            there (`position_from = \"log:…\"`, or `position`)"
-                        .to_owned(),
+                            .to_owned(),
                 });
             }
             call(copy, "aurora_volume_logical_start_lsn", "pg_catalog").await

@@ -26,28 +26,38 @@ pub(super) async fn prove(
     window: &Window,
     position: Lsn,
 ) -> Result<Proof, Error> {
-    let after = ask(copy, &window.after, Part::After).await?;
-    let before = ask(copy, &window.before, Part::Before).await?;
-    if let Some(table) = after.written_already {
-        return Err(refused(position, "too low", &format!(
-            "a row of {table} that was changed after it is on the copy already: the change \
-             would be applied twice"
-        )));
-    }
-    if let Some(table) = before.contradicted {
-        return Err(refused(position, "too high", &format!(
-            "a row of {table} is not as a change before it left it: the change would be lost"
-        )));
-    }
-    if let Some(table) = after.contradicted {
-        return Err(refused(position, "wrong", &format!(
-            "a row of {table} is not as the first change after it found it"
-        )));
-    }
-    Ok(Proof {
-        before: before.proved,
-        after: after.proved,
-    })
+    let after = ask(copy, &window.after, Part::After, None).await?;
+    let before = ask(copy, &window.before, Part::Before, Some(&window.after)).await?;
+    let (how, table, why) = match (after.written_already, before.left_otherwise) {
+        (Some(table), _) => (
+            "too low",
+            table,
+            "was changed after it is on the copy already: the change would be applied twice",
+        ),
+        (None, Some(table)) => (
+            "too high",
+            table,
+            "was changed before it is not as that change left it: the change would be lost",
+        ),
+        (None, None) => match after.contradicted.or(before.contradicted) {
+            Some(table) => (
+                "too low or too high",
+                table,
+                "was changed around it is not as it was there",
+            ),
+            None => {
+                return Ok(Proof {
+                    before: before.proved,
+                    after: after.proved,
+                });
+            }
+        },
+    };
+    Err(refused(
+        position,
+        how,
+        &format!("a row of {table} that {why}"),
+    ))
 }
 
 fn refused(position: Lsn, how: &str, why: &str) -> Error {
@@ -67,9 +77,17 @@ struct Answers {
     contradicted: Option<String>,
     /// A change after the position whose row is there.
     written_already: Option<String>,
+    /// A change before the position whose row is not as it was left, though nothing after the
+    /// position touched it.
+    left_otherwise: Option<String>,
 }
 
-async fn ask(copy: &mut Session, touched: &Touched, part: Part) -> Result<Answers, Error> {
+async fn ask(
+    copy: &mut Session,
+    touched: &Touched,
+    part: Part,
+    later: Option<&Touched>,
+) -> Result<Answers, Error> {
     let mut answers = Answers::default();
     for touch in touched.rows() {
         let Some(seen) = look(copy, touch)
@@ -84,8 +102,14 @@ async fn ask(copy: &mut Session, touched: &Touched, part: Part) -> Result<Answer
             Told::Contradicted => {
                 let table = touch.relation.name.to_string();
                 tracing::debug!(?part, kind = ?touch.kind, ?seen, table, "a seed is contradicted");
-                if matches!(seen, Seen::Present { .. }) {
-                    answers.written_already.get_or_insert(table.clone());
+                match part {
+                    Part::After if matches!(seen, Seen::Present { .. }) => {
+                        answers.written_already.get_or_insert(table.clone());
+                    }
+                    Part::Before if later.is_none_or(|later| !later.has(touch)) => {
+                        answers.left_otherwise.get_or_insert(table.clone());
+                    }
+                    _ => {}
                 }
                 answers.contradicted.get_or_insert(table);
             }

@@ -138,6 +138,12 @@ impl Touched {
         self.rows.is_empty() && self.untold == 0 && self.closed.is_empty()
     }
 
+    /// Whether it holds a change of the same row.
+    pub(super) fn has(&self, touch: &Touch) -> bool {
+        let place = (touch.relation.name.clone(), touch.key.clone());
+        self.rows.contains_key(&place)
+    }
+
     /// The rows to ask for.
     pub(super) fn rows(&self) -> impl Iterator<Item = &Touch> {
         self.rows.values().map(|(_, touch)| touch)

@@ -63,7 +63,10 @@ fn before_the_position_the_copy_holds_what_the_change_left() {
     let before = |change, seen| told(Part::Before, change, &seen);
     assert_eq!(before(insert("1", "a"), present(true, 100)), Told::Proved);
     assert_eq!(before(insert("1", "a"), Seen::Absent), Told::Contradicted);
-    assert_eq!(before(update("1", "a"), present(false, 90)), Told::Contradicted);
+    assert_eq!(
+        before(update("1", "a"), present(false, 90)),
+        Told::Contradicted
+    );
     assert_eq!(before(update("1", "a"), present(true, 90)), Told::Nothing);
     assert_eq!(before(update("1", "a"), present(true, 101)), Told::Proved);
     assert_eq!(before(delete("1"), Seen::Absent), Told::Proved);
@@ -74,11 +77,23 @@ fn before_the_position_the_copy_holds_what_the_change_left() {
 fn after_the_position_the_copy_holds_what_the_change_found() {
     let after = |change, seen| told(Part::After, change, &seen);
     assert_eq!(after(insert("1", "a"), Seen::Absent), Told::Proved);
-    assert_eq!(after(insert("1", "a"), present(true, 100)), Told::Contradicted);
-    assert_eq!(after(insert("1", "a"), present(false, 200)), Told::Contradicted);
+    assert_eq!(
+        after(insert("1", "a"), present(true, 100)),
+        Told::Contradicted
+    );
+    assert_eq!(
+        after(insert("1", "a"), present(false, 200)),
+        Told::Contradicted
+    );
     assert_eq!(after(update("1", "a"), present(false, 90)), Told::Proved);
-    assert_eq!(after(update("1", "a"), present(true, 100)), Told::Contradicted);
-    assert_eq!(after(update("1", "a"), present(true, 101)), Told::Contradicted);
+    assert_eq!(
+        after(update("1", "a"), present(true, 100)),
+        Told::Contradicted
+    );
+    assert_eq!(
+        after(update("1", "a"), present(true, 101)),
+        Told::Contradicted
+    );
     assert_eq!(after(update("1", "a"), present(true, 90)), Told::Nothing);
     assert_eq!(after(update("1", "a"), Seen::Absent), Told::Contradicted);
     assert_eq!(after(delete("1"), present(false, 90)), Told::Proved);
