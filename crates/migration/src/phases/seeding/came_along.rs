@@ -14,6 +14,9 @@ use crate::run::Run;
 /// Removes it in every database of the copy that takes connections.
 pub(super) async fn remove(run: &Run<'_>, copy: &Conninfo) -> Result<(), Error> {
     let (side, doing) = (Side::Target, "removing what came along with the copy");
+    if !run.control.is_in_file() {
+        return Err(Error::internal(&"the journal is on the copy already"));
+    }
     let mut session = connect(copy).await?;
     let databases = names(
         &mut session,

@@ -150,6 +150,11 @@ pub(super) async fn make(
     }
     back_up(run, &instance, made, &mut source).await?;
     run.step("recovering the copy until it is consistent");
+    let socket = format!(".s.PGSQL.{}", made.port);
+    if !instance.private_sockets()?.join(socket).exists() {
+        // An earlier run may have opened it already: nobody is to reach it meanwhile.
+        instance.stop(StopMode::Fast).await?;
+    }
     if !instance.is_running().await {
         let carried = carried_settings(&mut source).await?;
         instance.configure(&carried)?;
