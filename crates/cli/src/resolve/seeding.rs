@@ -24,6 +24,12 @@ pub(super) fn seed(file: &PlanFile, target_port: u16) -> Result<Seed, Error> {
         return Ok(Seed::Copy);
     }
     refuse_structure(file)?;
+    if file.relay.is_some() {
+        return Err(plan_error(
+            "[relay] and [seed] method = \"snapshot\" are both given",
+            "this version knows them apart only: leave one of them out",
+        ));
+    }
     Ok(Seed::Snapshot(if made {
         Snapshot::BaseBackup(base_backup(seed, target_port)?)
     } else {

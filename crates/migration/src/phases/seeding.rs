@@ -131,7 +131,7 @@ async fn from_given(run: &mut Run<'_>, from: &PositionFrom) -> Result<(), Error>
     refuse_older_than_the_slot(run, &mut copy).await?;
     source.close().await;
     copy.close().await;
-    let proof = prove(run, &target, position).await?;
+    let (proof, position) = prove(run, &target, position).await?;
     if !one_history && (proof.before == 0 || proof.after == 0) {
         return Err(Error::Refused {
             why: "the copy was upgraded, so that its system identifier is another one, and no row \
@@ -178,8 +178,13 @@ async fn refuse_older_than_the_slot(run: &Run<'_>, copy: &mut Session) -> Result
     })
 }
 
-/// Shows by rows that changed around the position that the copy stands exactly there.
-async fn prove(run: &Run<'_>, copy: &Conninfo, position: Lsn) -> Result<probe::Proof, Error> {
+/// Shows by rows that changed around the position that the copy stands exactly there. Gives
+/// the position from which the stream can go on.
+async fn prove(
+    run: &Run<'_>,
+    copy: &Conninfo,
+    position: Lsn,
+) -> Result<(probe::Proof, Lsn), Error> {
     run.step("proving the seed's position");
     let leg = run.leg()?.clone();
     slot::examine(&run.plan.source, Side::Source, &leg.slot, position).await?;
@@ -198,7 +203,7 @@ async fn prove(run: &Run<'_>, copy: &Conninfo, position: Lsn) -> Result<probe::P
     let proof = probe::prove(&mut session, &window, position).await?;
     session.close().await;
     say(run, &window, proof, position);
-    Ok(proof)
+    Ok((proof, window.position))
 }
 
 fn say(run: &Run<'_>, window: &window::Window, proof: probe::Proof, position: Lsn) {

@@ -205,7 +205,7 @@ async fn back_up(
         }
         run.alive();
         let leg = run.leg()?.clone();
-        if let Err(error) = run.look_at_source(source, &leg).await {
+        if let Err(error) = run.look_at_source(source, None, &leg).await {
             cancel.cancel();
             // The program is ended before its folder is left.
             let _cancelled = copying.await;

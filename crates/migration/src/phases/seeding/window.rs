@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trunkline_capture::{Feed, LiveOptions, LiveReader, Pulled};
+use trunkline_capture::{CaptureError, Feed, LiveOptions, LiveReader, Pulled, StreamError};
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::{OnSide, Session};
 
@@ -17,6 +17,9 @@ pub(super) struct Window {
     pub(super) after: Touched,
     /// Transactions that were read.
     pub(super) transactions: u64,
+    /// The position, or the end of the commit record that it lies inside of: a server's log
+    /// names where its last record begins, and the stream goes on from where one ends.
+    pub(super) position: Lsn,
 }
 
 /// Reads the changes around `position`: far enough back that some were before it, or from
@@ -34,7 +37,17 @@ pub(super) async fn read(
     let mut back = PROBE_BACK_FIRST_BYTES;
     loop {
         let from = Lsn::new(position.get().saturating_sub(back)).max(begin);
-        let window = read_from(run, feed, from, position, end, spill).await?;
+        let read = read_from(run, feed, from, position, end, spill).await;
+        let window = match read {
+            // So far back any place will do, but the middle of a commit.
+            Err(Error::Capture(CaptureError::Stream {
+                cause: StreamError::PositionInsideCommit { end_lsn, .. },
+                ..
+            })) if end_lsn < position => {
+                read_from(run, feed, end_lsn, position, end, spill).await?
+            }
+            read => read?,
+        };
         if !window.before.is_empty() || from == begin {
             return Ok(window);
         }
@@ -63,6 +76,7 @@ async fn read_from(
         before: Touched::new(Part::Before),
         after: Touched::new(Part::After),
         transactions: 0,
+        position,
     };
     let mut xid_and_start = (0, Lsn::ZERO);
     'reading: loop {
@@ -86,8 +100,14 @@ async fn read_from(
                                 window.after.take(change, xid);
                             }
                         }
-                        StreamEvent::Commit { end_lsn, .. } => {
+                        StreamEvent::Commit {
+                            end_lsn,
+                            transaction,
+                        } => {
                             window.transactions += 1;
+                            if transaction.commit_lsn < position && position < end_lsn {
+                                window.position = end_lsn;
+                            }
                             if window.after.is_full() || end_lsn >= end {
                                 break 'reading;
                             }
