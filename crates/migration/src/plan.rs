@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use trunkline_apply::ConflictPolicy;
 use trunkline_changes::Side;
-use trunkline_load::Scope;
+use trunkline_load::{Scope, Transform};
 use trunkline_postgres::Conninfo;
 
 pub use crate::plan::seed::{BaseBackup, PositionFrom, Seed, Snapshot};
@@ -33,6 +33,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// Which tables.
     pub scope: Scope,
+    /// What becomes of names, columns and rows.
+    pub transform: Transform,
     /// Tables without a replica identity that the operator says are only inserted into.
     pub insert_only: Option<Scope>,
     /// A publication that an administrator made on the source; without it we make our own.
