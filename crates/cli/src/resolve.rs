@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod subscribing;
 mod switching;
 pub(crate) mod validating;
 
@@ -205,7 +206,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     let target = server("target", &file.target)?;
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
-    one_of("route", file.migration.route.as_deref(), &["stream"])?;
+    let route = subscribing::route(&mut file, &source)?;
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
@@ -215,6 +216,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         source,
         target,
         dir,
+        route,
         scope: scope(&file)?,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),

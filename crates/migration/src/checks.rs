@@ -25,6 +25,7 @@ mod server;
 mod sessions;
 mod settings;
 mod size;
+mod subscription;
 mod tables;
 mod tablespaces;
 mod tools;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, ServerVersion, Session};
 
+use crate::plan::SubscriptionPlan;
 use examination::Examination;
 
 pub use finding::{Finding, Severity, Verdict, verdict};
@@ -88,6 +90,10 @@ pub struct CheckInput<'a> {
     pub own_publication: Option<&'a str>,
     /// Slots of other consumers on the source that are handed over at the cutover.
     pub downstream: &'a [String],
+    /// The subscription that is to be made on the target.
+    pub subscription: Option<&'a SubscriptionPlan>,
+    /// The one of this migration that stands there.
+    pub own_subscription: Option<&'a str>,
     /// Whether the schema `trunkline` on the target, if there is one, is this migration's.
     pub own_control_schema: bool,
     /// Whether a switch to the target is ahead after which changes are to flow back.
@@ -167,6 +173,8 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         own_slot: input.own_slot,
         own_publication: input.own_publication,
         downstream: input.downstream,
+        subscription: input.subscription,
+        own_subscription: input.own_subscription,
         maintenance_database: input.maintenance_database,
         tables_on_target: input.tables_on_target,
         source_server,

@@ -119,6 +119,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     };
     let state = own.as_ref().map(|(_, state)| state);
     let switched = state.is_some_and(|state| state.phase.is_switched());
+    let own_subscription = state.and_then(|state| state.subscription());
     let keyed = state.is_some_and(|state| state.phase.has_rows());
     let tables_on_target = if keyed || plan.structure == StructurePlan::Present {
         Standing::There
@@ -143,6 +144,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_slot: own_name.as_deref(),
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         downstream: &plan.downstream,
+        // One that stands needs no further worker, and has shown that it can be made.
+        subscription: match own_subscription {
+            Some(_) => None,
+            None => plan.route.subscription(),
+        },
+        own_subscription,
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,

@@ -2,7 +2,9 @@
 //! what is confirmed to the source is durable on the target, and a goal is reached only by
 //! a commit that was applied, never by a position that was merely read.
 
+mod engine;
 mod listeners;
+mod native;
 mod opening;
 mod pace;
 mod recorded;
@@ -21,6 +23,9 @@ use trunkline_capture::{
 };
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;
+
+pub(crate) use engine::Follow;
+pub(crate) use native::WORKER_AWAY;
 
 use crate::error::Error;
 use crate::journal::Leg;
@@ -58,7 +63,7 @@ pub(crate) enum Reached {
 }
 
 /// Capture and apply, running, in one direction.
-pub(crate) struct Follow {
+pub(crate) struct Stream {
     leg: Leg,
     feed: Feed,
     spill_folder: PathBuf,
@@ -91,7 +96,7 @@ pub(crate) struct Follow {
     differing_told: u64,
 }
 
-impl Follow {
+impl Stream {
     /// What is followed.
     pub(crate) fn leg(&self) -> &Leg {
         &self.leg

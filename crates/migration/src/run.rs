@@ -172,15 +172,16 @@ impl<'a> Run<'a> {
         }
         // Of a table that was dropped or renamed since, changes may still come: they belong to
         // where its rows were copied, or to the table of that name.
-        let known: Vec<TableName> = if leg.number > 1 {
+        let copied = trunkline_load::read_cover(self.control.session()).await?;
+        // Behind the first leg, and where a subscription brought the rows, nothing was copied.
+        let known: Vec<TableName> = if leg.number > 1 || copied.is_empty() {
             let names = standing.into_iter().map(|table| table.name);
             let alone = |name: &TableName| map.sources_of(name).next().is_none();
             names
                 .filter(|name| self.plan.scope.covers_table(name) && alone(name))
                 .collect()
         } else {
-            let cover = trunkline_load::read_cover(self.control.session()).await?;
-            cover.into_keys().collect()
+            copied.into_keys().collect()
         };
         for copied in known {
             if map.destination(&copied).is_none() {

@@ -16,6 +16,8 @@ use crate::journal::State;
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
+use crate::subscription;
+use crate::subscription::status::SubscriptionStatus;
 use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
 
@@ -58,6 +60,8 @@ pub struct StatusReport {
     /// What the application's busiest statements took on the source before the switch, and
     /// take on the target; empty where `pg_stat_statements` is not installed on both.
     pub statements: Vec<Latency>,
+    /// How the subscription stands, where one follows the source.
+    pub subscription: Option<SubscriptionStatus>,
     /// What to do next.
     pub next_steps: Vec<String>,
 }
@@ -87,6 +91,20 @@ struct Applied {
     confirmed: Option<Lsn>,
     apply_rate: Option<f64>,
     write_rate: Option<f64>,
+}
+
+impl Applied {
+    /// A subscription goes on also while nobody follows: what both servers say now counts.
+    fn of_a_subscription(self, native: &SubscriptionStatus) -> Applied {
+        let known = native
+            .applied_lsn
+            .max(native.confirmed_lsn.unwrap_or(Lsn::ZERO));
+        Applied {
+            position: self.position.max(Some(known)),
+            age_seconds: None,
+            ..self
+        }
+    }
 }
 
 /// Numbers of the server that changes come from.
@@ -139,13 +157,17 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         .on(Side::Target, doing)?;
     let source = Session::connect(&plan.source, "status").await.ok();
     let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
+    let mut native = None;
     let (applied, written) = match (state.way(), source) {
-        (Way::There, source) => {
+        (Way::There, mut source) => {
             let applied = applied(target, &plan.name, leg).await;
-            let written = match source {
-                Some(mut source) => written(&mut source, slot).await.ok(),
+            let written = match &mut source {
+                Some(source) => written(source, slot).await.ok(),
                 None => None,
             };
+            if let Some(name) = state.subscription() {
+                native = subscription::status::status(target, source.as_mut(), name, slot).await?;
+            }
             (
                 applied.on(Side::Target, doing)?,
                 written.unwrap_or_default(),
@@ -167,9 +189,14 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
             .unwrap_or_default(),
         Way::Back => None,
     };
+    let applied = match &native {
+        Some(native) => applied.of_a_subscription(native),
+        None => applied,
+    };
     Ok(Some(StatusReport {
         validation,
         statements,
+        subscription: native,
         ..report(identity.name, &state, &numbers, &applied, &written)
     }))
 }
@@ -224,6 +251,7 @@ fn report(
         parked_changes: applied.parked,
         validation: None,
         statements: Vec::new(),
+        subscription: None,
         next_steps: state.next_steps(numbers.held),
     }
 }
@@ -285,6 +313,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         parked_changes: 0,
         validation: None,
         statements: Vec::new(),
+        subscription: None,
         next_steps: next_steps(phase, false),
     }
 }

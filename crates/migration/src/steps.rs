@@ -7,7 +7,7 @@ use trunkline_postgres::{OnSide, Session};
 use crate::error::Error;
 use crate::fence::{self, Strength};
 use crate::phases::prepare;
-use crate::plan::{Plan, StructurePlan, WayBack};
+use crate::plan::{Plan, RowsBy, StructurePlan, SubscriptionPlan, WayBack};
 use crate::run::is_streamed;
 
 /// The steps, a line each; statements on the source are marked as such.
@@ -45,14 +45,22 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         }
         StructurePlan::Present => "target: use the tables that stand there".to_owned(),
     });
-    steps.push(format!(
-        "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a short \
-         snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
-        bytes >> 20,
-        plan.copy.jobs,
-        plan.copy.index_jobs
-    ));
-    steps.push(format!("follow the changes of {streamed} tables"));
+    let subscription = plan.route.subscription();
+    if subscription.is_none_or(|subscription| subscription.rows == RowsBy::Trunkline) {
+        steps.push(format!(
+            "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a \
+             short snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
+            bytes >> 20,
+            plan.copy.jobs,
+            plan.copy.index_jobs
+        ));
+    }
+    if let Some(subscription) = subscription {
+        subscription_steps(plan, subscription, &name, streamed, &mut steps);
+    }
+    if plan.route.subscription().is_none() {
+        steps.push(format!("follow the changes of {streamed} tables"));
+    }
     steps.push(
         "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
          validated; triggers, views, the rest"
@@ -64,6 +72,37 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
     );
     cutover_steps(plan, &mut steps).await;
     Ok(steps)
+}
+
+/// What the target's own following does.
+fn subscription_steps(
+    plan: &Plan,
+    subscription: &SubscriptionPlan,
+    name: &str,
+    streamed: usize,
+    steps: &mut Vec<String>,
+) {
+    let publication = match &plan.publication {
+        Some(given) => trunkline_changes::quote_ident(given),
+        None => format!("{name} (and {name}_i for tables that are only inserted into)"),
+    };
+    let reached = subscription.connection.label();
+    steps.push(match subscription.rows {
+        RowsBy::Subscription => format!(
+            "target: keys and unique indexes; then CREATE SUBSCRIPTION {name} to {reached}, \
+             PUBLICATION {publication}, with slot {name} and copy_data: it copies and follows \
+             {streamed} tables; then the other indexes"
+        ),
+        RowsBy::Trunkline => format!(
+            "follow to one position behind the copy; there target: CREATE SUBSCRIPTION {name} to \
+             {reached}, PUBLICATION {publication}, with slot {name}: it follows {streamed} tables"
+        ),
+    });
+    steps.push(
+        "for each comparison and in the pause: target: ALTER SUBSCRIPTION … DISABLE, and for a \
+         comparison Trunkline itself applies what is left to one position; then ENABLE"
+            .to_owned(),
+    );
 }
 
 async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {

@@ -20,6 +20,7 @@ mod regressions;
 mod rehearsals;
 mod reports;
 mod row_validation;
+mod subscription;
 mod subset;
 mod switching;
 mod switching_deadlines;

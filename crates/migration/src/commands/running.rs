@@ -4,7 +4,7 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
-use super::validating::{Validated, keep_validating, validate};
+use super::validating::{Validated, compare, keep_validating, validate};
 use super::{Setting, check, reopening};
 use crate::checks::{self, Verdict};
 use crate::control::Claim;
@@ -16,10 +16,11 @@ use crate::phase::{Event, Phase};
 use crate::phases::cutover::Extent;
 use crate::phases::verifying;
 use crate::phases::{copying, cutover, prepare, way_back};
-use crate::plan::Plan;
+use crate::plan::{Plan, RowsBy};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
+use crate::subscription;
 
 /// Where `run` stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,6 +186,18 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
                 catch_up(run).await?;
                 caught_up = true;
             }
+            // A subscription names no changes: everything is compared at one position.
+            Phase::Following if run.control.state().subscription().is_some() => {
+                match compare(run).await {
+                    Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
+                        let why = error.to_string();
+                        run.observer.notice(Notice::Warning(&why));
+                        stay(run).await?;
+                    }
+                    Err(Error::Differences(_)) if until == Until::Forever => stay(run).await?,
+                    compared => compared?,
+                }
+            }
             Phase::Following => {
                 let validated = match validate(run).await {
                     // What cannot be compared stops the cutover, not the stream.
@@ -277,9 +290,12 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
         let mut follow = Follow::open(run).await?;
         let copied = verifying::emit(follow.from(), Side::Source, "copied").await?;
         follow.until(run, Goal::Commit(copied)).await?;
-        follow.close(run).await?;
+        follow.close_at_rest(run).await?;
         // Now the target is what the source was at one moment.
         copying::finish_structure(run).await?;
+        if run.plan.route.subscription().is_some() {
+            subscription::ensure(run, RowsBy::Trunkline).await?;
+        }
     }
     let mut follow = Follow::open(run).await?;
     follow

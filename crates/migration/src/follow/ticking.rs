@@ -8,14 +8,14 @@ use trunkline_capture::{Mode, ReadPosition};
 use trunkline_changes::Lsn;
 use trunkline_postgres::OnSide;
 
-use super::{Follow, Goal, Reached};
+use super::{Goal, Reached, Stream};
 use crate::error::Error;
 use crate::limits::TICK;
 use crate::observer::Notice;
 use crate::run::Run;
 use crate::status::{Arrival, FollowStatus};
 
-impl Follow {
+impl Stream {
     /// Twice a second: the lag, the budget, commands that wait, what watchers see.
     pub(super) async fn tick(
         &mut self,
