@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         if leg.number > 1 {
             return Ok(CopyCover::nothing_copied());
         }
-        let ledger = trunkline_load::read_cover(self.control.session()).await?;
+        let ledger = trunkline_load::read_cover(self.control.session()?).await?;
         let mut cover = CopyCover::new();
         for (table, copied) in ledger {
             cover.insert(table, table_cover(copied));
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
         }
         // Of a table that was dropped or renamed since, changes may still come: they belong to
         // where its rows were copied, or to the table of that name.
-        let copied = trunkline_load::read_cover(self.control.session()).await?;
+        let copied = trunkline_load::read_cover(self.control.session()?).await?;
         // Behind the first leg, and where a subscription brought the rows, nothing was copied.
         let known: Vec<TableName> = if leg.number > 1 || copied.is_empty() {
             let names = standing.into_iter().map(|table| table.name);

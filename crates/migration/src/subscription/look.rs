@@ -125,8 +125,8 @@ pub(crate) async fn failing(
     let row = to.query_opt(sql, &[&name]).await.ok()??;
     let publications: String = row.get(0).ok()?;
     let sql = include_str!("../sql/subscription/failing.sql");
-    let row = from.query_one(sql, &[&slot, &publications, &origin]).await;
-    row.ok()?.get(0).ok()?
+    let row = from.query_opt(sql, &[&slot, &publications, &origin]).await;
+    row.ok()??.get(0).ok()?
 }
 
 /// Its tables, by name.

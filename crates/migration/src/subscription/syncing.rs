@@ -62,7 +62,7 @@ pub(crate) async fn names(
     let Some(name) = run.control.state().subscription().map(str::to_owned) else {
         return Ok(std::collections::BTreeSet::new());
     };
-    let tables = tables(run.control.session(), &name).await?;
+    let tables = tables(run.control.session()?, &name).await?;
     Ok(tables.into_iter().map(|table| table.name).collect())
 }
 
