@@ -27,6 +27,7 @@ use crate::phases::{copying, cutover, ending};
 use crate::plan::{Existing, Plan, StructurePlan, WayBack};
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run};
+use crate::subscription;
 
 pub use cloning::clone;
 pub use running::{Until, run};
@@ -209,6 +210,9 @@ pub async fn verify(
     };
     let mut follow = Follow::open(&mut run).await?;
     let report = verifying::verify(&mut run, &mut follow, &selection).await;
+    if report.is_err() {
+        subscription::leave_running(&mut run).await;
+    }
     let condition = chosen.condition.as_ref();
     let mut report = report.map_err(|error| choice::refuse_condition(condition, error))?;
     if !report.equal && !matches!(mending, Mending::None) {
@@ -241,7 +245,11 @@ pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRep
         });
     }
     let follow = Follow::open(&mut run).await?;
-    cutover::cutover(&mut run, follow, extent).await
+    let report = cutover::cutover(&mut run, follow, extent).await;
+    if report.is_err() && !run.control.state().is_pausing() {
+        subscription::leave_running(&mut run).await;
+    }
+    report
 }
 
 /// Moves the clients back to the source, with the same proof; [`Error::CutoverAborted`] says

@@ -1,10 +1,11 @@
 //! Where a migration stands, read without holding it.
 
 mod arrival;
+mod numbers;
 
 use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
-use trunkline_postgres::{DataRow, OnSide, PgError, Session};
+use trunkline_postgres::{OnSide, Session};
 
 pub use arrival::{Arrival, FollowStatus};
 
@@ -20,6 +21,7 @@ use crate::subscription;
 use crate::subscription::status::SubscriptionStatus;
 use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
+use numbers::{Applied, TargetNumbers, Written, applied, target_numbers, written};
 
 /// The report of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,54 +66,6 @@ pub struct StatusReport {
     pub subscription: Option<SubscriptionStatus>,
     /// What to do next.
     pub next_steps: Vec<String>,
-}
-
-/// Numbers that the target's control schema holds.
-struct TargetNumbers {
-    rows_copied: u64,
-    rows_total: u64,
-    held: bool,
-}
-
-fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
-    Ok(TargetNumbers {
-        rows_copied: row.get(0)?,
-        rows_total: row.get(1)?,
-        held: row.get(2)?,
-    })
-}
-
-/// Numbers that lie where changes go to.
-#[derive(Default)]
-struct Applied {
-    position: Option<Lsn>,
-    age_seconds: Option<f64>,
-    parked: u64,
-    rows: u64,
-    confirmed: Option<Lsn>,
-    apply_rate: Option<f64>,
-    write_rate: Option<f64>,
-}
-
-impl Applied {
-    /// A subscription goes on also while nobody follows: what both servers say now counts.
-    fn of_a_subscription(self, native: &SubscriptionStatus) -> Applied {
-        let known = native
-            .applied_lsn
-            .max(native.confirmed_lsn.unwrap_or(Lsn::ZERO));
-        Applied {
-            position: self.position.max(Some(known)),
-            age_seconds: None,
-            ..self
-        }
-    }
-}
-
-/// Numbers of the server that changes come from.
-#[derive(Default)]
-struct Written {
-    position: Option<Lsn>,
-    kept_bytes: Option<u64>,
 }
 
 /// Reads a migration's state from both servers. An unreachable source leaves its numbers
@@ -329,31 +283,6 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         subscription: None,
         next_steps: next_steps(phase, false),
     }
-}
-
-/// What the side that changes go to says of them.
-async fn applied(session: &mut Session, name: &str, leg: u32) -> Result<Applied, PgError> {
-    let sql = include_str!("sql/status_applied.sql");
-    let row = session.query_one(sql, &[&name, &leg]).await?;
-    Ok(Applied {
-        position: row.get(0)?,
-        age_seconds: row.get(1)?,
-        parked: row.get(2)?,
-        rows: row.get(3)?,
-        confirmed: row.get(4)?,
-        apply_rate: row.get(5)?,
-        write_rate: row.get(6)?,
-    })
-}
-
-/// The position of the side that changes come from, and the log that it keeps for a slot.
-async fn written(session: &mut Session, slot: &str) -> Result<Written, PgError> {
-    let sql = include_str!("sql/status_source.sql");
-    let row = session.query_one(sql, &[&slot]).await?;
-    Ok(Written {
-        position: row.get(0)?,
-        kept_bytes: row.get(1)?,
-    })
 }
 
 fn in_words(arrival: Arrival) -> String {

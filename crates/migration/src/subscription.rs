@@ -258,6 +258,13 @@ pub(crate) async fn to_rest(run: &Run<'_>, to: &mut Session, name: &str) -> Resu
     }
 }
 
+/// A command that ends early does not leave at rest what goes on by itself otherwise.
+pub(crate) async fn leave_running(run: &mut Run<'_>) {
+    if let Err(error) = go_on(run).await {
+        tracing::warn!(%error, "the subscription rests until `trunkline run`");
+    }
+}
+
 /// After a switch that was given up: it runs again, as before.
 pub(crate) async fn go_on(run: &mut Run<'_>) -> Result<(), Error> {
     if run.way() != Way::There {

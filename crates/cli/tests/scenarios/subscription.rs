@@ -24,6 +24,15 @@ impl Scene {
         .await
     }
 
+    /// What `status` says of a subscription that works: its process needs a moment to begin.
+    async fn working(&self) -> Value {
+        trunkline_testkit::until_some(PATIENCE, async || {
+            let status = self.subscription().await;
+            (status["working"] == true).then_some(status)
+        })
+        .await
+    }
+
     /// What `status` says of the subscription.
     async fn subscription(&self) -> Value {
         self.done(&["status", "--json"]).await.json()["subscription"].clone()
@@ -41,8 +50,7 @@ async fn moves(source: u32, target: u32) {
     assert!(plan.stdout.contains("CREATE SUBSCRIPTION"), "{plan}");
     scene.done(&["run", "--until", "verified"]).await;
     let seen = writers.committed();
-    let status = scene.subscription().await;
-    assert_eq!(status["working"], true, "{status:#}");
+    let status = scene.working().await;
     assert_eq!(status["tables"], status["tables_ready"], "{status:#}");
     scene.done(&["verify"]).await;
     let rehearsed = scene
@@ -108,8 +116,7 @@ async fn a_subscription_takes_over_where_our_own_copy_ends() {
     let before = scene.catalogs().await;
     let writers = scene.clients(seed());
     scene.done(&["run", "--until", "verified"]).await;
-    let status = scene.subscription().await;
-    assert_eq!(status["working"], true, "{status:#}");
+    scene.working().await;
     let report = scene.done(&["cutover", "--json"]).await.json();
     assert_eq!(report["outcome"], "switched", "{report:#}");
     let outcome = writers.stop().await;

@@ -120,6 +120,9 @@ async fn attempt(
     };
     let phase = run.control.state().phase;
     *stands = phase;
+    if matches!(error, Error::Interrupted(_)) {
+        subscription::leave_running(&mut run).await;
+    }
     if phase == Phase::Planned {
         // Nothing was begun: nothing of ours stays.
         run.control.erase().await?;
@@ -186,37 +189,7 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
                 catch_up(run).await?;
                 caught_up = true;
             }
-            // A subscription names no changes: everything is compared at one position.
-            Phase::Following if run.control.state().subscription().is_some() => {
-                match compare(run).await {
-                    Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
-                        let why = error.to_string();
-                        run.observer.notice(Notice::Warning(&why));
-                        stay(run).await?;
-                    }
-                    Err(Error::Differences(_)) if until == Until::Forever => stay(run).await?,
-                    compared => compared?,
-                }
-            }
-            Phase::Following => {
-                let validated = match validate(run).await {
-                    // What cannot be compared stops the cutover, not the stream.
-                    Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
-                        let why = error.to_string();
-                        run.observer.notice(Notice::Warning(&why));
-                        Validated::Different(vec![why])
-                    }
-                    validated => validated?,
-                };
-                match validated {
-                    Validated::Equal => {}
-                    Validated::Wanted => hand_over(run).await?,
-                    Validated::Different(names) if until != Until::Forever => {
-                        return Err(Error::Differences(names));
-                    }
-                    Validated::Different(_) => stay(run).await?,
-                }
-            }
+            Phase::Following => compare_both(run, until).await?,
             Phase::Verified if until == Until::Switched => {
                 let follow = Follow::open(run).await?;
                 cutover::cutover(run, follow, Extent::Switch).await?;
@@ -240,6 +213,31 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
             }
             Phase::Completed | Phase::Aborted => return Err(Error::Ended),
         }
+    }
+}
+
+/// Compares both sides, and stays where they differ and the run is to go on all the same.
+async fn compare_both(run: &mut Run<'_>, until: Until) -> Result<(), Error> {
+    let compared = if run.control.state().subscription().is_some() {
+        // It names no changes: everything is compared at one position.
+        compare(run).await
+    } else {
+        validate(run).await
+    };
+    let validated = match compared {
+        // What cannot be compared stops the cutover, not the stream.
+        Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
+            let why = error.to_string();
+            run.observer.notice(Notice::Warning(&why));
+            Validated::Different(vec![why])
+        }
+        validated => validated?,
+    };
+    match validated {
+        Validated::Equal => Ok(()),
+        Validated::Wanted => hand_over(run).await,
+        Validated::Different(names) if until != Until::Forever => Err(Error::Differences(names)),
+        Validated::Different(_) => stay(run).await,
     }
 }
 

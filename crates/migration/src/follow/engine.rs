@@ -158,7 +158,10 @@ impl Follow {
     pub(crate) async fn fall_silent(&mut self, to: &mut Session) -> Result<(), Error> {
         match self {
             Follow::Stream(_) => Ok(()),
-            Follow::Native(native) => subscription::disable(to, native.name()).await,
+            Follow::Native(native) => {
+                native.rests();
+                subscription::disable(to, native.name()).await
+            }
         }
     }
 
@@ -173,6 +176,9 @@ impl Follow {
     /// The same, and no change is applied until somebody follows again.
     pub(crate) async fn close_at_rest(mut self, run: &mut Run<'_>) -> Result<(), Error> {
         self.hold_still(run).await?;
+        if let Follow::Native(native) = &mut self {
+            native.rests();
+        }
         self.close(run).await
     }
 }

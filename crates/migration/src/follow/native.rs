@@ -34,6 +34,8 @@ pub(crate) struct Native {
     pace: Pace,
     last_tick: Option<Instant>,
     trouble: Trouble,
+    /// It is to rest when this ends.
+    rests: bool,
     pub(super) told: CancellationToken,
     applied_feed: watch::Sender<Lsn>,
 }
@@ -57,6 +59,7 @@ impl Native {
             pace: Pace::new(),
             last_tick: None,
             trouble: Trouble::default(),
+            rests: false,
             told: CancellationToken::new(),
             applied_feed,
         };
@@ -251,8 +254,17 @@ impl Native {
         Ok(())
     }
 
+    /// From here on it is to rest, also when this ends.
+    pub(super) fn rests(&mut self) {
+        self.rests = true;
+    }
+
     pub(super) async fn close(mut self, run: &mut Run<'_>) -> Result<(), Error> {
         self.record(run).await?;
+        if !self.rests {
+            let (source, to) = (&mut self.source, &mut self.to);
+            subscription::resume(run, &self.leg, &self.name, source, to).await?;
+        }
         self.source.close().await;
         self.to.close().await;
         Ok(())
