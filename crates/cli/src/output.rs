@@ -3,6 +3,7 @@
 
 mod alone;
 mod comparison;
+mod relayed;
 mod subscription;
 mod validation;
 
@@ -139,6 +140,9 @@ impl Report for StatusReport {
         }
         if let Some(status) = &self.subscription {
             subscription::text(&mut text, status);
+        }
+        if let Some(relay) = &self.relay {
+            relayed::text(&mut text, relay);
         }
         if let Some(status) = &self.validation {
             validation::text(&mut text, status);

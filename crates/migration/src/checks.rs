@@ -16,6 +16,7 @@ mod identity;
 mod limits;
 mod listing;
 mod privileges;
+pub(crate) mod relay;
 mod replication;
 mod report;
 mod role;
@@ -88,6 +89,8 @@ pub struct CheckInput<'a> {
     pub own_slot: Option<&'a str>,
     /// The publication of this migration, which may exist or be made by hand.
     pub own_publication: Option<&'a str>,
+    /// Whether changes are read from a standby of the source: then it needs no free slot.
+    pub relayed: bool,
     /// Slots of other consumers on the source that are handed over at the cutover.
     pub downstream: &'a [String],
     /// The subscription that is to be made on the target.
@@ -172,6 +175,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         intent,
         own_slot: input.own_slot,
         own_publication: input.own_publication,
+        relayed: input.relayed,
         downstream: input.downstream,
         subscription: input.subscription,
         own_subscription: input.own_subscription,
@@ -185,7 +189,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
     Ok(sorted(examination.findings))
 }
 
-fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+pub(crate) fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     // Stable: within a severity the order of the examination stays.
     findings.sort_by_key(|finding| finding.severity);
     findings

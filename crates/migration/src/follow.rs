@@ -18,8 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyError, Durability};
 use trunkline_capture::{
-    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds,
-    decide, lag,
+    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, decide,
 };
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;
@@ -69,6 +68,8 @@ pub(crate) struct Stream {
     spill_folder: PathBuf,
     applier: Applier,
     source: Session,
+    /// On the relay, where changes are read from one.
+    relay: Option<Session>,
     /// On the side that changes go to, for the record of how far the follower is.
     to: Session,
     live: Option<LiveReader>,
@@ -117,7 +118,7 @@ impl Stream {
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
         loop {
-            let lag = lag(&mut self.source, self.position).await;
+            let lag = self.readable_lag().await;
             self.mode = self.choose(lag);
             let reached = match self.mode {
                 Mode::Batch => self.read_batches(run, goal).await?,
@@ -142,15 +143,6 @@ impl Stream {
         }
     }
 
-    fn thresholds(&self) -> Thresholds {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rate, never negative"
-        )]
-        Thresholds::for_rate(self.pace.written().unwrap_or(0.0) as u64)
-    }
-
     async fn read_batches(
         &mut self,
         run: &mut Run<'_>,
@@ -171,7 +163,7 @@ impl Stream {
             if let Some(reached) = self.tick(run, goal).await? {
                 break Some(reached);
             }
-            let lag = lag(&mut self.source, self.position).await;
+            let lag = self.readable_lag().await;
             if self.choose(lag) == Mode::Live {
                 break None;
             }
@@ -395,6 +387,9 @@ impl Stream {
             batch.stop().await;
         }
         self.source.close().await;
+        if let Some(relay) = self.relay {
+            relay.close().await;
+        }
         Ok(())
     }
 }

@@ -35,6 +35,11 @@ pub(crate) enum Object {
         /// Its name.
         name: String,
     },
+    /// A replication slot on the relay, from which the source's changes are read.
+    RelaySlot {
+        /// Its name.
+        name: String,
+    },
     /// A subscription on the target, which follows the source. After the slots in this order,
     /// because it is removed before the one that it reads.
     Subscription {
@@ -52,7 +57,7 @@ impl Object {
     pub(crate) fn is_followed_on(&self, at: Side) -> bool {
         match self {
             Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
-            Object::Subscription { .. } => at == Side::Source,
+            Object::RelaySlot { .. } | Object::Subscription { .. } => at == Side::Source,
             Object::Structure | Object::SourceRecords => false,
         }
     }

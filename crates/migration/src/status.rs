@@ -2,12 +2,14 @@
 
 mod arrival;
 mod numbers;
+mod relayed;
 
 use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{OnSide, Session};
 
 pub use arrival::{Arrival, FollowStatus};
+pub use relayed::{RelayState, RelayStatus};
 
 use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
@@ -16,6 +18,7 @@ use crate::error::Error;
 use crate::journal::State;
 use crate::phase::Phase;
 use crate::plan::Plan;
+use crate::relay;
 use crate::report::SCHEMA_VERSION;
 use crate::subscription;
 use crate::subscription::status::SubscriptionStatus;
@@ -41,7 +44,9 @@ pub struct StatusReport {
     pub lag_bytes: Option<u64>,
     /// Age of the last transaction on the other side while there is lag, in seconds.
     pub lag_seconds: Option<f64>,
-    /// Bytes of log that the serving side keeps for us.
+    /// The relay through which changes come; none without one, and after the switch.
+    pub relay: Option<RelayStatus>,
+    /// Bytes of log that the serving side keeps for us: for the relay, where there is one.
     pub wal_kept_bytes: Option<u64>,
     /// Rows copied.
     pub rows_copied: u64,
@@ -115,11 +120,19 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
     let source = Session::connect(&plan.source, "status").await.ok();
     let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
     let mut native = None;
+    let relay = match state.way() {
+        Way::There => relayed::look(plan, slot).await,
+        Way::Back => None,
+    };
+    let physical = relay
+        .as_ref()
+        .and_then(|look| relay::physical_slot(plan, look));
+    let on_source = physical.as_deref().unwrap_or(slot);
     let (applied, written) = match (state.way(), source) {
         (Way::There, mut source) => {
             let applied = applied(target, &plan.name, leg).await;
             let written = match &mut source {
-                Some(source) => written(source, slot).await.ok(),
+                Some(source) => written(source, on_source).await.ok(),
                 None => None,
             };
             if let Some(name) = state.subscription() {
@@ -146,11 +159,20 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
             .unwrap_or_default(),
         Way::Back => None,
     };
+    let relay = match state.way() {
+        Way::There => {
+            let applied = applied.position.max(applied.confirmed);
+            let applied = applied.filter(|_| state.phase.has_rows());
+            relayed::of(plan, relay.as_ref(), written.position, applied)
+        }
+        Way::Back => None,
+    };
     let applied = match &native {
         Some(native) => applied.of_a_subscription(native),
         None => applied,
     };
     Ok(Some(StatusReport {
+        relay,
         validation,
         statements,
         subscription: native,
@@ -194,6 +216,7 @@ fn report(
         serves: state.way().from(),
         held: numbers.held,
         lag_bytes,
+        relay: None,
         lag_seconds: lag_bytes.and(match arrival {
             Arrival::Now => Some(0.0),
             _ => applied.age_seconds,
@@ -270,6 +293,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         held: false,
         lag_bytes: None,
         lag_seconds: None,
+        relay: None,
         wal_kept_bytes: None,
         rows_copied: 0,
         rows_total: 0,

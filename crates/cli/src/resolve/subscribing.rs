@@ -19,6 +19,12 @@ pub(super) fn route(file: &mut PlanFile, source: &Conninfo) -> Result<Route, Err
         }
         return Ok(Route::Stream);
     }
+    if file.relay.is_some() {
+        return Err(plan_error(
+            "a subscription reads the source itself, and the plan has a table [relay]",
+            "take [relay] out, or use the stream route",
+        ));
+    }
     let policy = file.apply.on_conflict.as_deref();
     if policy.is_some_and(|policy| policy != "stop") {
         return Err(plan_error(

@@ -291,6 +291,8 @@ async fn the_password_of_a_role_of_its_own_is_changed_on_the_way_and_shown_nowhe
         "CREATE ROLE replicator LOGIN REPLICATION PASSWORD 'first-secret';
          GRANT SELECT ON public.notes TO replicator",
     );
+    // What it was granted moves with the tables.
+    scene.target_says("CREATE ROLE replicator");
     scene.plan(ROUTE);
     let port = scene.source.port();
     scene.plan(&format!(

@@ -109,7 +109,7 @@ impl Follow {
     pub(crate) async fn hold_still(&mut self, run: &Run<'_>) -> Result<(), Error> {
         match self {
             Follow::Stream(_) => Ok(()),
-            Follow::Native(native) => native.to_rest(run).await,
+            Follow::Native(native) => native.bring_to_rest(run).await,
         }
     }
 

@@ -154,7 +154,7 @@ impl Native {
     /// Its worker cannot be told where to stop. So it rests, and our own stream applies what is
     /// left before the position. It runs again, from there, when it is followed again.
     async fn end_before(&mut self, run: &mut Run<'_>, point: Lsn) -> Result<Reached, Error> {
-        self.to_rest(run).await?;
+        self.bring_to_rest(run).await?;
         if self.seen.origin > point {
             return Err(Error::Internal(format!(
                 "the subscription has applied up to {}, and was to end before {point}",
@@ -177,7 +177,7 @@ impl Native {
         Ok(reached)
     }
 
-    pub(super) async fn to_rest(&mut self, run: &Run<'_>) -> Result<(), Error> {
+    pub(super) async fn bring_to_rest(&mut self, run: &Run<'_>) -> Result<(), Error> {
         subscription::to_rest(run, &mut self.to, &self.name).await?;
         // What its worker said last is known to the source once the slot is free.
         let until = Instant::now() + SUBSCRIPTION_RESTS_WITHIN;
@@ -196,7 +196,8 @@ impl Native {
             return Ok(None);
         }
         self.last_tick = Some(Instant::now());
-        run.look_at_source(&mut self.source, &self.leg).await?;
+        run.look_at_source(&mut self.source, None, &self.leg)
+            .await?;
         run.alive();
         self.pace.look(self.slot.written, self.position);
         let lag_bytes = self.slot.written.bytes_since(self.position);

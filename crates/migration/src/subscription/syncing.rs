@@ -41,7 +41,7 @@ pub(crate) async fn sync(run: &mut Run<'_>) -> Result<(), Error> {
         }
         if looked.elapsed() >= BUDGET_LOOK {
             looked = Instant::now();
-            run.look_at_source(&mut source, &leg).await?;
+            run.look_at_source(&mut source, None, &leg).await?;
         }
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
