@@ -1,5 +1,6 @@
 //! What the plan says of the route, and of the subscription where that is the route.
 
+use trunkline_load::Transform;
 use trunkline_migration::Error;
 use trunkline_migration::plan::{Route, RowsBy, SubscriptionPlan};
 use trunkline_postgres::Conninfo;
@@ -7,7 +8,11 @@ use trunkline_postgres::Conninfo;
 use super::{conninfo, one_of, plan_error};
 use crate::plan_file::{PlanFile, SubscriptionTable};
 
-pub(super) fn route(file: &mut PlanFile, source: &Conninfo) -> Result<Route, Error> {
+pub(super) fn route(
+    file: &mut PlanFile,
+    source: &Conninfo,
+    transform: &Transform,
+) -> Result<Route, Error> {
     let value = file.migration.route.as_deref();
     one_of("route", value, &["stream", "subscription"])?;
     if value != Some("subscription") {
@@ -23,6 +28,12 @@ pub(super) fn route(file: &mut PlanFile, source: &Conninfo) -> Result<Route, Err
         return Err(plan_error(
             "a subscription reads the source itself, and the plan has a table [relay]",
             "take [relay] out, or use the stream route",
+        ));
+    }
+    if !transform.is_none() {
+        return Err(plan_error(
+            "a subscription changes nothing on the way, and the plan has a table [transform]",
+            "take [transform] out, or use the stream route",
         ));
     }
     let policy = file.apply.on_conflict.as_deref();
