@@ -36,6 +36,12 @@ pub(super) fn route(
             "take [transform] out, or use the stream route",
         ));
     }
+    if file.seed.method.as_deref() == Some("snapshot") {
+        return Err(plan_error(
+            "a subscription and [seed] method = \"snapshot\" are both given",
+            "take one of them out: after a storage copy the stream route follows",
+        ));
+    }
     let policy = file.apply.on_conflict.as_deref();
     if policy.is_some_and(|policy| policy != "stop") {
         return Err(plan_error(

@@ -97,9 +97,13 @@ impl Run<'_> {
         }
         // Of a table that was dropped or renamed since, changes may still come: they belong to
         // where its rows were copied, or to the table of that name.
-        // Behind the first leg, and where a subscription brought the rows, nothing was copied.
-        let cover = trunkline_load::read_cover(self.control.session()?).await?;
-        let known: Vec<(TableName, TableName)> = if leg.number > 1 || cover.is_empty() {
+        let cover = if self.has_ledger(leg) {
+            trunkline_load::read_cover(self.control.session()?).await?
+        } else {
+            std::collections::HashMap::new()
+        };
+        // Without a ledger, and where a subscription brought the rows, nothing was copied.
+        let known: Vec<(TableName, TableName)> = if cover.is_empty() {
             let scope = self.scope_on(leg.way.to(), &tables.layout);
             let alone = |name: &TableName| map.sources_of(name).next().is_none();
             let names = standing.into_iter().map(|table| table.name);
