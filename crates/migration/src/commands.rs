@@ -29,6 +29,7 @@ use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
 use crate::relay;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run, naming};
+use crate::subscription;
 
 pub use cloning::clone;
 pub use running::{Until, run};
@@ -139,6 +140,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     };
     let layout = Layout::new(&plan.transform, &tables, names);
     let switched = state.is_some_and(|state| state.phase.is_switched());
+    let own_subscription = state.and_then(|state| state.subscription());
     let keyed = state.is_some_and(|state| state.phase.has_rows());
     let stands = plan.structure == StructurePlan::Present || plan.seed != Seed::Copy;
     let tables_on_target = if keyed || stands {
@@ -165,6 +167,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         relayed: plan.relay.is_some(),
         downstream: &plan.downstream,
+        // One that stands needs no further worker, and has shown that it can be made.
+        subscription: match own_subscription {
+            Some(_) => None,
+            None => plan.route.subscription(),
+        },
+        own_subscription,
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
@@ -258,6 +266,9 @@ pub async fn verify(
     };
     let mut follow = Follow::open(&mut run).await?;
     let report = verifying::verify(&mut run, &mut follow, &selection).await;
+    if report.is_err() {
+        subscription::leave_running(&mut run).await;
+    }
     let condition = chosen.condition.as_ref();
     let mut report = report.map_err(|error| choice::refuse_condition(condition, error))?;
     if !report.equal && !matches!(mending, Mending::None) {
@@ -290,7 +301,11 @@ pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRep
         });
     }
     let follow = Follow::open(&mut run).await?;
-    cutover::cutover(&mut run, follow, extent).await
+    let report = cutover::cutover(&mut run, follow, extent).await;
+    if report.is_err() && !run.control.state().is_pausing() {
+        subscription::leave_running(&mut run).await;
+    }
+    report
 }
 
 /// Moves the clients back to the source, with the same proof; [`Error::CutoverAborted`] says
