@@ -158,6 +158,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         target,
         relay: None,
         dir: dir.join("migration"),
+        transform: trunkline_load::Transform::none(),
         scope: Scope::everything(),
         insert_only: None,
         publication: None,
@@ -166,6 +167,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             privileges: Keep::Yes,
             existing: Existing::Refuse,
         },
+        seed: trunkline_migration::plan::Seed::Copy,
         copy: CopyPlan {
             jobs: 4,
             index_jobs: 2,

@@ -8,6 +8,7 @@ use trunkline_migration::Error;
 pub(crate) use trunkline_migration::nearest;
 
 use crate::traffic_plan::TrafficTables;
+use crate::transform_plan::TransformTable;
 
 /// `trunkline.toml`, as typed. Everything is optional; arguments go before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,7 @@ pub(crate) struct PlanFile {
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
+    pub(crate) transform: TransformTable,
     pub(crate) apply: ApplyTable,
     pub(crate) cutover: CutoverTable,
     pub(crate) downstream: DownstreamTable,
@@ -61,6 +63,14 @@ pub(crate) struct RelayTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct SeedTable {
     pub(crate) method: Option<String>,
+    pub(crate) provider: Option<String>,
+    pub(crate) data_directory: Option<PathBuf>,
+    pub(crate) port: Option<u16>,
+    pub(crate) user: Option<String>,
+    pub(crate) upgrade_to: Option<u32>,
+    pub(crate) programs: Vec<PathBuf>,
+    pub(crate) position: Option<String>,
+    pub(crate) position_from: Option<String>,
     pub(crate) jobs: Option<usize>,
     pub(crate) index_jobs: Option<usize>,
     pub(crate) split_tables_larger_than: Option<String>,
@@ -175,6 +185,14 @@ const KEYS: &[&str] = &[
     "password_env",
     "publication",
     "method",
+    "provider",
+    "data_directory",
+    "port",
+    "user",
+    "programs",
+    "upgrade_to",
+    "position",
+    "position_from",
     "jobs",
     "index_jobs",
     "split_tables_larger_than",
@@ -186,6 +204,14 @@ const KEYS: &[&str] = &[
     "exclude",
     "filters",
     "insert_only",
+    "transform",
+    "mappings",
+    "rename_schemas",
+    "table",
+    "to",
+    "leave_out",
+    "rename_columns",
+    "where",
     "on_conflict",
     "max_lag",
     "max_pause",

@@ -2,6 +2,7 @@
 //! before what `run` saved, then defaults.
 
 mod relaying;
+mod seeding;
 mod switching;
 pub(crate) mod validating;
 
@@ -16,6 +17,7 @@ use trunkline_postgres::Conninfo;
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
+use crate::transform_plan::transform;
 use switching::cutover;
 
 /// A plan and the text that later commands find it by.
@@ -55,10 +57,16 @@ pub(crate) fn resolve(args: &MigrationArgs) -> Result<Resolved, Error> {
 fn given_file(args: &MigrationArgs) -> Result<Option<PlanFile>, Error> {
     let here = Path::new("trunkline.toml");
     match &args.plan {
-        Some(path) => PlanFile::read(path).map(Some),
-        None if here.is_file() => PlanFile::read(here).map(Some),
+        Some(path) => read(path).map(Some),
+        None if here.is_file() => read(here).map(Some),
         None => Ok(None),
     }
+}
+
+fn read(path: &Path) -> Result<PlanFile, Error> {
+    let mut file = PlanFile::read(path)?;
+    file.transform.seen_from(path)?;
+    Ok(file)
 }
 
 /// The plan file with the arguments over it.
@@ -207,9 +215,16 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
     one_of("route", file.migration.route.as_deref(), &["stream"])?;
-    one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (_, seed_port) = target.first_host();
+    let (scope, transform) = transform(&file, scope)?;
+    if !transform.is_none() && file.seed.method.as_deref() == Some("snapshot") {
+        return Err(plan_error(
+            "transformations and [seed] method = \"snapshot\" are both given",
+            "a physical copy has the source's names, columns and rows: leave one of them out",
+        ));
+    }
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
@@ -218,10 +233,12 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         target,
         relay,
         dir,
-        scope: scope(&file)?,
+        scope,
+        transform,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
         structure: structure(&file),
+        seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         cutover,

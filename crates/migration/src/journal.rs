@@ -2,10 +2,11 @@
 //! gives the state, and any prefix of them can be gone on from.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use trunkline_capture::slot::SlotRecord;
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_load::SchemaSettings;
+use trunkline_load::{Renames, SchemaSettings};
 
 use crate::baseline::Baseline;
 use crate::downstream::DownstreamSlot;
@@ -44,6 +45,12 @@ pub(crate) enum Object {
     Structure,
     /// The schema `trunkline` on the source, which the way back needs.
     SourceRecords,
+    /// A physical copy on this machine, by its data folder. A receipt in the folder itself
+    /// says the same.
+    Copy {
+        /// The data folder.
+        data_directory: PathBuf,
+    },
 }
 
 impl Object {
@@ -52,7 +59,7 @@ impl Object {
         match self {
             Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
             Object::RelaySlot { .. } => at == Side::Source,
-            Object::Structure | Object::SourceRecords => false,
+            Object::Structure | Object::SourceRecords | Object::Copy { .. } => false,
         }
     }
 }
@@ -111,15 +118,31 @@ pub(crate) enum Entry {
     Standing(BTreeSet<String>),
     /// What these schemas were before the structure was restored.
     SchemasBefore(Vec<SchemaSettings>),
+    /// The plan's transformations, in words: they stay what they are.
+    Transformed(Vec<String>),
+    /// What was restored under the source's names has its own; in one transaction with that.
+    Renamed(Renames),
+    /// It has the source's again; in one transaction with that.
+    RenamedBack,
     /// The target, which has these settings, is about to be closed for a rollback: the journal
     /// goes on on the source.
     GoneAway(FenceBefore),
+    /// The position at which a physical copy is what the source was. The last one counts:
+    /// recovery that is interrupted may end elsewhere.
+    SeedFound {
+        /// The position on the source.
+        position: Lsn,
+    },
     /// What was written on the source is on the target too, and the journal goes on here.
     CameHome,
 }
 
 /// What the journal's entries add up to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what was recorded, each independent of the others"
+)]
 pub(crate) struct State {
     /// Where the migration stands.
     pub(crate) phase: Phase,
@@ -141,6 +164,14 @@ pub(crate) struct State {
     pub(crate) standing: Option<BTreeSet<String>>,
     /// Owners, grants and comments of those schemas.
     pub(crate) schemas_before: Option<Vec<SchemaSettings>>,
+    /// The transformations that the migration began with; none before anything was made.
+    pub(crate) transform: Option<Vec<String>>,
+    /// Whether the target's tables were there before us.
+    pub(crate) structure_adopted: bool,
+    /// What was renamed on the target after it was restored.
+    pub(crate) renamed: Option<Renames>,
+    /// Schemas that we made for renamed tables.
+    pub(crate) schemas_made: BTreeSet<String>,
     /// Slots of other consumers that we made on the target.
     pub(crate) downstream: Vec<DownstreamSlot>,
     /// Whether consumers were handed over to them: then they are not ours to take away with
@@ -155,6 +186,10 @@ pub(crate) struct State {
     pub(crate) baseline: Option<Baseline>,
     /// Whether the journal goes on on the source.
     pub(crate) away: bool,
+    /// The position of the physical copy that the target is made of, once it is known.
+    pub(crate) seed: Option<Lsn>,
+    /// Whether the first rows came with a physical copy: there is no ledger of copied tables.
+    pub(crate) seeded: bool,
 }
 
 impl State {
@@ -171,12 +206,18 @@ impl State {
             clients_released: true,
             standing: None,
             schemas_before: None,
+            transform: None,
+            structure_adopted: false,
+            renamed: None,
+            schemas_made: BTreeSet::new(),
             downstream: Vec::new(),
             downstream_handed: false,
             barrier: None,
             left_at: None,
             baseline: None,
             away: false,
+            seed: None,
+            seeded: false,
         }
     }
 
@@ -238,14 +279,22 @@ impl State {
             Entry::Standing(names) => {
                 self.standing.get_or_insert_with(|| names.clone());
             }
+            Entry::Transformed(rules) => self.transform = Some(rules.clone()),
+            Entry::Renamed(renames) => {
+                self.schemas_made.extend(renames.schemas.iter().cloned());
+                self.renamed = Some(renames.clone());
+            }
+            Entry::RenamedBack => self.renamed = None,
             Entry::StructureAdopted => {
                 self.receipts.remove(&Object::Structure);
+                self.structure_adopted = true;
             }
             // The fence's intent too: should the source be lost, the target can be opened again.
             Entry::GoneAway(before) => {
                 self.away = true;
                 self.target_fence = Some(before.clone());
             }
+            Entry::SeedFound { position } => self.seed = Some(*position),
             Entry::CameHome => self.away = false,
         }
         Ok(())
@@ -265,6 +314,12 @@ impl State {
                     start: onwards.unwrap_or(leg.slot.consistent_point),
                     ..leg
                 });
+            }
+            Event::Seeded { at } => {
+                self.seeded = true;
+                if let Some(leg) = &mut self.leg {
+                    leg.start = *at;
+                }
             }
             Event::CleanedUp => {
                 self.source_fence = None;

@@ -1,6 +1,8 @@
 //! Where a migration stands, read without holding it.
 
 mod arrival;
+mod in_file;
+mod next;
 mod relayed;
 
 use serde::Serialize;
@@ -8,6 +10,7 @@ use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 pub use arrival::{Arrival, FollowStatus};
+pub use next::next_steps;
 pub use relayed::{RelayState, RelayStatus};
 
 use crate::baseline::{self, Latency, Reach};
@@ -105,7 +108,7 @@ struct Written {
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     if let Some(peeked) = file::peek(&plan.dir)? {
-        return Ok(in_file(plan, peeked));
+        return Ok(in_file::report(plan, peeked));
     }
     let doing = "reading the status";
     let target = Session::connect(&plan.target, "status")
@@ -113,6 +116,8 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
         .on(Side::Target, doing);
     let mut target = match target.map_err(Error::from) {
         Err(error) if reopening::is_closed(&error) => return closed(plan, error).await,
+        // A target that we made goes with a migration that is given up.
+        Err(error) if plan.begins_in_file() => return ended_or_unknown(plan).map_err(|_| error),
         opened => opened?,
     };
     match of_journal(plan, &mut target).await {
@@ -262,16 +267,6 @@ async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
     }
 }
 
-/// Before the target can be written, the journal in the migration's folder says where it is.
-fn in_file(plan: &Plan, peeked: file::Peeked) -> StatusReport {
-    StatusReport {
-        migration: peeked.identity.name,
-        held: peeked.held,
-        next_steps: peeked.state.next_steps(peeked.held),
-        ..over(plan, peeked.state.phase)
-    }
-}
-
 fn on_the_source(plan: &Plan, peeked: away::Peeked) -> StatusReport {
     let state = peeked.state;
     StatusReport {
@@ -357,54 +352,5 @@ fn in_words(arrival: Arrival) -> String {
         Arrival::In { seconds } => format!("in {seconds} s"),
         Arrival::Never => "never at this rate".to_owned(),
         Arrival::Unknown => "unknown".to_owned(),
-    }
-}
-
-/// What an operator does next.
-pub fn next_steps(phase: Phase, held: bool) -> Vec<String> {
-    let steps: &[&str] = match phase {
-        Phase::Aborted => &["trunkline run (begins anew)"],
-        Phase::Completed => &[],
-        Phase::Switched if held => &[
-            "trunkline rollback, while something may still be wrong with the target",
-            "trunkline complete, when the old database is not needed any more",
-        ],
-        Phase::Switched => &[
-            "trunkline run (keeps the old database up to date; until then the target keeps its log)",
-            "trunkline rollback, while something may still be wrong with the target",
-            "trunkline complete, when the old database is not needed any more",
-        ],
-        Phase::RolledBack if !held => &[
-            "trunkline run (follows the source again)",
-            "trunkline cutover, again",
-            "trunkline abort, to give the move up",
-        ],
-        Phase::Fenced | Phase::Drained if !held => {
-            &["trunkline run (gives the source back and follows again)"]
-        }
-        Phase::FencedBack | Phase::DrainedBack if !held => {
-            &["trunkline run (gives the target back and follows again)"]
-        }
-        Phase::Following | Phase::Verified if held => &["trunkline verify", "trunkline cutover"],
-        Phase::Following | Phase::Verified => &[
-            "trunkline run (goes on following; until then the source keeps its log)",
-            "trunkline verify",
-            "trunkline cutover",
-        ],
-        _ if held => &["wait: it is running"],
-        _ => &["trunkline run (goes on where it was)"],
-    };
-    steps.iter().map(|step| (*step).to_owned()).collect()
-}
-
-impl State {
-    /// What an operator does next.
-    pub(crate) fn next_steps(&self, held: bool) -> Vec<String> {
-        if self.phase == Phase::Switched && self.leg.is_none() {
-            return vec![
-                "trunkline complete, when the old database is not needed any more".to_owned(),
-            ];
-        }
-        next_steps(self.phase, held)
     }
 }

@@ -1,13 +1,15 @@
 //! What a run would do, said without doing it.
 
+use std::collections::BTreeSet;
+
 use trunkline_changes::Side;
-use trunkline_load::{Table, TableKind};
+use trunkline_load::{Layout, Naming, Renames, Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::fence::{self, Strength};
-use crate::phases::prepare;
-use crate::plan::{Plan, StructurePlan, WayBack};
+use crate::phases::publishing;
+use crate::plan::{Plan, PositionFrom, Seed, Snapshot, StructurePlan, WayBack};
 use crate::run::is_streamed;
 
 /// The steps, a line each; statements on the source are marked as such.
@@ -17,13 +19,10 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         .await
         .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+    let major = source.version().major();
+    let left_out = plan.transform.examine(&mut source, &tables).await?;
     source.close().await;
-    let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
-    let bytes: u64 = tables.iter().map(trunkline_load::Table::bytes).sum();
-    let with_rows = tables
-        .iter()
-        .filter(|table| table.kind == TableKind::Ordinary)
-        .count();
+    let layout = Layout::new(&plan.transform, &tables, Naming::Final);
     let streamed = tables.iter().filter(|table| is_streamed(table)).count();
     let mut steps = vec![
         format!(
@@ -35,8 +34,14 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "check both servers; stop at a blocker".to_owned(),
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
+    if plan.seed != Seed::Copy {
+        steps[2] = "this machine: a journal in the migration's folder, until the target can hold \
+                    it (CREATE SCHEMA trunkline)"
+            .to_owned();
+    }
     let name = format!("trunkline_{}_<id>", plan.name);
-    let (last, made) = statements_of(plan, &name, &tables);
+    let mut made = publishing::statements(plan, &name, &layout, (&tables, major));
+    let last = made.pop().unwrap_or_default();
     steps.extend(made.into_iter().map(|sql| format!("source: {sql}")));
     match &plan.relay {
         None => steps.push(format!("source: {last}")),
@@ -51,12 +56,51 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
             );
         }
     }
+    match plan.seed.snapshot() {
+        Some(snapshot) => steps.extend(seed_steps(plan, snapshot)),
+        None => steps.extend(copy_steps(plan, &tables, left_out)),
+    }
+    steps.push(format!("follow the changes of {streamed} tables"));
+    if plan.seed == Seed::Copy {
+        steps.push(
+            "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
+             validated; triggers, views, the rest"
+                .to_owned(),
+        );
+    }
+    steps.extend(renames(plan, &tables));
+    let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
+    steps.push(format!(
+        "{slots_on}: a temporary slot for each comparison; source: markers by \
+         pg_logical_emit_message"
+    ));
+    cutover_steps(plan, &mut steps).await;
+    Ok(steps)
+}
+
+/// Structure and rows, read from the source's tables.
+fn copy_steps<W: std::fmt::Display>(
+    plan: &Plan,
+    tables: &[Table],
+    left_out: impl IntoIterator<Item = W>,
+) -> Vec<String> {
+    let mut steps = Vec::new();
+    let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
+    let bytes: u64 = tables.iter().map(Table::bytes).sum();
+    let with_rows = tables
+        .iter()
+        .filter(|table| table.kind == TableKind::Ordinary)
+        .count();
     steps.push(match plan.structure {
         StructurePlan::Restore { .. } => {
             "target: restore the structure (pg_dump, pg_restore) up to the rows".to_owned()
         }
         StructurePlan::Present => "target: use the tables that stand there".to_owned(),
     });
+    let rules = plan.transform.describe().into_iter();
+    steps.extend(rules.map(|rule| format!("on the way: {rule}")));
+    let left_out = left_out.into_iter();
+    steps.extend(left_out.map(|what| format!("target: left out with its column: {what}")));
     steps.push(format!(
         "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time{}; build indexes, {} \
          at a time, as soon as a table's rows are in",
@@ -68,25 +112,71 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         },
         plan.copy.index_jobs
     ));
-    steps.push(format!("follow the changes of {streamed} tables"));
-    steps.push(
-        "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
-         validated; triggers, views, the rest"
-            .to_owned(),
-    );
-    let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
-    steps.push(format!(
-        "{slots_on}: a temporary slot for each comparison; source: markers by \
-         pg_logical_emit_message"
-    ));
-    cutover_steps(plan, &mut steps).await;
-    Ok(steps)
+    steps
 }
 
-/// The statement that makes the slot, and those before it.
-fn statements_of(plan: &Plan, name: &str, tables: &[Table]) -> (String, Vec<String>) {
-    let mut made = prepare::statements(plan, name, tables);
-    (made.pop().unwrap_or_default(), made)
+/// A physical copy in place of both.
+fn seed_steps(plan: &Plan, snapshot: &Snapshot) -> Vec<String> {
+    let mut steps = Vec::new();
+    match snapshot {
+        Snapshot::BaseBackup(made) => {
+            steps.push(format!(
+                "this machine: pg_basebackup of the source's whole server into {}; recovered \
+                 until it is consistent, and its position read there",
+                made.data_directory.display()
+            ));
+        }
+        Snapshot::Operator(from) => {
+            steps.push("wait until somebody has made a copy of the source's storage".to_owned());
+            steps.push(match from {
+                None => "its position is not in the plan yet: `run` ends there, and goes on with \
+                         a plan that says it"
+                    .to_owned(),
+                Some(PositionFrom::Given(at)) => format!("the copy's position is {at}"),
+                Some(PositionFrom::Log(path)) => {
+                    format!("the copy's position is read from {}", path.display())
+                }
+                Some(PositionFrom::Aurora) => {
+                    "target: SELECT aurora_volume_logical_start_lsn()".to_owned()
+                }
+                Some(PositionFrom::Rds) => "target: SELECT rds_tools.logical_seed_lsn()".to_owned(),
+            });
+        }
+    }
+    steps.push(
+        "rows that changed around the position are looked for on the copy: a position that they \
+         contradict is refused"
+            .to_owned(),
+    );
+    steps.push(
+        "target: slots, subscriptions, prepared transactions and our publication, which came \
+         along, are removed"
+            .to_owned(),
+    );
+    if let Snapshot::BaseBackup(made) = snapshot {
+        if let Some(major) = made.upgrade_to {
+            steps.push(format!("this machine: pg_upgrade of the copy to {major}"));
+        }
+        steps.push(format!(
+            "this machine: start the new server, {}",
+            plan.target.label()
+        ));
+    }
+    steps
+}
+
+fn renames(plan: &Plan, tables: &[Table]) -> Option<String> {
+    let StructurePlan::Restore { .. } = plan.structure else {
+        return None;
+    };
+    let renames = Renames::new(&plan.transform, tables, &BTreeSet::new());
+    (!renames.is_empty()).then(|| {
+        format!(
+            "target: then, in one transaction, rename {} tables and {} columns",
+            renames.tables.len(),
+            renames.columns.len()
+        )
+    })
 }
 
 async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
