@@ -29,6 +29,7 @@ use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
 use crate::relay;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run, naming};
+use crate::subscription;
 
 pub use cloning::clone;
 pub use running::{Until, run};
@@ -142,6 +143,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     };
     let layout = Layout::new(&plan.transform, &tables, names);
     let switched = state.is_some_and(|state| state.phase.is_switched());
+    let own_subscription = state.and_then(|state| state.subscription());
     let keyed = state.is_some_and(|state| state.phase.has_rows());
     let stands = plan.structure == StructurePlan::Present || plan.seed != Seed::Copy;
     let tables_on_target = if keyed || stands {
@@ -168,6 +170,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         relayed: plan.relay.is_some(),
         downstream: &plan.downstream,
+        // One that stands needs no further worker, and has shown that it can be made.
+        subscription: match own_subscription {
+            Some(_) => None,
+            None => plan.route.subscription(),
+        },
+        own_subscription,
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
@@ -287,8 +295,13 @@ async fn compare(run: &mut Run<'_>, chosen: &Chosen) -> Result<(Follow, VerifyRe
         Selection::Chosen(chosen)
     };
     let mut follow = Follow::open(run).await?;
-    let report = verifying::verify(run, &mut follow, &selection).await?;
-    Ok((follow, report))
+    match verifying::verify(run, &mut follow, &selection).await {
+        Ok(report) => Ok((follow, report)),
+        Err(error) => {
+            subscription::leave_running(run).await;
+            Err(error)
+        }
+    }
 }
 
 /// A pattern that matches no table is an error, never an empty success.
@@ -313,7 +326,11 @@ pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRep
         });
     }
     let follow = Follow::open(&mut run).await?;
-    cutover::cutover(&mut run, follow, extent).await
+    let report = cutover::cutover(&mut run, follow, extent).await;
+    if report.is_err() && !run.control.state().is_pausing() {
+        subscription::leave_running(&mut run).await;
+    }
+    report
 }
 
 /// Moves the clients back to the source, with the same proof; [`Error::CutoverAborted`] says

@@ -57,6 +57,17 @@ pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 /// managed server's restart with recovery takes one to two minutes.
 pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 
+/// Between two looks at a subscription that is waited for: with clients held, what the last
+/// look misses adds to their wait.
+pub(crate) const SUBSCRIPTION_LOOK: Duration = Duration::from_millis(5);
+
+/// Between two looks at a subscription that nobody waits for.
+pub(crate) const SUBSCRIPTION_WATCH: Duration = Duration::from_millis(100);
+
+/// How long a subscription's worker that has ended may keep its slot and origin: the source
+/// notices it when it sends the next time.
+pub(crate) const SUBSCRIPTION_RESTS_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long the slot's creation may take before we say whom it waits for, and between two
 /// such messages.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);

@@ -33,6 +33,8 @@ pub(crate) struct Question<'a> {
     pub(crate) maintenance_database: &'a str,
     /// Slots of other consumers that are made on the side that is to serve.
     pub(crate) downstream: &'a [String],
+    /// The subscription that is dropped with the switch.
+    pub(crate) own_subscription: Option<&'a str>,
     /// Whether the tables stand on the side that is to serve, with their keys.
     pub(crate) tables: Standing,
 }
@@ -158,7 +160,7 @@ async fn read(session: &mut Session, side: Side, question: &Question<'_>) -> Res
         .on(side, what)?;
     // Without the owner's rights there is no fence to look for holes in.
     let holes = if role.owns_database {
-        match fence::may_stand(session, side).await {
+        match fence::may_stand_without(session, side, question.own_subscription).await {
             Ok(_) => Vec::new(),
             Err(FenceError::WouldNotStand(_, holes)) => holes,
             Err(FenceError::Fault(fault)) => return Err(fault),

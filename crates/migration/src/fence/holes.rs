@@ -64,6 +64,15 @@ pub(crate) async fn may_stand(
     inside: &mut Session,
     side: Side,
 ) -> Result<BoundByDefault, FenceError> {
+    may_stand_without(inside, side, None).await
+}
+
+/// The same of the time when this subscription of ours is gone.
+pub(crate) async fn may_stand_without(
+    inside: &mut Session,
+    side: Side,
+    ours: Option<&str>,
+) -> Result<BoundByDefault, FenceError> {
     let database = settings_before(inside, side).await?.database;
     let now = Now::read(inside, side, &database).await?;
     owned(&now, side)?;
@@ -78,6 +87,7 @@ pub(crate) async fn may_stand(
         subscriptions
             .on(side, doing)?
             .into_iter()
+            .filter(|name| Some(name.as_str()) != ours)
             .map(|name| format!("the subscription {name} writes into the database; disable it")),
     );
     if now.authority != Authority::Superuser {

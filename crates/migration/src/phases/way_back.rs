@@ -53,6 +53,7 @@ pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
         insert_only: &insert_only,
         maintenance_database: &plan.cutover.maintenance_database,
         downstream: &plan.downstream,
+        own_subscription: run.control.state().subscription(),
         tables: Standing::There,
     };
     let found = way_back::obstacles(&mut from, &mut to, &question).await?;
