@@ -15,6 +15,7 @@ mod firing;
 mod identity;
 mod limits;
 mod listing;
+mod naming;
 mod privileges;
 pub(crate) mod relay;
 mod replication;

@@ -9,7 +9,7 @@ mod validating;
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{Layout, Naming, Scope};
-use trunkline_postgres::{Fault, OnSide, Session};
+use trunkline_postgres::{Backoff, Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::choice::{self, Chosen};
@@ -17,8 +17,8 @@ use crate::control::{self, Claim, file};
 use crate::error::Error;
 use crate::follow::Follow;
 use crate::journal::Object;
-use crate::limits::HAND_OVER_WITHIN;
-use crate::observer::Observer;
+use crate::limits::{COMPARED_AGAIN, HAND_OVER_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
+use crate::observer::{Notice, Observer};
 use crate::phase::Phase;
 use crate::phases::cutover::Extent;
 use crate::phases::ending::{OldDatabase, TargetTables};
@@ -47,18 +47,21 @@ pub struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     async fn open(&self, claim: Claim, begin: bool) -> Result<Run<'a>, Error> {
-        let opened = self.open_with(claim, begin, Pulse::default()).await;
-        opened.map_err(|error| match error {
+        match self.open_with(claim, begin, Pulse::default()).await {
             // Whoever waits on the target for the migration is ended with everybody else when
-            // a rollback closes it.
-            Error::Server(fault) if was_ended(&fault) => Error::Held {
-                name: self.plan.name.clone(),
-                hint: "a rollback closed the target while this waited for it: see `trunkline \
-                       status`, then run this again"
-                    .to_owned(),
-            },
-            error => error,
-        })
+            // a rollback closes it; otherwise somebody ended this session.
+            Err(Error::Server(fault))
+                if was_ended(&fault) && reopening::is_rolled_back(self.plan).await =>
+            {
+                Err(Error::Held {
+                    name: self.plan.name.clone(),
+                    hint: "a rollback closed the target while this waited for it: see `trunkline \
+                           status`, then run this again"
+                        .to_owned(),
+                })
+            }
+            opened => opened,
+        }
     }
 
     async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
@@ -259,24 +262,46 @@ pub async fn verify(
     if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
-    let selection = if chosen.is_everything() {
-        Selection::All
-    } else {
-        Selection::Chosen(chosen)
+    let mut pauses = Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, COMPARED_AGAIN);
+    let (mut follow, mut report) = loop {
+        let error = match compare(&mut run, chosen).await {
+            Ok(compared) => break compared,
+            Err(error) => error,
+        };
+        let may_retry = error.may_retry() && !setting.cancel.is_cancelled();
+        let Some(wait) = pauses.next().filter(|_| may_retry) else {
+            return Err(choice::refuse_condition(chosen.condition.as_ref(), error));
+        };
+        let why = error.to_string();
+        tracing::warn!(why, "comparing anew");
+        setting.observer.notice(Notice::Retry { why: &why, wait });
+        // The migration goes on meanwhile in whoever else has it.
+        drop(run);
+        tokio::time::sleep(wait).await;
+        run = claim_following(setting).await?;
     };
-    let mut follow = Follow::open(&mut run).await?;
-    let report = verifying::verify(&mut run, &mut follow, &selection).await;
-    if report.is_err() {
-        subscription::leave_running(&mut run).await;
-    }
-    let condition = chosen.condition.as_ref();
-    let mut report = report.map_err(|error| choice::refuse_condition(condition, error))?;
     if !report.equal && !matches!(mending, Mending::None) {
         let is_all = chosen.is_everything();
         report = mend(&mut run, &mut follow, report, &mut mending, is_all).await?;
     }
     follow.close(&mut run).await?;
     Ok(report)
+}
+
+async fn compare(run: &mut Run<'_>, chosen: &Chosen) -> Result<(Follow, VerifyReport), Error> {
+    let selection = if chosen.is_everything() {
+        Selection::All
+    } else {
+        Selection::Chosen(chosen)
+    };
+    let mut follow = Follow::open(run).await?;
+    match verifying::verify(run, &mut follow, &selection).await {
+        Ok(report) => Ok((follow, report)),
+        Err(error) => {
+            subscription::leave_running(run).await;
+            Err(error)
+        }
+    }
 }
 
 /// A pattern that matches no table is an error, never an empty success.

@@ -94,6 +94,16 @@ pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// See [`RECONNECT_FIRST`].
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 
+/// How often `verify` begins anew after a session of it was lost or a statement of it was
+/// cancelled, as a standby and an administrator may; each time everything is read again.
+pub(crate) const COMPARED_AGAIN: u32 = 4;
+
+/// The time that validation has left is said once one row in so many was compared, or the
+/// reading has gone on for so long: before, the rate is that of its first tables.
+pub(crate) const RATE_KNOWN_AFTER_SHARE: u64 = 20;
+/// See [`RATE_KNOWN_AFTER_SHARE`].
+pub(crate) const RATE_KNOWN_AFTER: Duration = Duration::from_mins(10);
+
 /// How long a given-up cutover tries to write so into the journal: clients are served by the
 /// source again, and only the command's end waits.
 pub(crate) const RECORD_WITHIN: Duration = Duration::from_secs(1);

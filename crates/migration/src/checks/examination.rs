@@ -9,8 +9,8 @@ use super::finding::Finding;
 use super::tables::Tables;
 use super::{
     Intent, PgDump, Scope, TablePredicate, activity, collations, downstream, existing, extensions,
-    features, firing, identity, privileges, replication, role, roles, sequences, server, sessions,
-    size, subscription, tables, tablespaces, tools, unmoved, way_back,
+    features, firing, identity, naming, privileges, replication, role, roles, sequences, server,
+    sessions, size, subscription, tables, tablespaces, tools, unmoved, way_back,
 };
 use crate::plan::SubscriptionPlan;
 use crate::way::Way;
@@ -124,6 +124,7 @@ impl Examination<'_> {
         self.findings.extend(found);
         self.findings
             .extend(tables::judge(tables, role, &self.target_role, self.intent));
+        self.findings.extend(naming::judge(tables, self.intent));
         if self.intent.live {
             let incomparable = identity::read_incomparable(self.source, &self.scope).await?;
             self.findings
