@@ -38,11 +38,14 @@ pub(super) enum Part {
     After,
 }
 
+/// A table, and the key of a row of it.
+type Row = (TableName, Vec<Vec<u8>>);
+
 /// The changes on one side of the position.
 #[derive(Debug)]
 pub(super) struct Touched {
     part: Part,
-    rows: BTreeMap<(TableName, Vec<Vec<u8>>), (u64, Touch)>,
+    rows: BTreeMap<Row, (u64, Touch)>,
     /// Tables that were emptied after the position: nothing later of them tells anything.
     closed: BTreeSet<TableName>,
     counted: u64,
