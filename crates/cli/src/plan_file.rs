@@ -16,6 +16,7 @@ pub(crate) struct PlanFile {
     pub(crate) migration: MigrationTable,
     pub(crate) source: ServerTable,
     pub(crate) target: ServerTable,
+    pub(crate) replica: ReplicaTable,
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
@@ -42,6 +43,13 @@ pub(crate) struct ServerTable {
     pub(crate) conninfo: Option<String>,
     pub(crate) password_env: Option<String>,
     pub(crate) publication: Option<String>,
+}
+
+/// `[replica]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReplicaTable {
+    pub(crate) provider: Option<String>,
 }
 
 /// `[seed]`.
@@ -156,6 +164,8 @@ const KEYS: &[&str] = &[
     "budget",
     "name",
     "route",
+    "replica",
+    "provider",
     "conninfo",
     "password_env",
     "publication",

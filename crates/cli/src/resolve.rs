@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod replica;
 mod switching;
 pub(crate) mod validating;
 
@@ -8,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trunkline_load::Scope;
-use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
+use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, Route, StructurePlan};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 
 use crate::args::MigrationArgs;
-use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
+use crate::plan_file::{PlanFile, ReplicaTable, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
 use switching::cutover;
 
@@ -205,7 +206,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     let target = server("target", &file.target)?;
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
-    one_of("route", file.migration.route.as_deref(), &["stream"])?;
+    let route = route(&file)?;
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
@@ -215,6 +216,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         source,
         target,
         dir,
+        route,
         scope: scope(&file)?,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
@@ -238,6 +240,21 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         },
     };
     Ok(Resolved { plan, file })
+}
+
+fn route(file: &PlanFile) -> Result<Route, Error> {
+    let route = file.migration.route.as_deref();
+    one_of("route", route, &["stream", "replica"])?;
+    if route == Some("replica") {
+        return Ok(Route::Replica(replica::replica(file)?));
+    }
+    if file.replica != ReplicaTable::default() {
+        return Err(plan_error(
+            "[replica] is there, and the route is another one",
+            "add `route = \"replica\"` to [migration], or take [replica] out",
+        ));
+    }
+    Ok(Route::Stream)
 }
 
 pub(crate) fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {

@@ -25,6 +25,7 @@ mod server;
 mod sessions;
 mod settings;
 mod size;
+pub(crate) mod standby;
 mod tables;
 mod tablespaces;
 mod tools;

@@ -3,6 +3,7 @@
 mod cloning;
 pub(crate) mod reopening;
 mod running;
+mod standby;
 mod validating;
 
 use tokio_util::sync::CancellationToken;
@@ -81,12 +82,16 @@ const FIRST_LEG: u32 = 1;
 /// Looks at both servers: every finding, the gravest first.
 pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let doing = "connecting to look around";
+    let over_standby = plan.route.replica().is_some() && !control::file::has_moved(&plan.dir)?;
     let mut source = Session::connect(&plan.source, "check")
         .await
         .on(Side::Source, doing)?;
     let mut target = Session::connect(&plan.target, "check")
         .await
         .on(Side::Target, doing)?;
+    if over_standby {
+        return checks::standby::examine(plan, &mut source, &mut target).await;
+    }
     let own = control::peek(&mut target, &plan.name).await?;
     let own_name = own
         .as_ref()
@@ -192,6 +197,15 @@ pub async fn verify(
     mut mending: Mending<'_>,
 ) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
+    if run.is_over_standby() {
+        if !matches!(mending, Mending::None) {
+            return Err(Error::Refused {
+                why: "a standby cannot be mended: it takes no writes".to_owned(),
+                hint: "make it anew from the source".to_owned(),
+            });
+        }
+        return crate::standby::verify(&mut run, chosen).await;
+    }
     if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
@@ -232,6 +246,9 @@ pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRep
             why: "clients are switched already; what was left of it is done".to_owned(),
             hint: "`trunkline status` says what is next".to_owned(),
         });
+    }
+    if run.is_over_standby() {
+        return cutover::standby::cutover(&mut run, extent).await;
     }
     let follow = Follow::open(&mut run).await?;
     cutover::cutover(&mut run, follow, extent).await

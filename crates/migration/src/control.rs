@@ -145,14 +145,6 @@ impl Control {
         }
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
     /// Whether the journal is a file still.
     pub(crate) fn is_in_file(&self) -> bool {
         matches!(self.place, Place::File(_))
@@ -196,9 +188,9 @@ impl Control {
 
     /// The same for the session on the target.
     async fn mend_session(&mut self) -> Result<(), Error> {
-        let Place::Target(session) = &mut self.place else {
-            // Nothing of a file is lost with a connection.
-            return Ok(());
+        let session = match &mut self.place {
+            Place::Target(session) => session,
+            Place::File(_) => return self.read_file_again(),
         };
         if session.is_broken() {
             self.holds = false;

@@ -26,6 +26,8 @@ pub struct Plan {
     pub target: Conninfo,
     /// Where files of this migration lie on this machine.
     pub dir: PathBuf,
+    /// How the changes get to the target before the first cutover.
+    pub route: Route,
     /// Which tables.
     pub scope: Scope,
     /// Tables without a replica identity that the operator says are only inserted into.
@@ -49,6 +51,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether nothing can be written on the target at first, so that the journal begins as a
+    /// file.
+    pub(crate) fn begins_in_file(&self) -> bool {
+        self.route.replica().is_some()
+    }
+
     /// How one of the two servers is reached.
     pub fn server(&self, side: Side) -> &Conninfo {
         match side {
@@ -56,6 +64,40 @@ impl Plan {
             Side::Target => &self.target,
         }
     }
+}
+
+/// How the changes get to the target before the first cutover. What flows after it, back and
+/// there again, is always Trunkline's own stream.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// Trunkline reads the source's slot and writes the rows.
+    Stream,
+    /// A physical standby of the source becomes the target.
+    Replica(ReplicaPlan),
+}
+
+impl Route {
+    /// The standby, where it is the route.
+    pub fn replica(&self) -> Option<&ReplicaPlan> {
+        match self {
+            Route::Replica(plan) => Some(plan),
+            Route::Stream => None,
+        }
+    }
+}
+
+/// The standby that becomes the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaPlan {
+    /// Where it comes from.
+    pub standby: StandbyPlan,
+}
+
+/// Where a standby comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandbyPlan {
+    /// It stands, and follows the source: the operator made it, and keeps it.
+    Adopted,
 }
 
 /// Whether the old side is kept up to date after a switch.

@@ -16,6 +16,7 @@ use crate::journal::State;
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
+use crate::standby;
 use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
 
@@ -100,7 +101,7 @@ struct Written {
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     if let Some(peeked) = file::peek(&plan.dir)? {
-        return Ok(in_file(plan, peeked));
+        return Ok(in_file(plan, peeked).await);
     }
     let doing = "reading the status";
     let target = Session::connect(&plan.target, "status")
@@ -239,13 +240,23 @@ async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
     }
 }
 
-/// Before the target can be written, the journal in the migration's folder says where it is.
-fn in_file(plan: &Plan, peeked: file::Peeked) -> StatusReport {
+/// Before the target can be written, the journal in the migration's folder says where it is,
+/// and both servers, where they answer, how far the standby is.
+async fn in_file(plan: &Plan, peeked: file::Peeked) -> StatusReport {
+    let state = peeked.state;
+    let distance = standby::distance(plan).await;
+    let lag_bytes = distance.map(|(written, replayed)| written.bytes_since(replayed));
+    let arrival = lag_bytes.map_or(Arrival::Unknown, |lag| Arrival::estimate(lag, None, None));
     StatusReport {
         migration: peeked.identity.name,
         held: peeked.held,
-        next_steps: peeked.state.next_steps(peeked.held),
-        ..over(plan, peeked.state.phase)
+        serves: state.way().from(),
+        lag_bytes,
+        lag_seconds: (lag_bytes == Some(0)).then_some(0.0),
+        applied_lsn: distance.map(|(_, replayed)| replayed),
+        eta: in_words(arrival),
+        next_steps: state.next_steps(peeked.held),
+        ..over(plan, state.phase)
     }
 }
 

@@ -18,6 +18,12 @@ use crate::run::Run;
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    if plan.route.replica().is_some() {
+        return Err(Error::Plan {
+            why: "`clone` makes a copy at rest, and the plan's route is \"replica\"".to_owned(),
+            hint: "take `route` out of the plan, or use `trunkline run`".to_owned(),
+        });
+    }
     begin_anew(plan)?;
     let findings = check(plan, false).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {

@@ -12,9 +12,11 @@ use crate::plan::Plan;
 
 /// Opens the journal, wherever it is, and brings it home.
 pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Control, Error> {
-    if let Some(control) = open_file(plan, claim, false).await? {
+    let in_file = begin && plan.begins_in_file();
+    if let Some(control) = open_file(plan, claim, in_file).await? {
         return Ok(control);
     }
+    let begin = begin && !in_file;
     let opened = match Control::open(&plan.target, &plan.name, claim, begin).await {
         Err(error) if is_closed(&error) => {
             reopen(plan, error).await?;

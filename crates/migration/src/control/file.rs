@@ -216,6 +216,15 @@ pub(crate) fn peek(dir: &Path) -> Result<Option<Peeked>, Error> {
     }))
 }
 
+/// Whether a journal began as a file here and goes on on the target.
+pub(crate) fn has_moved(dir: &Path) -> Result<bool, Error> {
+    let path = dir.join(JOURNAL);
+    let Some(mut file) = open(&path, false)? else {
+        return Ok(false);
+    };
+    Ok(read(&mut file, &path)?.is_some_and(|found| found.on_target))
+}
+
 /// Removes what is left of a journal that went on on the target, once that is over.
 pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
     remove_at(&dir.join(JOURNAL))

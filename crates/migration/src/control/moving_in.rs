@@ -61,14 +61,6 @@ impl Control {
         }))
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
     /// The target can be written: makes the schema `trunkline` there, and the journal goes on
     /// in it. Where it does already, nothing is done.
     pub(crate) async fn move_in(&mut self) -> Result<(), Error> {
@@ -113,6 +105,17 @@ impl Control {
             .on(side, doing)?;
         file.goes_on_on_target()?;
         self.place = Place::Target(Box::new(session));
+        Ok(())
+    }
+
+    /// What the file says by now: whether an entry that failed is in it decides what became of
+    /// it.
+    pub(super) fn read_file_again(&mut self) -> Result<(), Error> {
+        if let Place::File(file) = &mut self.place
+            && let Some(found) = file.read()?
+        {
+            (self.state, self.length) = (found.state, length(&found.entries));
+        }
         Ok(())
     }
 

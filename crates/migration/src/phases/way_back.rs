@@ -87,8 +87,14 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     run.step("preparing the way back");
-    let way = run.way().turned();
-    let (from, to) = (way.from(), way.to());
+    prepare_records(run).await?;
+    let tables = run.tables_and_places(run.way().turned()).await?;
+    prepare_leg(run, tables).await
+}
+
+/// What changes that flow back are recorded in.
+pub(crate) async fn prepare_records(run: &mut Run<'_>) -> Result<(), Error> {
+    let to = run.way().turned().to();
     if to == Side::Source {
         refuse_anothers_records(run).await?;
         let records = Entry::Making(Object::SourceRecords);
@@ -97,15 +103,23 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         control::make_tables(&mut session, to).await?;
         session.close().await;
     }
+    Ok(())
+}
+
+/// The publications and the slot that changes flow back through.
+pub(crate) async fn prepare_leg(run: &mut Run<'_>, tables: Tables) -> Result<(), Error> {
+    let way = run.way().turned();
+    let from = way.from();
     let Tables {
         moving: tables,
         places,
         ..
-    } = run.tables_and_places(way).await?;
+    } = tables;
     let (placed, left_out): (Vec<_>, Vec<_>) = tables
         .into_iter()
         .partition(|table| places.contains_key(&table.name));
-    let number = run.control.state().legs + 1;
+    // The first one is of the copy, which a standby has none of.
+    let number = run.control.state().legs.max(1) + 1;
     let mut session = run.connect(from, "way back").await?;
     prepare::publish(run, &mut session, way, number, &placed).await?;
     let slot = prepare::make_slot(
