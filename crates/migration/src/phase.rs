@@ -113,13 +113,12 @@ impl Phase {
         use Phase as P;
         let following = matches!(self, P::Following | P::Verified);
         match (self, event) {
-            (P::Planned | P::Checked, E::CheckPassed) => Ok(P::Checked),
+            (P::Planned | P::Checked, E::CheckPassed)
+            | (P::Loaded | P::Following | P::Verified, E::StandbySpent) => Ok(P::Checked),
             (P::Checked, E::SourcePrepared) => Ok(P::Prepared),
-            (P::Checked, E::StandbyStands) => Ok(P::Loaded),
-            (P::Loaded | P::Following | P::Verified, E::StandbySpent) => Ok(P::Checked),
             (P::Prepared, E::StructureRestored) => Ok(P::Structured),
             (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
-            (P::Copying, E::CopyFinished) => Ok(P::Loaded),
+            (P::Copying, E::CopyFinished) | (P::Checked, E::StandbyStands) => Ok(P::Loaded),
             (P::Loaded | P::Following | P::RolledBack, E::CaughtUp)
             | (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
             (P::Verified, E::CaughtUp) => Ok(P::Verified),
