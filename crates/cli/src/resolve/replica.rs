@@ -29,6 +29,7 @@ pub(super) fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
             "seed",
             "method, index_jobs and split_tables_larger_than",
         ),
+        (file.relay.is_some(), "relay", "the table"),
         (file.source.publication.is_some(), "source", "publication"),
     ];
     for (is_set, table, keys) in refused {

@@ -18,6 +18,7 @@ mod interruptions;
 mod plain_roles;
 mod regressions;
 mod rehearsals;
+mod relay;
 mod replica;
 mod reports;
 mod row_validation;

@@ -201,3 +201,50 @@ async fn is_switched(scene: &Scene) -> bool {
     let status = scene.done(&["status", "--json"]).await.json();
     status["phase"] == "switched"
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_log_does_not_carry_is_there_and_a_failed_smoke_test_gives_the_source_back() {
+    let major = any_major();
+    skip_unless_available!(major);
+    let mut scene = standby_of_a_shop(major).await;
+    scene.source_says(
+        "CREATE UNLOGGED TABLE public.cache (id int PRIMARY KEY); \
+         INSERT INTO public.cache SELECT generate_series(1, 50); \
+         CREATE TABLE public.open (id int PRIMARY KEY); \
+         SELECT pg_create_logical_replication_slot('consumer', 'test_decoding')",
+    );
+    scene.plan(
+        "[downstream]\nslots = [\"consumer\"]\n[[cutover.smoke]]\nname = \"open\"\n\
+         sql = \"SELECT count(*) FROM public.open\"\nexpect = \"1\"\n",
+    );
+    scene.done(&["run", "--until", "verified"]).await;
+    let given_up = scene.trunkline(&["cutover"]).await.expect_code(7);
+    given_up.expect_said(&["promoted by then"]);
+    scene.source_says("INSERT INTO public.open VALUES (1)");
+    let slots = "SELECT count(*) FROM pg_replication_slots";
+    assert_eq!(scene.target_says(slots).trim(), "0", "what was made stays");
+    let refused = scene.trunkline(&["run"]).await.expect_code(9);
+    refused.expect_said(&["not a standby"]);
+
+    scene.target = standby_of(&scene.source, major);
+    let conninfo = scene.target.uri(DATABASE);
+    scene.reach("TRUNKLINE_TARGET", &conninfo);
+    scene.done(&["run", "--until", "verified"]).await;
+    let report = scene.done(&["cutover", "--json"]).await.json();
+    assert_eq!(report["outcome"], "switched", "{report:#}");
+    assert_eq!(
+        report["downstream"][0]["new_slot"], "consumer",
+        "{report:#}"
+    );
+    assert_eq!(
+        scene
+            .target_says("SELECT count(*) FROM public.cache")
+            .trim(),
+        "50"
+    );
+    let there = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'consumer'";
+    assert_eq!(scene.target_says(there).trim(), "1");
+    scene.assert_same_rows().await;
+    scene.done(&["complete"]).await;
+    scene.assert_nothing_of_ours().await;
+}

@@ -24,6 +24,12 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
             hint: "take `route` out of the plan, or use `trunkline run`".to_owned(),
         });
     }
+    if plan.relay.is_some() {
+        return Err(Error::Plan {
+            why: "`clone` copies the source at rest, and knows no relay".to_owned(),
+            hint: "take [relay] out of the plan, or move live with `trunkline run`".to_owned(),
+        });
+    }
     begin_anew(plan)?;
     let findings = check(plan, false).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
