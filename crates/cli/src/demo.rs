@@ -159,6 +159,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         relay: None,
         dir: dir.join("migration"),
         route: plan::Route::Stream,
+        transform: trunkline_load::Transform::none(),
         scope: Scope::everything(),
         insert_only: None,
         publication: None,

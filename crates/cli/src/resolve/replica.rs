@@ -5,6 +5,7 @@ use trunkline_migration::plan::{ReplicaPlan, StandbyPlan};
 
 use super::{one_of, plan_error};
 use crate::plan_file::{PlanFile, SeedTable, StructureTable};
+use crate::transform_plan::TransformTable;
 
 /// The standby, with what has no meaning for one refused: a plan that asks for half of a
 /// server must not get all of it.
@@ -28,6 +29,11 @@ pub(super) fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
             copied != SeedTable::default(),
             "seed",
             "method, index_jobs and split_tables_larger_than",
+        ),
+        (
+            file.transform != TransformTable::default(),
+            "transform",
+            "the table",
         ),
         (file.relay.is_some(), "relay", "the table"),
         (file.source.publication.is_some(), "source", "publication"),

@@ -150,6 +150,7 @@ mod tests {
             cache: 1,
             cycle: false,
             owner: None,
+            owner_column: None,
             last_value,
             is_called,
         };

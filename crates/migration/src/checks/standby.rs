@@ -74,6 +74,8 @@ pub(crate) async fn examine(
         let question = Question {
             way: Way::There,
             scope: &|table| plan.scope.covers_table(table),
+            // A standby has its source's names.
+            placed: &|table| Some(table.clone()),
             insert_only: &insert_only,
             maintenance_database: &plan.cutover.maintenance_database,
             downstream: &plan.downstream,

@@ -12,7 +12,9 @@ use trunkline_postgres::OnSide;
 
 use super::cutover::consumers;
 use super::prepare::{self, Bound};
+use super::publishing::{self, Publishing};
 use crate::checks::Standing;
+use crate::checks::transform::WHY_NO_WAY_BACK;
 use crate::checks::way_back::{self, Obstacle, Question};
 use crate::control;
 use crate::error::Error;
@@ -30,6 +32,14 @@ pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     let way = run.way();
+    if way == Way::There && plan.transform.leaves_something_behind() {
+        return Err(Error::Refused {
+            why: format!("there would be no way back: {WHY_NO_WAY_BACK}"),
+            hint: "give the way back up with --no-way-back, or `way_back = \"none\"` in the plan"
+                .to_owned(),
+        });
+    }
+    let layout = run.layout().await?;
     let mut from = run.connect(way.from(), "way back").await?;
     let mut to = run.connect(way.to(), "way back").await?;
     let insert_only = |table: &TableName| {
@@ -39,6 +49,7 @@ pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
     let question = Question {
         way,
         scope: &|table| plan.scope.covers_table(table),
+        placed: &|table| layout.source_of(table).cloned(),
         insert_only: &insert_only,
         maintenance_database: &plan.cutover.maintenance_database,
         downstream: &plan.downstream,
@@ -107,21 +118,23 @@ pub(crate) async fn prepare_records(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 /// The publications and the slot that changes flow back through.
-pub(crate) async fn prepare_leg(run: &mut Run<'_>, tables: Tables) -> Result<(), Error> {
+pub(crate) async fn prepare_leg(run: &mut Run<'_>, mut standing: Tables) -> Result<(), Error> {
     let way = run.way().turned();
     let from = way.from();
-    let Tables {
-        moving: tables,
-        places,
-        ..
-    } = tables;
+    let tables = std::mem::take(&mut standing.moving);
     let (placed, left_out): (Vec<_>, Vec<_>) = tables
         .into_iter()
-        .partition(|table| places.contains_key(&table.name));
+        .partition(|table| standing.places.contains_key(&table.name));
     // The first one is of the copy, which a standby has none of.
     let number = run.control.state().legs.max(1) + 1;
     let mut session = run.connect(from, "way back").await?;
-    prepare::publish(run, &mut session, way, number, &placed).await?;
+    let what = Publishing {
+        way,
+        tables: &placed,
+        layout: standing.layout(),
+        major: session.version().major(),
+    };
+    publishing::publish(run, &mut session, number, &what).await?;
     let slot = prepare::make_slot(
         run,
         &mut session,
