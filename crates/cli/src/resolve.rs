@@ -3,6 +3,7 @@
 
 mod relaying;
 mod replica;
+mod seeding;
 mod switching;
 pub(crate) mod validating;
 
@@ -10,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trunkline_load::Scope;
-use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, Route, StructurePlan};
+use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 
 use crate::args::MigrationArgs;
-use crate::plan_file::{PlanFile, ReplicaTable, nearest, parse_duration, parse_size};
+use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
 use crate::transform_plan::transform;
 use switching::cutover;
@@ -214,11 +215,17 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     let target = server("target", &file.target)?;
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
-    let route = route(&file)?;
-    one_of("method", file.seed.method.as_deref(), &["copy"])?;
+    let route = replica::route(&file)?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (_, seed_port) = target.first_host();
     let (scope, transform) = transform(&file, scope)?;
+    if !transform.is_none() && file.seed.method.as_deref() == Some("snapshot") {
+        return Err(plan_error(
+            "transformations and [seed] method = \"snapshot\" are both given",
+            "a physical copy has the source's names, columns and rows: leave one of them out",
+        ));
+    }
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
@@ -233,6 +240,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
         structure: structure(&file),
+        seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         cutover,
@@ -252,21 +260,6 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         },
     };
     Ok(Resolved { plan, file })
-}
-
-fn route(file: &PlanFile) -> Result<Route, Error> {
-    let route = file.migration.route.as_deref();
-    one_of("route", route, &["stream", "replica"])?;
-    if route == Some("replica") {
-        return Ok(Route::Replica(replica::replica(file)?));
-    }
-    if file.replica != ReplicaTable::default() {
-        return Err(plan_error(
-            "[replica] is there, and the route is another one",
-            "add `route = \"replica\"` to [migration], or take [replica] out",
-        ));
-    }
-    Ok(Route::Stream)
 }
 
 pub(crate) fn one_of(key: &str, value: Option<&str>, known: &[&str]) -> Result<(), Error> {

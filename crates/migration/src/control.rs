@@ -257,6 +257,13 @@ impl Control {
         self.follow_away(source).await
     }
 
+    /// Lets the migration go, for a journal that is removed with the server that it is on.
+    pub(crate) async fn close(self) {
+        if let Place::Target(session) = self.place {
+            session.close().await;
+        }
+    }
+
     /// Removes the journal, with the control schema: the last act of a migration.
     pub(crate) async fn erase(self) -> Result<(), Error> {
         let mut session = match self.place {

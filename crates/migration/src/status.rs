@@ -116,6 +116,8 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
         .on(Side::Target, doing);
     let mut target = match target.map_err(Error::from) {
         Err(error) if reopening::is_closed(&error) => return closed(plan, error).await,
+        // A target that we made goes with a migration that is given up.
+        Err(error) if plan.begins_in_file() => return ended_or_unknown(plan).map_err(|_| error),
         opened => opened?,
     };
     match of_journal(plan, &mut target).await {

@@ -1,15 +1,31 @@
 //! `[migration] route = "replica"` and `[replica]`: a physical standby becomes the target.
 
 use trunkline_migration::Error;
-use trunkline_migration::plan::{ReplicaPlan, StandbyPlan};
+use trunkline_migration::plan::{ReplicaPlan, Route, StandbyPlan};
 
 use super::{one_of, plan_error};
-use crate::plan_file::{PlanFile, SeedTable, StructureTable};
+use crate::plan_file::{PlanFile, ReplicaTable, SeedTable, StructureTable};
 use crate::transform_plan::TransformTable;
+
+/// How the changes get to the target.
+pub(super) fn route(file: &PlanFile) -> Result<Route, Error> {
+    let route = file.migration.route.as_deref();
+    one_of("route", route, &["stream", "replica"])?;
+    if route == Some("replica") {
+        return Ok(Route::Replica(replica(file)?));
+    }
+    if file.replica != ReplicaTable::default() {
+        return Err(plan_error(
+            "[replica] is there, and the route is another one",
+            "add `route = \"replica\"` to [migration], or take [replica] out",
+        ));
+    }
+    Ok(Route::Stream)
+}
 
 /// The standby, with what has no meaning for one refused: a plan that asks for half of a
 /// server must not get all of it.
-pub(super) fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
+fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
     let tables = &file.tables;
     let chosen =
         !(tables.include.is_empty() && tables.exclude.is_empty()) || tables.filters.is_some();

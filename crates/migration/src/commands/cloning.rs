@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::phase::{Event, Phase};
 use crate::phases::copying;
 use crate::phases::cutover::sequences;
+use crate::plan::Seed;
 use crate::report::{EndReport, SCHEMA_VERSION};
 
 /// Copies a database at rest: no slot, no stream. Run again after an interruption, it goes
@@ -18,6 +19,13 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
         return Err(Error::Plan {
             why: "`clone` makes a copy at rest, and the plan's route is \"replica\"".to_owned(),
             hint: "take `route` out of the plan, or use `trunkline run`".to_owned(),
+        });
+    }
+    if plan.seed != Seed::Copy {
+        return Err(Error::Refused {
+            why: "`clone` reads tables at rest, and the plan's [seed] names a storage copy"
+                .to_owned(),
+            hint: "use `trunkline run`, or take `method` out of [seed]".to_owned(),
         });
     }
     if plan.relay.is_some() {

@@ -225,6 +225,15 @@ pub(crate) fn has_moved(dir: &Path) -> Result<bool, Error> {
     Ok(read(&mut file, &path)?.is_some_and(|found| found.on_target))
 }
 
+/// Who the migration of a folder is, wherever its journal goes on.
+pub(crate) fn identity_in(dir: &Path) -> Result<Option<Identity>, Error> {
+    let path = dir.join(JOURNAL);
+    let Some(mut file) = open(&path, false)? else {
+        return Ok(None);
+    };
+    Ok(read(&mut file, &path)?.map(|found| found.identity))
+}
+
 /// Removes what is left of a journal that went on on the target, once that is over.
 pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
     remove_at(&dir.join(JOURNAL))
