@@ -15,20 +15,18 @@ const PLAN: &str = "[migration]\nroute = \"replica\"\n";
 
 /// A source with a shop, and a standby of it.
 async fn standby_of_a_shop(major: u32) -> Scene {
-    let source = Cluster::start(major);
+    let mut source = Cluster::start(major);
     source.create_database(DATABASE).await;
     world::create(&source.client(DATABASE).await, 1).await;
-    let standby = standby_of(&source, major);
+    let standby = standby_of(&mut source);
     let mut scene = Scene::over(source, standby, DATABASE);
     scene.plan(PLAN);
     scene
 }
 
-fn standby_of(source: &Cluster, major: u32) -> Cluster {
-    Cluster::builder(major)
-        .base_backup_of(source, &["-R"])
-        .setting("hot_standby_feedback", "on")
-        .start()
+/// From a copy of its files, because not every version has its `pg_basebackup` here.
+fn standby_of(source: &mut Cluster) -> Cluster {
+    source.standby("", |builder| builder.setting("hot_standby_feedback", "on"))
 }
 
 /// There, with writers running through it, and back.
@@ -179,7 +177,7 @@ async fn a_cutover_that_is_killed_in_any_step_is_gone_on_from() {
         // It was promoted before the point of no return: the operator makes another one.
         let went_on = went_on.expect_code(9);
         went_on.expect_said(&["not a standby"]);
-        scene.target = standby_of(&scene.source, major);
+        scene.target = standby_of(&mut scene.source);
         let conninfo = scene.target.uri(DATABASE);
         scene.reach("TRUNKLINE_TARGET", &conninfo);
         scene.done(&["run", "--until", "verified"]).await;
@@ -210,9 +208,9 @@ async fn what_the_log_does_not_carry_is_there_and_a_failed_smoke_test_gives_the_
     scene.source_says(
         "CREATE UNLOGGED TABLE public.cache (id int PRIMARY KEY); \
          INSERT INTO public.cache SELECT generate_series(1, 50); \
-         CREATE TABLE public.open (id int PRIMARY KEY); \
-         SELECT pg_create_logical_replication_slot('consumer', 'test_decoding')",
+         CREATE TABLE public.open (id int PRIMARY KEY)",
     );
+    scene.source_says("SELECT pg_create_logical_replication_slot('consumer', 'test_decoding')");
     scene.plan(
         "[downstream]\nslots = [\"consumer\"]\n[[cutover.smoke]]\nname = \"open\"\n\
          sql = \"SELECT count(*) FROM public.open\"\nexpect = \"1\"\n",
@@ -226,7 +224,7 @@ async fn what_the_log_does_not_carry_is_there_and_a_failed_smoke_test_gives_the_
     let refused = scene.trunkline(&["run"]).await.expect_code(9);
     refused.expect_said(&["not a standby"]);
 
-    scene.target = standby_of(&scene.source, major);
+    scene.target = standby_of(&mut scene.source);
     let conninfo = scene.target.uri(DATABASE);
     scene.reach("TRUNKLINE_TARGET", &conninfo);
     scene.done(&["run", "--until", "verified"]).await;
