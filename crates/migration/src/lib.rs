@@ -27,6 +27,7 @@ pub mod smoke;
 mod standby;
 pub mod status;
 mod steps;
+mod subscription;
 pub mod traffic;
 mod validation;
 mod way;
@@ -44,6 +45,7 @@ pub use phases::cutover::Extent;
 pub use phases::ending::{OldDatabase, TargetTables};
 pub use phases::mending::Mending;
 pub use run::is_streamed;
+pub use subscription::status::{SubscriptionStatus, SyncingTable};
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::{
     DifferenceKind, KeyValue, ObjectKind, Outcome, Place, RowCounts, RowDifference, SchemaChange,

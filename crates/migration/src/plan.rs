@@ -105,16 +105,26 @@ pub struct RelayPlan {
 pub enum Route {
     /// Trunkline reads the source's slot and writes the rows.
     Stream,
+    /// A subscription of the target reads the slot.
+    Subscription(Box<SubscriptionPlan>),
     /// A physical standby of the source becomes the target.
     Replica(ReplicaPlan),
 }
 
 impl Route {
+    /// The subscription, where it is the route.
+    pub fn subscription(&self) -> Option<&SubscriptionPlan> {
+        match self {
+            Route::Stream | Route::Replica(_) => None,
+            Route::Subscription(plan) => Some(plan),
+        }
+    }
+
     /// The standby, where it is the route.
     pub fn replica(&self) -> Option<&ReplicaPlan> {
         match self {
+            Route::Stream | Route::Subscription(_) => None,
             Route::Replica(plan) => Some(plan),
-            Route::Stream => None,
         }
     }
 }
@@ -131,6 +141,26 @@ pub struct ReplicaPlan {
 pub enum StandbyPlan {
     /// It stands, and follows the source: the operator made it, and keeps it.
     Adopted,
+}
+
+/// What the target's subscription is to be.
+#[derive(Clone, Debug)]
+pub struct SubscriptionPlan {
+    /// How the target's server reaches the source.
+    pub connection: Conninfo,
+    /// Who copies the rows that are there already.
+    pub rows: RowsBy,
+    /// Whether rows travel in binary form.
+    pub binary: bool,
+}
+
+/// Who copies the rows that are there before changes flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsBy {
+    /// The subscription's own initial synchronization.
+    Subscription,
+    /// Trunkline, as on the stream route; the subscription takes over where the copy ends.
+    Trunkline,
 }
 
 /// Whether the old side is kept up to date after a switch.

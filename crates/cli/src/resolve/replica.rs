@@ -7,17 +7,15 @@ use super::{one_of, plan_error};
 use crate::plan_file::{PlanFile, ReplicaTable, SeedTable, StructureTable};
 use crate::transform_plan::TransformTable;
 
-/// How the changes get to the target.
-pub(super) fn route(file: &PlanFile) -> Result<Route, Error> {
-    let route = file.migration.route.as_deref();
-    one_of("route", route, &["stream", "replica"])?;
-    if route == Some("replica") {
+/// The route, where it is no subscription.
+pub(super) fn stream_or_replica(file: &PlanFile) -> Result<Route, Error> {
+    if file.migration.route.as_deref() == Some("replica") {
         return Ok(Route::Replica(replica(file)?));
     }
     if file.replica != ReplicaTable::default() {
         return Err(plan_error(
-            "[replica] is there, and the route is another one",
-            "add `route = \"replica\"` to [migration], or take [replica] out",
+            "the plan has a table [replica], and another route",
+            "put `route = \"replica\"` into [migration], or take the table out",
         ));
     }
     Ok(Route::Stream)

@@ -74,6 +74,7 @@ pub(crate) async fn examine(
         let question = Question {
             way: Way::There,
             scope: &|table| plan.scope.covers_table(table),
+            own_subscription: None,
             // A standby has its source's names.
             placed: &|table| Some(table.clone()),
             insert_only: &insert_only,

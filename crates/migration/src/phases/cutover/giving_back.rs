@@ -16,6 +16,7 @@ use crate::phase::Event;
 use crate::phases::way_back;
 use crate::report::CutoverReport;
 use crate::run::Run;
+use crate::subscription;
 use crate::way::Way;
 
 /// Before the point of no return: the fence is lifted and clients go on where they were.
@@ -28,7 +29,8 @@ pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
     if run.control.is_in_file() {
         standby::after_given_back(run).await?;
     }
-    way_back::give_up(run).await
+    way_back::give_up(run).await?;
+    subscription::go_on(run).await
 }
 
 /// The same where nothing but the serving side is there any more.
@@ -81,7 +83,8 @@ async fn take_back(run: &mut Run<'_>) {
         if run.control.is_in_file() {
             standby::after_given_back(run).await?;
         }
-        way_back::give_up(run).await
+        way_back::give_up(run).await?;
+        subscription::go_on(run).await
     };
     match tokio::time::timeout(TAKE_BACK_WITHIN, taken).await {
         Ok(Ok(())) => {}
