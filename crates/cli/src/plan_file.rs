@@ -17,6 +17,7 @@ pub(crate) struct PlanFile {
     pub(crate) migration: MigrationTable,
     pub(crate) source: ServerTable,
     pub(crate) target: ServerTable,
+    pub(crate) replica: ReplicaTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) relay: Option<RelayTable>,
     pub(crate) seed: SeedTable,
@@ -47,6 +48,13 @@ pub(crate) struct ServerTable {
     pub(crate) conninfo: Option<String>,
     pub(crate) password_env: Option<String>,
     pub(crate) publication: Option<String>,
+}
+
+/// `[replica]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReplicaTable {
+    pub(crate) provider: Option<String>,
 }
 
 /// `[relay]`.
@@ -192,11 +200,11 @@ const KEYS: &[&str] = &[
     "budget",
     "name",
     "route",
+    "replica",
     "conninfo",
     "password_env",
     "publication",
     "method",
-    "provider",
     "data_directory",
     "port",
     "user",

@@ -2,6 +2,7 @@
 //! before what `run` saved, then defaults.
 
 mod relaying;
+mod replica;
 mod seeding;
 mod subscribing;
 mod switching;

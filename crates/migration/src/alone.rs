@@ -8,7 +8,7 @@ pub(crate) mod large_objects;
 mod pairing;
 mod report;
 mod rights;
-mod sequences;
+pub(crate) mod sequences;
 mod settling;
 
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ pub use report::{
 
 use crate::choice::{self, Chosen};
 use crate::commands::{Setting, reopening};
+use crate::control::file;
 use crate::error::Error;
 use crate::limits::{COMPARED_AGAIN, RECONNECT_FIRST, RECONNECT_PAUSE};
 use crate::observer::Notice;
@@ -58,6 +59,9 @@ pub struct AloneRequest {
 /// Why two databases can only be compared as they are: the target knows no migration of the
 /// plan's name. `None` where there is one.
 pub async fn without_migration(plan: &Plan) -> Result<Option<String>, Error> {
+    if file::peek(&plan.dir)?.is_some() {
+        return Ok(None);
+    }
     let doing = "looking for a migration on the target";
     let connected = Session::connect(&plan.target, "verify").await;
     let mut target = match connected.on(Side::Target, doing).map_err(Error::from) {

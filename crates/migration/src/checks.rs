@@ -28,6 +28,7 @@ mod server;
 mod sessions;
 mod settings;
 mod size;
+pub(crate) mod standby;
 mod subscription;
 mod tables;
 mod tablespaces;

@@ -1,22 +1,22 @@
 //! What each command does with the phases: the door through which the binary comes in.
 
+mod checking;
 mod cloning;
 pub(crate) mod reopening;
 mod running;
 mod seeded;
+mod standby;
 mod validating;
 
 use tokio_util::sync::CancellationToken;
-use trunkline_changes::{Side, TableName};
-use trunkline_load::{Layout, Naming, Scope};
+use trunkline_changes::Side;
+use trunkline_load::Scope;
 use trunkline_postgres::{Backoff, Fault, OnSide, Session};
 
-use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::choice::{self, Chosen};
-use crate::control::{self, Claim, file};
+use crate::control::{self, Claim};
 use crate::error::Error;
 use crate::follow::Follow;
-use crate::journal::Object;
 use crate::limits::{COMPARED_AGAIN, HAND_OVER_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
 use crate::observer::{Notice, Observer};
 use crate::phase::Phase;
@@ -24,13 +24,13 @@ use crate::phases::cutover::Extent;
 use crate::phases::ending::{OldDatabase, TargetTables};
 use crate::phases::mending::{Mending, mend};
 use crate::phases::verifying::{self, Selection};
-use crate::phases::{copying, cutover, ending};
-use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
-use crate::relay;
+use crate::phases::{cutover, ending};
+use crate::plan::Plan;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
-use crate::run::{Pulse, Run, naming};
+use crate::run::{Pulse, Run};
 use crate::subscription;
 
+pub use checking::check;
 pub use cloning::clone;
 pub use running::{Until, run};
 
@@ -81,142 +81,6 @@ fn was_ended(fault: &Fault) -> bool {
     fault.side == Side::Target && state.is_some_and(|state| state.as_str() == "57P01")
 }
 
-/// The leg whose slot and publication a preflight may meet.
-const FIRST_LEG: u32 = 1;
-
-/// Looks at both servers: every finding, the gravest first.
-pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
-    let doing = "connecting to look around";
-    let mut source = Session::connect(&plan.source, "check")
-        .await
-        .on(Side::Source, doing)?;
-    let in_file = file::peek(&plan.dir)?.map(|peeked| (peeked.identity, peeked.state));
-    let seed_found = in_file
-        .as_ref()
-        .is_some_and(|(_, state)| state.seed.is_some());
-    if plan.begins_in_file() && !seed_found && !target_is_ours(plan).await {
-        return Ok(seeded::check_source(plan, &mut source, in_file).await?);
-    }
-    let mut target = Session::connect(&plan.target, "check")
-        .await
-        .on(Side::Target, doing)?;
-    let own = match in_file {
-        Some(own) => Some(own),
-        None => control::peek(&mut target, &plan.name).await?,
-    };
-    let own_name = own
-        .as_ref()
-        .map(|(identity, _)| identity.object_name(FIRST_LEG));
-    // What is missing or too old is a finding of its own.
-    let programs = trunkline_load::Programs::find(source.version(), target.version(), &[]);
-    let programs = match programs.await {
-        Ok(programs) => Some(programs),
-        Err(_) => trunkline_load::Programs::newest().await,
-    };
-    // A filter that matches nothing is the plan's error, not a finding.
-    let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
-    let left_out = plan.transform.examine(&mut source, &tables).await?;
-    if let Some(insert_only) = &plan.insert_only {
-        trunkline_load::tables(&mut source, insert_only).await?;
-    }
-    let scope = |table: &TableName| plan.scope.covers_table(table);
-    let insert_only = |table: &TableName| {
-        plan.insert_only
-            .as_ref()
-            .is_some_and(|scope| scope.covers_table(table))
-    };
-    let options = copying::load_options(plan);
-    // Once our structure stands on the target, it is what is examined there.
-    let restored = own
-        .as_ref()
-        .is_some_and(|(_, state)| state.receipts.contains(&Object::Structure));
-    let (structure, drop_if_exists) = match plan.structure {
-        _ if plan.seed != Seed::Copy => (false, false),
-        StructurePlan::Restore { existing, .. } if !restored => (true, existing == Existing::Drop),
-        StructurePlan::Restore { .. } | StructurePlan::Present => (false, false),
-    };
-    let state = own.as_ref().map(|(_, state)| state);
-    // Before it is restored, the names that it will have are looked for.
-    let names = match state {
-        Some(state) if !structure => naming(plan, state),
-        _ => Naming::Final,
-    };
-    let layout = Layout::new(&plan.transform, &tables, names);
-    let switched = state.is_some_and(|state| state.phase.is_switched());
-    let own_subscription = state.and_then(|state| state.subscription());
-    let keyed = state.is_some_and(|state| state.phase.has_rows());
-    let stands = plan.structure == StructurePlan::Present || plan.seed != Seed::Copy;
-    let tables_on_target = if keyed || stands {
-        Standing::There
-    } else {
-        Standing::NotYet
-    };
-    let input = CheckInput {
-        source: &mut source,
-        target: &mut target,
-        scope: &scope,
-        live,
-        drop_if_exists,
-        structure,
-        no_owner: options.no_owner,
-        no_privileges: options.no_privileges,
-        maintenance_database: &plan.cutover.maintenance_database,
-        insert_only: &insert_only,
-        pg_dump: programs.map(|programs| PgDump {
-            path: programs.pg_dump,
-            version: programs.version,
-        }),
-        own_slot: own_name.as_deref(),
-        own_publication: plan.publication.as_deref().or(own_name.as_deref()),
-        relayed: plan.relay.is_some(),
-        downstream: &plan.downstream,
-        // One that stands needs no further worker, and has shown that it can be made.
-        subscription: match own_subscription {
-            Some(_) => None,
-            None => plan.route.subscription(),
-        },
-        own_subscription,
-        own_control_schema: own.is_some(),
-        way_back: plan.cutover.way_back == WayBack::Open && !switched,
-        tables_on_target,
-        place: &|table| layout.place(table).clone(),
-        placed: &|table| layout.source_of(table).cloned(),
-    };
-    let mut findings = checks::examine(input).await?;
-    let ours = checks::transform::examine(&mut source, plan, &tables, &left_out, live).await?;
-    findings.extend(ours);
-    if live {
-        findings.extend(check_relay(plan, &mut source, own_name.as_deref()).await?);
-    }
-    Ok(checks::sorted(findings))
-}
-
-async fn check_relay(
-    plan: &Plan,
-    source: &mut Session,
-    own_slot: Option<&str>,
-) -> Result<Vec<Finding>, Error> {
-    let Some(on_relay) = &plan.relay else {
-        return Ok(Vec::new());
-    };
-    let mut session = relay::connect(&on_relay.server, "check").await?;
-    let question = checks::relay::Question {
-        slot: on_relay.slot.as_deref(),
-        own_slot,
-    };
-    let found = checks::relay::examine(source, &mut session, &question).await?;
-    session.close().await;
-    Ok(found)
-}
-
-/// Whether the target has this migration's journal: before that, a physical copy is not made.
-async fn target_is_ours(plan: &Plan) -> bool {
-    let Ok(mut target) = Session::connect(&plan.target, "check").await else {
-        return false;
-    };
-    matches!(control::peek(&mut target, &plan.name).await, Ok(Some(_)))
-}
-
 /// A migration that is held for a command other than `run`; its rows must be there.
 async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
     let mut run = setting
@@ -259,6 +123,15 @@ pub async fn verify(
     mut mending: Mending<'_>,
 ) -> Result<VerifyReport, Error> {
     let mut run = claim_following(setting).await?;
+    if run.is_over_standby() {
+        if !matches!(mending, Mending::None) {
+            return Err(Error::Refused {
+                why: "a standby cannot be mended: it takes no writes".to_owned(),
+                hint: "make it anew from the source".to_owned(),
+            });
+        }
+        return crate::standby::verify(&mut run, chosen).await;
+    }
     if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
@@ -324,6 +197,9 @@ pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRep
             why: "clients are switched already; what was left of it is done".to_owned(),
             hint: "`trunkline status` says what is next".to_owned(),
         });
+    }
+    if run.is_over_standby() {
+        return cutover::standby::cutover(&mut run, extent).await;
     }
     let follow = Follow::open(&mut run).await?;
     let report = cutover::cutover(&mut run, follow, extent).await;

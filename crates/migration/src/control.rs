@@ -188,9 +188,9 @@ impl Control {
 
     /// The same for the session on the target.
     async fn mend_session(&mut self) -> Result<(), Error> {
-        let Place::Target(session) = &mut self.place else {
-            // Nothing of a file is lost with a connection.
-            return Ok(());
+        let session = match &mut self.place {
+            Place::Target(session) => session,
+            Place::File(_) => return self.read_file_again(),
         };
         if session.is_broken() {
             self.holds = false;

@@ -329,6 +329,14 @@ impl State {
                     ..leg
                 });
             }
+            Event::StandbySpent => {
+                // What was made on it has gone its own way with it.
+                self.next_leg = None;
+                self.target_fence = None;
+                self.downstream.clear();
+                self.receipts
+                    .retain(|object| !object.is_followed_on(Side::Target));
+            }
             Event::Seeded { at } => {
                 self.seeded = true;
                 if let Some(leg) = &mut self.leg {

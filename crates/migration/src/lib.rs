@@ -24,6 +24,7 @@ mod run;
 pub mod scripts;
 pub mod shell;
 pub mod smoke;
+mod standby;
 pub mod status;
 mod steps;
 mod subscription;

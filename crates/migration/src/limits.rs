@@ -50,6 +50,25 @@ pub(crate) const FILE_LOCK_LOOK: Duration = Duration::from_millis(50);
 /// taken tries for this long before somebody else is said to hold it.
 pub(crate) const FILE_LOCK_PATIENCE: Duration = Duration::from_millis(300);
 
+/// Looks in a row, half a second apart, at which a standby must be near: two seconds of real
+/// load, which a single look between two bursts would not be.
+pub(crate) const STANDBY_NEAR_LOOKS: u32 = 4;
+
+/// Looks in a row at which a standby does not receive before that is said: it connects again
+/// five seconds after it lost its source (`wal_retrieve_retry_interval`).
+pub(crate) const STANDBY_SILENT_LOOKS: u32 = 20;
+
+/// How long rows that differ between a source and its standby are looked at again: the
+/// standby is behind by its lag, which is bytes by then.
+pub(crate) const STANDBY_SETTLE: Duration = Duration::from_secs(10);
+
+/// Between two looks whether a standby has replayed the barrier: clients wait for it.
+pub(crate) const REPLAY_LOOK: Duration = Duration::from_millis(5);
+
+/// With less than this left of the pause nothing is promoted: a promotion takes some tenths of
+/// a second, and what follows it as long again, and it cannot be taken back.
+pub(crate) const PROMOTE_AT_LEAST: Duration = Duration::from_secs(2);
+
 /// How long a command waits for the run that holds the migration to hand it over.
 pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 

@@ -52,6 +52,10 @@ pub enum Event {
     CheckPassed,
     /// Publication and slot were made.
     SourcePrepared,
+    /// A physical standby of the source stands where the target is to be.
+    StandbyStands,
+    /// That standby was promoted, and the source serves on: it cannot become the target.
+    StandbySpent,
     /// The structure up to the rows was restored.
     StructureRestored,
     /// The first rows are about to be copied.
@@ -114,11 +118,14 @@ impl Phase {
         use Phase as P;
         let following = matches!(self, P::Following | P::Verified);
         match (self, event) {
-            (P::Planned | P::Checked, E::CheckPassed) => Ok(P::Checked),
+            (P::Planned | P::Checked, E::CheckPassed)
+            | (P::Loaded | P::Following | P::Verified, E::StandbySpent) => Ok(P::Checked),
             (P::Checked, E::SourcePrepared) => Ok(P::Prepared),
             (P::Prepared, E::StructureRestored) => Ok(P::Structured),
             (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
-            (P::Copying, E::CopyFinished) | (P::Prepared, E::Seeded { .. }) => Ok(P::Loaded),
+            (P::Copying, E::CopyFinished)
+            | (P::Prepared, E::Seeded { .. })
+            | (P::Checked, E::StandbyStands) => Ok(P::Loaded),
             (P::Loaded | P::Following | P::RolledBack, E::CaughtUp)
             | (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
             (P::Verified, E::CaughtUp) => Ok(P::Verified),

@@ -60,10 +60,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether the target comes to be during the migration, so that its journal begins as a
-    /// file.
+    /// Whether nothing can be written on the target at first, because it is a standby or comes
+    /// to be during the migration: its journal begins as a file.
     pub(crate) fn begins_in_file(&self) -> bool {
-        self.seed != Seed::Copy
+        self.route.replica().is_some() || self.seed != Seed::Copy
     }
 
     /// How one of the two servers is reached.
@@ -107,16 +107,40 @@ pub enum Route {
     Stream,
     /// A subscription of the target reads the slot.
     Subscription(Box<SubscriptionPlan>),
+    /// A physical standby of the source becomes the target.
+    Replica(ReplicaPlan),
 }
 
 impl Route {
     /// The subscription, where it is the route.
     pub fn subscription(&self) -> Option<&SubscriptionPlan> {
         match self {
-            Route::Stream => None,
+            Route::Stream | Route::Replica(_) => None,
             Route::Subscription(plan) => Some(plan),
         }
     }
+
+    /// The standby, where it is the route.
+    pub fn replica(&self) -> Option<&ReplicaPlan> {
+        match self {
+            Route::Stream | Route::Subscription(_) => None,
+            Route::Replica(plan) => Some(plan),
+        }
+    }
+}
+
+/// The standby that becomes the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaPlan {
+    /// Where it comes from.
+    pub standby: StandbyPlan,
+}
+
+/// Where a standby comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandbyPlan {
+    /// It stands, and follows the source: the operator made it, and keeps it.
+    Adopted,
 }
 
 /// What the target's subscription is to be.

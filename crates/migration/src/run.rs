@@ -90,6 +90,11 @@ impl<'a> Run<'a> {
         self.pulse.beat();
     }
 
+    /// Whether the target is a physical standby still: nothing of ours can be on it.
+    pub(crate) fn is_over_standby(&self) -> bool {
+        self.plan.route.replica().is_some() && self.control.is_in_file()
+    }
+
     /// The direction in which changes flow.
     pub(crate) fn way(&self) -> Way {
         self.control.state().way()

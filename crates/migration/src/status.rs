@@ -16,7 +16,7 @@ pub use relayed::{RelayState, RelayStatus};
 
 use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
-use crate::control::{self, away, file};
+use crate::control::{self, away};
 use crate::error::Error;
 use crate::journal::State;
 use crate::phase::Phase;
@@ -79,8 +79,8 @@ pub struct StatusReport {
 /// Reads a migration's state from both servers. An unreachable source leaves its numbers
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
-    if let Some(peeked) = file::peek(&plan.dir)? {
-        return Ok(in_file::report(plan, peeked));
+    if let Some(found) = in_file::status(plan).await? {
+        return Ok(found);
     }
     let doing = "reading the status";
     let target = Session::connect(&plan.target, "status")

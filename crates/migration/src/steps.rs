@@ -16,6 +16,9 @@ use crate::run::is_streamed;
 
 /// The steps, a line each; statements on the source are marked as such.
 pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
+    if plan.route.replica().is_some() {
+        return Ok(over_standby(plan).await);
+    }
     let doing = "reading the tables";
     let mut source = Session::connect(&plan.source, "plan")
         .await
@@ -175,6 +178,48 @@ fn seed_steps(plan: &Plan, snapshot: &Snapshot) -> Vec<String> {
     steps
 }
 
+/// The same on the route over a standby.
+async fn over_standby(plan: &Plan) -> Vec<String> {
+    let mut steps = vec![
+        format!(
+            "move `{}` from {} to its standby {}",
+            plan.name,
+            plan.source.label(),
+            plan.target.label()
+        ),
+        "check both servers; stop at a blocker".to_owned(),
+        "begin the journal as a file in the migration's folder: the target cannot be written yet"
+            .to_owned(),
+        format!(
+            "watch the standby until it is near, within {} bytes for two seconds",
+            plan.cutover.max_lag_bytes
+        ),
+        "read every table on both sides; what differs is looked at again".to_owned(),
+    ];
+    if plan.cutover.way_back == WayBack::Open {
+        steps.push(
+            "before the cutover, for the way back: source: CREATE SCHEMA trunkline (progress)"
+                .to_owned(),
+        );
+    }
+    hold_and_fence(plan, &mut steps).await;
+    steps.push(
+        "source: a marker; wait until the standby has replayed it; compare once more, no sequence \
+         may be behind, look at the fence again"
+            .to_owned(),
+    );
+    steps.push("target: SELECT pg_promote(true, …); from here on it is no standby".to_owned());
+    if plan.cutover.way_back == WayBack::Open {
+        steps.push("target: for the way back, a publication and a slot".to_owned());
+    }
+    steps.push(
+        "target: unlogged tables copied, slots of other consumers made again, smoke tests"
+            .to_owned(),
+    );
+    switch_steps(plan, &mut steps);
+    steps
+}
+
 /// What the target's own following does.
 fn subscription_steps(
     plan: &Plan,
@@ -221,7 +266,6 @@ fn renames(plan: &Plan, tables: &[Table]) -> Option<String> {
 }
 
 async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
-    let database = trunkline_changes::quote_ident(plan.source.database());
     if plan.cutover.way_back == WayBack::Open {
         steps.push(
             "before the cutover, for the way back: target: a publication and a slot; source: \
@@ -229,6 +273,16 @@ async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
                 .to_owned(),
         );
     }
+    hold_and_fence(plan, steps).await;
+    steps.push(
+        "drain to a barrier, compare once more, set every sequence and read it back, look again"
+            .to_owned(),
+    );
+    switch_steps(plan, steps);
+}
+
+async fn hold_and_fence(plan: &Plan, steps: &mut Vec<String>) {
+    let database = trunkline_changes::quote_ident(plan.source.database());
     let clients = plan.cutover.traffic.describe();
     steps.push(format!("cutover: hold clients ({clients})"));
     steps.push(match how_firmly(plan).await {
@@ -240,10 +294,10 @@ async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {
         Ok(strength) => format!("fence: {}", strength.describe(Side::Source)),
         Err(error) => format!("fence: NOT POSSIBLE as it is: {error}"),
     });
-    steps.push(
-        "drain to a barrier, compare once more, set every sequence and read it back, look again"
-            .to_owned(),
-    );
+}
+
+fn switch_steps(plan: &Plan, steps: &mut Vec<String>) {
+    let database = trunkline_changes::quote_ident(plan.source.database());
     steps.push(format!(
         "switch; or, after {:?}, give the source back as it was (exit code 7)",
         plan.cutover.max_pause

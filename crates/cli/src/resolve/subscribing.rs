@@ -5,8 +5,8 @@ use trunkline_migration::Error;
 use trunkline_migration::plan::{Route, RowsBy, SubscriptionPlan};
 use trunkline_postgres::Conninfo;
 
-use super::{conninfo, one_of, plan_error};
-use crate::plan_file::{PlanFile, SubscriptionTable};
+use super::{conninfo, one_of, plan_error, replica};
+use crate::plan_file::{PlanFile, ReplicaTable, SubscriptionTable};
 
 pub(super) fn route(
     file: &mut PlanFile,
@@ -14,7 +14,7 @@ pub(super) fn route(
     transform: &Transform,
 ) -> Result<Route, Error> {
     let value = file.migration.route.as_deref();
-    one_of("route", value, &["stream", "subscription"])?;
+    one_of("route", value, &["stream", "subscription", "replica"])?;
     if value != Some("subscription") {
         if file.subscription != SubscriptionTable::default() {
             return Err(plan_error(
@@ -22,7 +22,13 @@ pub(super) fn route(
                 "put `route = \"subscription\"` into [migration], or take the table out",
             ));
         }
-        return Ok(Route::Stream);
+        return replica::stream_or_replica(file);
+    }
+    if file.replica != ReplicaTable::default() {
+        return Err(plan_error(
+            "the plan has a table [replica], and another route",
+            "put `route = \"replica\"` into [migration], or take the table out",
+        ));
     }
     if file.relay.is_some() {
         return Err(plan_error(

@@ -19,6 +19,7 @@ mod plain_roles;
 mod regressions;
 mod rehearsals;
 mod relay;
+mod replica;
 mod reports;
 mod row_filters;
 mod row_validation;

@@ -70,6 +70,11 @@ impl Scene {
         for cluster in [&source, &target] {
             cluster.create_database(database).await;
         }
+        Self::over(source, target, database)
+    }
+
+    /// The same, of servers that have the database already.
+    pub(crate) fn over(source: Cluster, target: Cluster, database: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the migration");
         let program = Program::new(folder.path())
             .variable("TRUNKLINE_SOURCE", &source.uri(database))

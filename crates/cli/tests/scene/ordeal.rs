@@ -69,6 +69,16 @@ impl Strike {
         Strike { step, after, blow }
     }
 
+    /// Waits for the moment, and kills a program that has not ended by then.
+    pub(crate) async fn kill(&self, mut running: Running) {
+        if running.says(self.step).await {
+            tokio::time::sleep(self.after).await;
+            running.kill().await;
+        } else {
+            running.ended().await;
+        }
+    }
+
     /// Anything, at any of these steps or up to half a second after it.
     fn any(steps: &[&'static str], rng: &mut Rng) -> Self {
         let blow = match rng.u32(0..7) {

@@ -16,13 +16,15 @@ use crate::error::Error;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Sequences {
-    pub(super) differences: Vec<SequenceReport>,
+pub(crate) struct Sequences {
+    /// How many both sides have, and let us read.
+    pub(crate) compared: usize,
+    pub(crate) differences: Vec<SequenceReport>,
     pub(super) errors: Vec<NotCompared>,
 }
 
 /// Compares the sequences of both sides.
-pub(super) async fn compare(
+pub(crate) async fn compare(
     source: &mut Session,
     target: &mut Session,
     scope: &Scope,
@@ -62,6 +64,7 @@ pub(super) async fn compare(
     ));
     differences.sort_by(|a, b| a.sequence.cmp(&b.sequence));
     Ok(Sequences {
+        compared: here.len(),
         differences,
         errors: unread.into_iter().flat_map(not_compared).collect(),
     })

@@ -15,6 +15,12 @@ use crate::report::{EndReport, SCHEMA_VERSION};
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    if plan.route.replica().is_some() {
+        return Err(Error::Plan {
+            why: "`clone` makes a copy at rest, and the plan's route is \"replica\"".to_owned(),
+            hint: "take `route` out of the plan, or use `trunkline run`".to_owned(),
+        });
+    }
     if plan.seed != Seed::Copy {
         return Err(Error::Refused {
             why: "`clone` reads tables at rest, and the plan's [seed] names a storage copy"

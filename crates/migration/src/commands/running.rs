@@ -5,7 +5,7 @@ use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
 use super::validating::{Validated, compare, keep_validating, validate};
-use super::{Setting, check, reopening};
+use super::{Setting, check, reopening, standby};
 use crate::checks::{self, Verdict};
 use crate::control::{Claim, file};
 use crate::error::Error;
@@ -182,6 +182,12 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
         if is_reached(until, phase, caught_up) {
             return Ok(end_report(run));
         }
+        if run.is_over_standby() && !phase.is_switched() {
+            match standby::go_on(run, until).await? {
+                Some(report) => return Ok(report),
+                None => continue,
+            }
+        }
         match phase {
             Phase::Planned => preflight(run).await?,
             Phase::Checked => prepare::prepare(run).await?,
@@ -287,7 +293,7 @@ pub(super) fn begin_anew(plan: &Plan) -> Result<(), Error> {
     }
 }
 
-async fn preflight(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) async fn preflight(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("preflight");
     let findings = check(run.plan, true).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
@@ -331,7 +337,7 @@ fn is_of_the_comparison(error: &Error) -> bool {
 }
 
 /// Gives the migration to a command that asks for it, until that is done.
-async fn hand_over(run: &mut Run<'_>) -> Result<(), Error> {
+pub(super) async fn hand_over(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("handing over to another command");
     tokio::select! {
         handed = run.control.hand_over(&run.plan.source) => {
@@ -392,7 +398,7 @@ async fn take_back_prepared(run: &mut Run<'_>) -> Result<(), Error> {
     }
 }
 
-fn end_report(run: &Run<'_>) -> EndReport {
+pub(super) fn end_report(run: &Run<'_>) -> EndReport {
     let phase = run.control.state().phase;
     EndReport {
         schema_version: SCHEMA_VERSION,

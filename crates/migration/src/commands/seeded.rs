@@ -4,7 +4,7 @@
 use trunkline_changes::TableName;
 use trunkline_postgres::{Fault, Session};
 
-use super::FIRST_LEG;
+use super::checking::FIRST_LEG;
 use crate::checks::Finding;
 use crate::checks::seeded::{self, SourceInput};
 use crate::control::Identity;

@@ -216,6 +216,15 @@ pub(crate) fn peek(dir: &Path) -> Result<Option<Peeked>, Error> {
     }))
 }
 
+/// Whether a journal began as a file here and goes on on the target.
+pub(crate) fn has_moved(dir: &Path) -> Result<bool, Error> {
+    let path = dir.join(JOURNAL);
+    let Some(mut file) = open(&path, false)? else {
+        return Ok(false);
+    };
+    Ok(read(&mut file, &path)?.is_some_and(|found| found.on_target))
+}
+
 /// Who the migration of a folder is, wherever its journal goes on.
 pub(crate) fn identity_in(dir: &Path) -> Result<Option<Identity>, Error> {
     let path = dir.join(JOURNAL);

@@ -108,6 +108,17 @@ impl Control {
         Ok(())
     }
 
+    /// What the file says by now: whether an entry that failed is in it decides what became of
+    /// it.
+    pub(super) fn read_file_again(&mut self) -> Result<(), Error> {
+        if let Place::File(file) = &mut self.place
+            && let Some(found) = file.read()?
+        {
+            (self.state, self.length) = (found.state, length(&found.entries));
+        }
+        Ok(())
+    }
+
     /// Gives the file's lock to whoever waits for it; see [`Control::hand_over`].
     pub(super) async fn hand_over_file(&mut self, source: &Conninfo) -> Result<(), Error> {
         let Place::File(file) = &mut self.place else {

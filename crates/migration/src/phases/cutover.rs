@@ -15,6 +15,7 @@ mod moving;
 mod pause;
 mod proof;
 pub(crate) mod sequences;
+pub(crate) mod standby;
 mod stopwatch;
 mod summary;
 mod unstreamed;
@@ -109,7 +110,9 @@ pub(crate) async fn cutover(
     let deadline = Instant::now() + run.plan.cutover.max_pause;
     let proved = pause(run, &mut follow, &mut ready, &mut watch, deadline).await;
     match proved {
-        Ok(proved) if extent == Extent::Switch => switch(run, follow, ready, proved, watch).await,
+        Ok(proved) if extent == Extent::Switch => {
+            switch(run, Some(follow), ready, proved, watch).await
+        }
         Ok(proved) => {
             drop(follow);
             give_up(run, ready, watch, Missed::Rehearsed(Box::new(proved))).await
@@ -154,8 +157,13 @@ async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<
     gates::may_be_fenced(follow.from(), way.from()).await?;
     gates::nothing_parked(run, way.to()).await?;
     unstreamed::same_large_objects(run, way, follow.from()).await?;
+    look_at_clients(run, follow.from(), way).await
+}
+
+/// The side that serves can be kept closed, and its clients can be moved.
+async fn look_at_clients(run: &Run<'_>, from: &mut Session, way: Way) -> Result<(), Error> {
     if run.plan.cutover.way_back == WayBack::Open {
-        let may = fence::may_stand(follow.from(), way.from()).await;
+        let may = fence::may_stand(from, way.from()).await;
         let bound = may.map_err(|error| Error::Refused {
             why: format!(
                 "the {} could not be kept closed after the switch: {error}",
@@ -189,9 +197,9 @@ fn warn_of_superusers(run: &Run<'_>, way: Way, bound: &fence::BoundByDefault) {
 
 /// What the application's statements take on the source, to be held against what they take
 /// on the target later.
-async fn note_latencies(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<(), Error> {
+async fn note_latencies(run: &mut Run<'_>, from: &mut Session, way: Way) -> Result<(), Error> {
     if way == Way::There
-        && let Some(seen) = baseline::busiest(follow.from(), way.from(), Reach::Busiest).await?
+        && let Some(seen) = baseline::busiest(from, way.from(), Reach::Busiest).await?
     {
         run.control.record(Entry::Baseline(seen)).await?;
     }
@@ -208,7 +216,7 @@ async fn make_ready(
     way_back::prepare(run).await?;
     consumers::make(run, follow, way).await?;
     run.step("preparing the switch");
-    note_latencies(run, follow, way).await?;
+    note_latencies(run, follow.from(), way).await?;
     let standing = run.tables_and_places(way).await?;
     let comparisons = verifying::comparisons(run.plan, &standing, &Selection::All);
     let mut comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
@@ -268,7 +276,7 @@ fn is_not_for_us(error: &PgError) -> bool {
 /// The point of no return, and what follows it.
 async fn switch(
     run: &mut Run<'_>,
-    follow: Follow,
+    follow: Option<Follow>,
     ready: Ready,
     proved: Proved,
     mut watch: Stopwatch,
@@ -286,7 +294,9 @@ async fn switch(
     watch.lap("switch");
     let pause = watch.total();
     // The slot is free once the follower is gone; what it read is applied and durable.
-    if let Err(error) = follow.close(run).await {
+    if let Some(follow) = follow
+        && let Err(error) = follow.close(run).await
+    {
         tracing::warn!(%error, "the stream did not end in order");
     }
     let Ready {

@@ -187,6 +187,7 @@ pub(crate) async fn complete(mut run: Run<'_>, old: OldDatabase) -> Result<EndRe
         });
     }
     if old == OldDatabase::Gone {
+        run.control.move_in().await?;
         return complete_alone(run).await;
     }
     let before = run.control.state().fence(Side::Source).cloned();
@@ -276,9 +277,14 @@ async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndRep
     }
     let folder = copying::folder(&run)?;
     let Run { plan, control, .. } = run;
+    let over_standby = plan.route.replica().is_some() && control.is_in_file();
     let migration = control.identity().name.clone();
     forget(plan, control, &folder, phase).await?;
-    done.push("dropped the schema trunkline on the target".to_owned());
+    done.push(if over_standby {
+        "the standby is left as it is".to_owned()
+    } else {
+        "dropped the schema trunkline on the target".to_owned()
+    });
     Ok(EndReport {
         schema_version: SCHEMA_VERSION,
         migration,

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
 use crate::limits::WAY_BACK_SLOT_WITHIN;
 use crate::plan::WayBack;
-use crate::run::{Run, is_streamed};
+use crate::run::{Run, Tables, is_streamed};
 use crate::way::Way;
 
 /// Refuses at once, before anything is compared or held, a switch after which nothing could
@@ -103,8 +103,14 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     run.step("preparing the way back");
-    let way = run.way().turned();
-    let (from, to) = (way.from(), way.to());
+    prepare_records(run).await?;
+    let tables = run.tables_and_places(run.way().turned()).await?;
+    prepare_leg(run, tables).await
+}
+
+/// What changes that flow back are recorded in.
+pub(crate) async fn prepare_records(run: &mut Run<'_>) -> Result<(), Error> {
+    let to = run.way().turned().to();
     if to == Side::Source {
         refuse_anothers_records(run).await?;
         let records = Entry::Making(Object::SourceRecords);
@@ -113,12 +119,19 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         control::make_tables(&mut session, to).await?;
         session.close().await;
     }
-    let mut standing = run.tables_and_places(way).await?;
+    Ok(())
+}
+
+/// The publications and the slot that changes flow back through.
+pub(crate) async fn prepare_leg(run: &mut Run<'_>, mut standing: Tables) -> Result<(), Error> {
+    let way = run.way().turned();
+    let from = way.from();
     let tables = std::mem::take(&mut standing.moving);
     let (placed, left_out): (Vec<_>, Vec<_>) = tables
         .into_iter()
         .partition(|table| standing.places.contains_key(&table.name));
-    let number = run.control.state().legs + 1;
+    // The first one is of the copy, which a standby has none of.
+    let number = run.control.state().legs.max(1) + 1;
     let mut session = run.connect(from, "way back").await?;
     let what = Publishing {
         way,

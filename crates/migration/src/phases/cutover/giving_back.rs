@@ -8,7 +8,7 @@ use trunkline_postgres::{Backoff, Session};
 
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
-use super::{Extent, Ready, outside, summary};
+use super::{Extent, Ready, outside, standby, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
 use crate::limits::{CANCEL_WITHIN, RECORD_WITHIN, TAKE_BACK_WITHIN};
@@ -26,6 +26,9 @@ pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
         run.control.moved(Event::FenceLifted).await?;
     }
     run.control.come_home().await?;
+    if run.control.is_in_file() {
+        standby::after_given_back(run).await?;
+    }
     way_back::give_up(run).await?;
     subscription::go_on(run).await
 }
@@ -77,6 +80,9 @@ async fn record_given_back(run: &mut Run<'_>, different: Option<Lsn>) {
 async fn take_back(run: &mut Run<'_>) {
     let taken = async {
         run.control.come_home().await?;
+        if run.control.is_in_file() {
+            standby::after_given_back(run).await?;
+        }
         way_back::give_up(run).await?;
         subscription::go_on(run).await
     };

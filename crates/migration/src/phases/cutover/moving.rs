@@ -85,6 +85,7 @@ pub(super) async fn stand_behind(run: &mut Run<'_>, mut outside: Session) -> Aft
 
 async fn tidy(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.come_home().await?;
+    run.control.move_in().await?;
     way_back::clear_behind(run).await.map(drop)
 }
 
@@ -97,12 +98,17 @@ pub(crate) async fn finish(run: &mut Run<'_>) -> Result<(), Error> {
         .receipts
         .iter()
         .any(|object| object.is_followed_on(left));
+    let untidy = untidy || (run.control.is_in_file() && state.phase.is_switched());
     if !state.clients_released {
         move_clients(run).await?;
     }
     if untidy && run.control.state().fence(left).is_some() {
         let outside = outside(run, left).await?;
         stand_behind(run, outside).await;
+    }
+    if run.control.state().phase.is_switched() {
+        // A promoted standby can be written: whatever comes next counts on the journal there.
+        run.control.move_in().await?;
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ impl From<Error> for Missed {
 }
 
 /// One step of the pause, within what is left of it.
-async fn within<T, E: Into<Missed>>(
+pub(super) async fn within<T, E: Into<Missed>>(
     deadline: Instant,
     step: &'static str,
     watch: &mut Stopwatch,
@@ -151,7 +151,7 @@ pub(super) async fn pause(
 
 /// What the operator wants to see of the side that is to serve. While that is closed to
 /// others, as after a rollback, only we can look.
-async fn smoke_tests(
+pub(super) async fn smoke_tests(
     run: &Run<'_>,
     way: Way,
     deadline: Instant,
@@ -179,11 +179,11 @@ async fn smoke_tests(
     .map_err(Missed::Smoke)
 }
 
-fn because(error: impl std::fmt::Display) -> Missed {
+pub(super) fn because(error: impl std::fmt::Display) -> Missed {
     Missed::Because(error.to_string())
 }
 
-async fn raise(
+pub(super) async fn raise(
     run: &Run<'_>,
     inside: &mut Session,
     ready: &mut Ready,
@@ -249,7 +249,7 @@ async fn last_look(
 }
 
 /// Compares once more, with everything at rest, the tables that took the least time before.
-async fn recheck(
+pub(super) async fn recheck(
     run: &Run<'_>,
     ready: &mut Ready,
     watch: &mut Stopwatch,

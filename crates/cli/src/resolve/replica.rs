@@ -1,0 +1,67 @@
+//! `[migration] route = "replica"` and `[replica]`: a physical standby becomes the target.
+
+use trunkline_migration::Error;
+use trunkline_migration::plan::{ReplicaPlan, Route, StandbyPlan};
+
+use super::{one_of, plan_error};
+use crate::plan_file::{PlanFile, ReplicaTable, SeedTable, StructureTable};
+use crate::transform_plan::TransformTable;
+
+/// The route, where it is no subscription.
+pub(super) fn stream_or_replica(file: &PlanFile) -> Result<Route, Error> {
+    if file.migration.route.as_deref() == Some("replica") {
+        return Ok(Route::Replica(replica(file)?));
+    }
+    if file.replica != ReplicaTable::default() {
+        return Err(plan_error(
+            "the plan has a table [replica], and another route",
+            "put `route = \"replica\"` into [migration], or take the table out",
+        ));
+    }
+    Ok(Route::Stream)
+}
+
+/// The standby, with what has no meaning for one refused: a plan that asks for half of a
+/// server must not get all of it.
+fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
+    let tables = &file.tables;
+    let chosen =
+        !(tables.include.is_empty() && tables.exclude.is_empty()) || tables.filters.is_some();
+    let copied = SeedTable {
+        // Tables that are compared at the same time, too.
+        jobs: None,
+        ..file.seed.clone()
+    };
+    let refused = [
+        (chosen, "tables", "include, exclude and filters"),
+        (
+            file.structure != StructureTable::default(),
+            "structure",
+            "its keys",
+        ),
+        (
+            copied != SeedTable::default(),
+            "seed",
+            "method, index_jobs and split_tables_larger_than",
+        ),
+        (
+            file.transform != TransformTable::default(),
+            "transform",
+            "the table",
+        ),
+        (file.relay.is_some(), "relay", "the table"),
+        (file.source.publication.is_some(), "source", "publication"),
+    ];
+    for (is_set, table, keys) in refused {
+        if is_set {
+            return Err(plan_error(
+                format!("[{table}]: a standby is a copy of the whole server"),
+                format!("take {keys} out of the plan, or use `route = \"stream\"`"),
+            ));
+        }
+    }
+    one_of("provider", file.replica.provider.as_deref(), &["adopt"])?;
+    Ok(ReplicaPlan {
+        standby: StandbyPlan::Adopted,
+    })
+}
