@@ -16,6 +16,7 @@ pub(crate) struct PlanFile {
     pub(crate) migration: MigrationTable,
     pub(crate) source: ServerTable,
     pub(crate) target: ServerTable,
+    pub(crate) stream: StreamTable,
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
@@ -42,6 +43,13 @@ pub(crate) struct ServerTable {
     pub(crate) conninfo: Option<String>,
     pub(crate) password_env: Option<String>,
     pub(crate) publication: Option<String>,
+}
+
+/// `[stream]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StreamTable {
+    pub(crate) decoder: Option<String>,
 }
 
 /// `[seed]`.
@@ -148,6 +156,8 @@ const KEYS: &[&str] = &[
     "migration",
     "source",
     "target",
+    "stream",
+    "decoder",
     "seed",
     "structure",
     "tables",

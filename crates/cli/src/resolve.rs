@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trunkline_load::Scope;
-use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
+use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, Plugin, StructurePlan};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 
@@ -218,6 +218,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         scope: scope(&file)?,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
+        decoder: decoder(&file)?,
         structure: structure(&file),
         copy: copy(&file)?,
         conflict: conflict(&file)?,
@@ -268,6 +269,21 @@ fn scope(file: &PlanFile) -> Result<Scope, Error> {
     }
     let text = std::fs::read_to_string(path).map_err(|cause| file_error(path, cause))?;
     Ok(Scope::from_ini(&text)?)
+}
+
+fn decoder(file: &PlanFile) -> Result<Plugin, Error> {
+    let value = file.stream.decoder.as_deref();
+    one_of("decoder", value, &["pgoutput", "test_decoding"])?;
+    if value != Some("test_decoding") {
+        return Ok(Plugin::Pgoutput);
+    }
+    if file.source.publication.is_some() {
+        return Err(plan_error(
+            "test_decoding reads no publication, and the plan names one",
+            "take `publication` out of [source], or `decoder` out of [stream]",
+        ));
+    }
+    Ok(Plugin::TestDecoding)
 }
 
 fn insert_only(file: &PlanFile) -> Result<Option<Scope>, Error> {

@@ -140,6 +140,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
             path: programs.pg_dump,
             version: programs.version,
         }),
+        decoder: plan.decoder,
         own_slot: own_name.as_deref(),
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         downstream: &plan.downstream,

@@ -156,7 +156,9 @@ impl Follow {
         }
         let mut reader = match self.batch.take() {
             Some(reader) => reader,
-            None => BatchReader::open(self.feed.clone()).await?,
+            None => BatchReader::open(self.feed.clone())
+                .await?
+                .spilling_to(self.spill_folder.clone()),
         };
         let reached = loop {
             reader.peek(self.position, None, PEEK_MESSAGES).await?;

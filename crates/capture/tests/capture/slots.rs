@@ -3,7 +3,7 @@
 use crate::setup::{PATIENCE, Source, drain_batches, last_commit};
 use trunkline_capture::CaptureError;
 use trunkline_capture::slot::{
-    Dropped, NewSlot, SlotProblem, SlotRecord, SlotState, WalStatus, drop_slot, examine,
+    Dropped, NewSlot, Plugin, SlotProblem, SlotRecord, SlotState, WalStatus, drop_slot, examine,
     open_transactions,
 };
 use trunkline_changes::{Lsn, Side};
@@ -120,7 +120,7 @@ async fn the_transactions_that_a_slot_waits_for_are_listed_and_the_wait_can_be_g
             .await
             .expect("connected");
         let canceller = new.canceller();
-        let creating = tokio::spawn(new.create("waiting"));
+        let creating = tokio::spawn(new.create("waiting", Plugin::Pgoutput));
         let mut session = Session::connect(&source.conninfo(), "look")
             .await
             .expect("connected");

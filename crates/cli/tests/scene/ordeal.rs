@@ -124,6 +124,12 @@ impl Ordeal {
         }
     }
 
+    /// The same with more in its plan.
+    pub(crate) fn planned(mut self, text: &str) -> Self {
+        self.scene.plan(text);
+        self
+    }
+
     /// Runs until both sides are equal, through all strikes.
     pub(crate) async fn run_through(&mut self, strikes: &[Strike]) {
         let arguments = ["run", "--until", "verified"];

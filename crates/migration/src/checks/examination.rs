@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, activity, collations, downstream, existing, extensions, features,
-    firing, identity, privileges, replication, role, roles, sequences, server, sessions, size,
-    tables, tablespaces, tools, unmoved, way_back,
+    Intent, PgDump, Scope, activity, collations, decoder, downstream, existing, extensions,
+    features, firing, identity, privileges, replication, role, roles, sequences, server, sessions,
+    size, tables, tablespaces, tools, unmoved, way_back,
 };
 use crate::way::Way;
 use way_back::{Question, Standing};
@@ -156,9 +157,10 @@ impl Examination<'_> {
         self.findings.extend(replication::judge(
             &replication,
             &self.source_server,
-            self.own_slot,
+            (self.intent.decoder, self.own_slot),
             self.downstream,
         ));
+        self.decoder(&replication).await?;
         let activity = activity::read(self.source).await?;
         self.findings
             .extend(activity::judge(&activity, &self.source_role));
@@ -167,6 +169,25 @@ impl Examination<'_> {
             self.findings
                 .push(Finding::warning("nothing-to-stream", message).on(Side::Source));
         }
+        Ok(())
+    }
+
+    /// Whether the decoder can be loaded, and can print what the database holds.
+    async fn decoder(&mut self, replication: &replication::Facts) -> Result<(), PgError> {
+        if self.intent.decoder == Plugin::Pgoutput {
+            return Ok(());
+        }
+        let has_slot = replication.has_slot(self.own_slot);
+        // Without these the trial would only fail for what is found anyway.
+        let may_try = self.source_role.replication
+            && self.source_server.settings.text("wal_level") == Some("logical");
+        let loaded = match may_try && !has_slot {
+            true => decoder::try_out(self.source, self.intent.decoder).await?,
+            false => decoder::Loaded::NotTried,
+        };
+        let encoding = collations::read_locale(self.source).await?.encoding;
+        let found = decoder::judge(&loaded, &encoding);
+        self.findings.extend(found);
         Ok(())
     }
 

@@ -5,12 +5,13 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyOptions};
-use trunkline_capture::{Feed, Mode, slot};
+use trunkline_capture::{Decoder, Feed, Mode, slot};
 
 use super::Follow;
 use super::pace::Pace;
 use super::recorded::recorded_position;
 use crate::error::Error;
+use crate::journal::Leg;
 use crate::limits::LINGER;
 use crate::phases::copying;
 use crate::run::Run;
@@ -20,6 +21,7 @@ impl Follow {
     pub(crate) async fn open(run: &mut Run<'_>) -> Result<Follow, Error> {
         let leg = run.leg()?.clone();
         let (from, to) = (leg.way.from(), leg.way.to());
+        refuse_another_decoder(run, &leg)?;
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
         let recorded = recorded_position(&mut receiver, &name, &leg).await?;
@@ -44,7 +46,7 @@ impl Follow {
                 conninfo: run.plan.server(from).clone(),
                 side: from,
                 slot: leg.slot.name.clone(),
-                publications: run.publications(&leg),
+                decoder: decoder(run, &leg),
             },
             leg,
             to: receiver,
@@ -70,4 +72,33 @@ impl Follow {
             differing_told: 0,
         })
     }
+}
+
+/// What a leg's slot is read with.
+fn decoder(run: &Run<'_>, leg: &Leg) -> Decoder {
+    match &leg.streamed {
+        Some(tables) => Decoder::TestDecoding {
+            tables: tables.clone(),
+        },
+        None => Decoder::Pgoutput {
+            publications: run.publications(leg),
+        },
+    }
+}
+
+/// A slot keeps its plugin for life, and with it what the migration knows of the tables.
+fn refuse_another_decoder(run: &Run<'_>, leg: &Leg) -> Result<(), Error> {
+    let planned = run.plan.decoder(leg.way).name();
+    let recorded = &leg.slot.plugin;
+    if recorded == planned {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        why: format!(
+            "the migration was begun with {recorded} as its decoder, and the plan says {planned}"
+        ),
+        hint: format!(
+            "set `decoder = \"{recorded}\"` in the plan's [stream]; or abort and start again"
+        ),
+    })
 }

@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use trunkline_capture::slot::{NewSlot, SlotRecord, drop_slot, open_transactions};
+use trunkline_capture::slot::{NewSlot, Plugin, SlotRecord, drop_slot, open_transactions};
+use trunkline_capture::test_decoding::StreamedTable;
 use trunkline_changes::{Side, quote_ident};
 use trunkline_load::Table;
 use trunkline_postgres::{Canceller, OnSide, PgError, Session};
@@ -47,16 +48,14 @@ impl Publication {
 /// The publications for the tables in scope: leaves by their own names, tables without a
 /// replica identity in a publication of their own that promises inserts only.
 fn publications(plan: &Plan, way: Way, base: &str, tables: &[Table]) -> Vec<Publication> {
-    if way == Way::There && plan.publication.is_some() {
+    if plan.decoder(way) == Plugin::TestDecoding
+        || (way == Way::There && plan.publication.is_some())
+    {
         return Vec::new();
     }
-    let insert_only = |table: &Table| {
-        let scope = plan.insert_only.as_ref();
-        scope.is_some_and(|scope| scope.covers_table(&table.name))
-    };
     let names = |wanted: bool| -> Vec<String> {
         let streamed = tables.iter().filter(|table| is_streamed(table));
-        let chosen = streamed.filter(|table| insert_only(table) == wanted);
+        let chosen = streamed.filter(|table| insert_only(plan, table) == wanted);
         chosen.map(|table| table.name.quoted()).collect()
     };
     let mut publications = vec![Publication {
@@ -75,13 +74,33 @@ fn publications(plan: &Plan, way: Way, base: &str, tables: &[Table]) -> Vec<Publ
     publications
 }
 
+fn insert_only(plan: &Plan, table: &Table) -> bool {
+    let scope = plan.insert_only.as_ref();
+    scope.is_some_and(|scope| scope.covers_table(&table.name))
+}
+
+/// The tables whose changes are wanted, for a decoder that knows no publication.
+pub(crate) fn streamed(plan: &Plan, way: Way, tables: &[Table]) -> Option<Vec<StreamedTable>> {
+    if plan.decoder(way) == Plugin::Pgoutput {
+        return None;
+    }
+    let tables = tables.iter().filter(|table| is_streamed(table));
+    let tables = tables.map(|table| StreamedTable {
+        oid: table.oid,
+        name: table.name.clone(),
+        inserts_only: insert_only(plan, table),
+    });
+    Some(tables.collect())
+}
+
 /// The statements that this phase runs on the source, for `plan`.
 pub(crate) fn statements(plan: &Plan, name: &str, tables: &[Table]) -> Vec<String> {
     let made = publications(plan, Way::There, name, tables);
     let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
     sql.push(format!(
-        "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput",
-        quote_ident(name)
+        "CREATE_REPLICATION_SLOT {} LOGICAL {}",
+        quote_ident(name),
+        plan.decoder(Way::There).name()
     ));
     sql
 }
@@ -91,12 +110,14 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     const FIRST: u32 = 1;
     let mut source = run.connect(Side::Source, "prepare").await?;
     let tables = trunkline_load::tables(&mut source, &run.plan.scope).await?;
-    run.step("publication");
+    if run.plan.decoder(Way::There) == Plugin::Pgoutput {
+        run.step("publication");
+    }
     if let Some(given) = &run.plan.publication {
         refuse_incomplete(&mut source, given, &tables).await?;
     }
     publish(run, &mut source, Way::There, FIRST, &tables).await?;
-    let slot = make_slot(run, &mut source, Side::Source, FIRST, Bound::None).await?;
+    let slot = make_slot(run, &mut source, Way::There, FIRST, Bound::None).await?;
     outlast_commits_under_way(run, &mut source).await?;
     let leg = Leg {
         number: FIRST,
@@ -104,6 +125,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         start: slot.consistent_point,
         slot,
         left_out: BTreeSet::new(),
+        streamed: streamed(run.plan, Way::There, &tables),
     };
     run.control.record(Entry::LegPrepared(leg)).await?;
     source.close().await;
@@ -179,10 +201,11 @@ async fn publication_exists(source: &mut Session, name: &str) -> Result<bool, Pg
 pub(crate) async fn make_slot(
     run: &mut Run<'_>,
     from: &mut Session,
-    side: Side,
+    way: Way,
     number: u32,
     bound: Bound,
 ) -> Result<SlotRecord, Error> {
+    let side = way.from();
     let name = run.control.identity().object_name(number);
     let object = Object::Slot {
         side,
@@ -192,12 +215,12 @@ pub(crate) async fn make_slot(
     // A slot without its record was made by a run that died in between: nothing was copied
     // yet, so a new one loses nothing.
     let server = run.plan.server(side);
-    let record = record_to_drop(&name, server.database());
-    drop_slot(from, side, &record).await?;
+    drop_ours(run, from, side, &name).await?;
     run.step("replication slot");
     let slot = NewSlot::prepare(server, side).await?;
     let canceller = slot.canceller();
-    let creation = async { Ok(slot.create(&name).await?) };
+    let plugin = run.plan.decoder(way);
+    let creation = async { Ok(slot.create(&name, plugin).await?) };
     let Bound::Within(time) = bound else {
         return patiently(run, from, side, &canceller, creation).await;
     };
@@ -325,15 +348,35 @@ async fn waited_for(from: &mut Session, side: Side) -> Result<Vec<String>, Error
     Ok(described.collect())
 }
 
-fn record_to_drop(name: &str, database: &str) -> SlotRecord {
-    SlotRecord {
-        name: name.to_owned(),
-        plugin: trunkline_capture::slot::PLUGIN.to_owned(),
-        database: database.to_owned(),
-        system_id: String::new(),
-        timeline: 0,
-        consistent_point: trunkline_changes::Lsn::ZERO,
+/// Drops a slot of a name that is ours. Where no record says which plugin it has, it may be
+/// any that a plan can name; one of another plugin is not ours.
+async fn drop_ours(
+    run: &Run<'_>,
+    session: &mut Session,
+    side: Side,
+    name: &str,
+) -> Result<(), Error> {
+    let state = run.control.state();
+    let mut legs = state.leg.iter().chain(&state.next_leg);
+    let recorded = legs.find(|leg| leg.slot.name == name);
+    let plugins = match recorded {
+        Some(leg) => vec![leg.slot.plugin.clone()],
+        None => [Plugin::Pgoutput, Plugin::TestDecoding]
+            .map(|plugin| plugin.name().to_owned())
+            .to_vec(),
+    };
+    for plugin in plugins {
+        let record = SlotRecord {
+            name: name.to_owned(),
+            plugin,
+            database: run.plan.server(side).database().to_owned(),
+            system_id: String::new(),
+            timeline: 0,
+            consistent_point: trunkline_changes::Lsn::ZERO,
+        };
+        drop_slot(session, side, &record).await?;
     }
+    Ok(())
 }
 
 /// Removes the publications and slots that we made on a side, by their receipts.
@@ -362,8 +405,7 @@ async fn remove(
 ) -> Result<Option<String>, Error> {
     match object {
         Object::Slot { name, .. } => {
-            let record = record_to_drop(name, run.plan.server(side).database());
-            drop_slot(session, side, &record).await?;
+            drop_ours(run, session, side, name).await?;
             Ok(Some(format!("dropped the slot {name} on the {side}")))
         }
         Object::Publication { name, .. } => {

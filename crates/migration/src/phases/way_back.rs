@@ -111,7 +111,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     let slot = prepare::make_slot(
         run,
         &mut session,
-        from,
+        way,
         number,
         Bound::Within(WAY_BACK_SLOT_WITHIN),
     )
@@ -127,6 +127,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         start: slot.consistent_point,
         slot,
         left_out: left_out.map(|table| table.name.clone()).collect(),
+        streamed: prepare::streamed(run.plan, way, &placed),
     };
     run.control.record(Entry::LegPrepared(leg)).await
 }
