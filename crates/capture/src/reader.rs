@@ -49,7 +49,11 @@ pub enum Decoder {
 
 impl Decoder {
     /// The plugin's options for a stream (`Mode::Live`) or for a peek by SQL.
-    fn options(&self, mode: Mode, version: ServerVersion) -> Vec<(&'static str, String)> {
+    pub(crate) fn options(
+        &self,
+        mode: Mode,
+        version: ServerVersion,
+    ) -> Vec<(&'static str, String)> {
         let publications = match self {
             Decoder::Pgoutput { publications } => publications,
             // Empty transactions are printed, too: servers before 17 leave the BEGIN of a
@@ -100,7 +104,7 @@ impl Feed {
         }
     }
 
-    fn fault(&self, doing: &str, cause: PgError) -> Fault {
+    pub(crate) fn fault(&self, doing: &str, cause: PgError) -> Fault {
         Fault {
             side: self.side,
             doing: format!("{doing} (slot {})", self.slot),

@@ -3,10 +3,12 @@
 //! name, or moved by someone else, hides a gap that nothing later would show.
 
 mod examine;
+mod first_after;
 mod open_transactions;
 mod record;
 
 pub use examine::{SlotState, WalStatus, examine};
+pub use first_after::{FirstTransaction, first_after};
 pub use open_transactions::{OpenTransaction, open_transactions};
 pub use record::{Plugin, SlotProblem, SlotRecord, SlotRefused};
 

@@ -1,4 +1,4 @@
-//! The output of `test_decoding` (manual, appendix F, "test_decoding"), the decoder that
+//! The output of `test_decoding` (manual, appendix F), the decoder that
 //! comes with every server and needs no publication, put into the messages that `pgoutput`
 //! would have sent, in front of the assembler.
 //!
@@ -17,8 +17,12 @@ mod commit_time;
 pub mod line;
 mod lookup;
 mod message;
+#[cfg(test)]
+mod print;
 mod shape;
 mod table;
+#[cfg(test)]
+mod tests;
 mod translator;
 
 pub(crate) use lookup::{Lookup, LookupError};

@@ -245,6 +245,9 @@ impl BatchReader {
         if let Some(session) = self.session.take() {
             session.close().await;
         }
+        if let Some(text) = self.text.take() {
+            text.lookup.close().await;
+        }
     }
 }
 

@@ -124,6 +124,12 @@ impl LiveReader {
         self.confirm(position.lsn());
     }
 
+    /// The process of an ordinary session of ours on the server that this stream needs, too:
+    /// none for pgoutput.
+    pub fn asking_process(&self) -> Option<i32> {
+        self.puller.asking_process()
+    }
+
     /// Memory and file bytes of running transactions.
     pub fn assembler(&self) -> &Assembler {
         self.puller.assembler()
@@ -134,6 +140,9 @@ impl LiveReader {
     /// notices.
     pub async fn stop(mut self) -> Result<(), CaptureError> {
         self.stop.cancel();
+        if let Some(text) = self.puller.take_text() {
+            text.lookup.close().await;
+        }
         match tokio::time::timeout(STOP_DEADLINE, &mut self.task).await {
             Ok(Ok(ended)) => {
                 ended.map_err(|cause| self.feed.fault("ending the change stream", cause).into())

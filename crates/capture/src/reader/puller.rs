@@ -74,6 +74,11 @@ impl Puller {
         self.text.take()
     }
 
+    /// The process of the session that asks the catalog, if one does.
+    pub(super) fn asking_process(&self) -> Option<i32> {
+        self.text.as_ref().and_then(|text| text.lookup.process_id())
+    }
+
     /// Whether no transaction is half delivered or half read.
     pub(super) fn is_between_transactions(&self) -> bool {
         let read = self.text.as_ref();

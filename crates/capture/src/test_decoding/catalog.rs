@@ -1,6 +1,7 @@
 //! What a server's catalog says now of the tables that are streamed.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use trunkline_changes::{ReplicaIdentity, TableName};
 use trunkline_postgres::{DataRow, PgError, Session};
 
@@ -41,10 +42,10 @@ pub(super) async fn read(
     let mut tables = BTreeMap::new();
     for row in session.query(sql, &[&oids]).await? {
         let oid: u32 = row.get(0)?;
-        if !tables.contains_key(&oid) {
-            tables.insert(oid, table(&row, oid)?);
-        }
-        let facts = tables.get_mut(&oid).expect("it was just put there");
+        let facts = match tables.entry(oid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(room) => room.insert(table(&row, oid)?),
+        };
         if let Some(column) = column(&row, facts.identity)? {
             facts.columns.push(column);
         }

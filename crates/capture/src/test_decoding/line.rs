@@ -2,6 +2,7 @@
 //! quoted as the server printed them; values stay doubled where they hold a quote.
 
 use super::commit_time;
+use memchr::memchr;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,6 +201,7 @@ fn commit(rest: &[u8]) -> Result<Line<'_>, Unreadable> {
 
 fn emitted(rest: &[u8]) -> Result<Line<'_>, Unreadable> {
     const WRONG: Unreadable = Unreadable("a message that does not have its form");
+    const SIZE: &[u8] = b", sz: ";
     let transactional = match rest.first() {
         Some(b'0') => false,
         Some(b'1') => true,
@@ -207,7 +209,6 @@ fn emitted(rest: &[u8]) -> Result<Line<'_>, Unreadable> {
     };
     let rest = rest[1..].strip_prefix(b" prefix: ").ok_or(WRONG)?;
     // The prefix is not quoted. The size after it must be that of what is left.
-    const SIZE: &[u8] = b", sz: ";
     for start in 0..rest.len() {
         let Some(after) = rest[start..].strip_prefix(SIZE) else {
             continue;
@@ -322,10 +323,7 @@ fn type_bytes(bytes: &[u8]) -> Result<usize, Unreadable> {
 /// The length of what is between quotes, quotes included; one inside is doubled.
 fn quoted_bytes(bytes: &[u8], quote: u8) -> Result<usize, Unreadable> {
     let mut at = 1;
-    while let Some(found) = bytes
-        .get(at..)
-        .and_then(|rest| rest.iter().position(|&b| b == quote))
-    {
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr(quote, rest)) {
         at += found + 1;
         if bytes.get(at) != Some(&quote) {
             return Ok(at);
@@ -383,7 +381,7 @@ pub(super) fn table_parts(raw: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Unreadable> 
 pub(super) fn undoubled(inner: &[u8], quote: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(inner.len());
     let mut rest = inner;
-    while let Some(found) = rest.iter().position(|&byte| byte == quote) {
+    while let Some(found) = memchr(quote, rest) {
         out.extend_from_slice(&rest[..=found]);
         rest = rest.get(found + 2..).unwrap_or_default();
     }

@@ -123,6 +123,18 @@ impl Lookup {
         }
     }
 
+    /// The session's process on the server, which must outlive the server's being closed.
+    pub(crate) fn process_id(&self) -> Option<i32> {
+        self.session.as_ref().map(Session::process_id)
+    }
+
+    /// Ends the session.
+    pub(crate) async fn close(self) {
+        if let Some(session) = self.session {
+            session.close().await;
+        }
+    }
+
     async fn session(&mut self) -> Result<Session, PgError> {
         match self.session.take().filter(|session| !session.is_broken()) {
             Some(session) => Ok(session),

@@ -2,6 +2,7 @@
 
 use super::line::CellValue;
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memchr;
 use trunkline_changes::Lsn;
 
 /// Where a message stands: in a transaction that is sent whole, or in a block of one that is
@@ -17,7 +18,7 @@ pub(super) enum Frame {
 pub(super) struct End {
     pub(super) xid: u32,
     pub(super) commit_lsn: Lsn,
-    pub(super) end_lsn: Lsn,
+    pub(super) lsn: Lsn,
     pub(super) committed_at_micros: i64,
 }
 
@@ -60,7 +61,7 @@ pub(super) fn stream_commit(end: End) -> Bytes {
 fn put_end(out: &mut BytesMut, end: End) {
     out.put_u8(0);
     out.put_u64(end.commit_lsn.get());
-    out.put_u64(end.end_lsn.get());
+    out.put_u64(end.lsn.get());
     out.put_i64(end.committed_at_micros);
 }
 
@@ -125,7 +126,7 @@ fn put_undoubled(out: &mut BytesMut, inner: &[u8]) {
     let length_at = out.len();
     out.put_u32(0);
     let mut rest = inner;
-    while let Some(quote) = rest.iter().position(|&byte| byte == b'\'') {
+    while let Some(quote) = memchr(b'\'', rest) {
         out.put_slice(&rest[..=quote]);
         rest = rest.get(quote + 2..).unwrap_or_default();
     }

@@ -121,17 +121,16 @@ impl Table {
         if old.or(new).is_some_and(Cells::are_missing) {
             return Err(self.without_key());
         }
-        let bytes = match self.write(kind, (old, new), frame)? {
-            Some(bytes) => bytes,
-            None => {
-                if self.meets_unknown(old, new, asked)? {
-                    return Ok(Outcome::UnknownColumn);
-                }
-                let wanted = self.shape_of(kind, old, new)?;
-                self.reshape(wanted)?;
-                let bytes = self.write(kind, (old, new), frame)?;
-                bytes.ok_or(Unreadable("the columns of an old and a new row differ"))?
+        let bytes = if let Some(bytes) = self.write(kind, (old, new), frame)? {
+            bytes
+        } else {
+            if self.meets_unknown(old, new, asked)? {
+                return Ok(Outcome::UnknownColumn);
             }
+            let wanted = self.shape_of(kind, old, new)?;
+            self.reshape(wanted)?;
+            let bytes = self.write(kind, (old, new), frame)?;
+            bytes.ok_or(Unreadable("the columns of an old and a new row differ"))?
         };
         let relation = self.describe(frame, transaction);
         Ok(Outcome::Messages(relation, Some(bytes)))

@@ -152,7 +152,7 @@ impl Translator {
                 let end = End {
                     xid,
                     commit_lsn: commit_lsn(position),
-                    end_lsn: position,
+                    lsn: position,
                     committed_at_micros,
                 };
                 self.end(open, end);
@@ -166,7 +166,7 @@ impl Translator {
     }
 
     fn end(&mut self, open: Open, end: End) {
-        let delivered = end.end_lsn <= self.after;
+        let delivered = end.lsn <= self.after;
         if open.streamed {
             self.work.push_back(Work::Message(message::stream_stop()));
             self.work
@@ -270,7 +270,7 @@ impl Translator {
                 tables,
                 cascade,
                 restart_identity,
-            } => self.truncate(&tables, place, (cascade, restart_identity)),
+            } => Ok(self.truncate(&tables, place, (cascade, restart_identity))),
             Line::Emitted {
                 transactional: true,
                 prefix,
@@ -291,9 +291,9 @@ impl Translator {
         names: &[&[u8]],
         (frame, transaction): (Frame, u64),
         (cascade, restart_identity): (bool, bool),
-    ) -> Result<Translated, StreamError> {
+    ) -> Translated {
         if let Some(unknown) = names.iter().find(|&&name| !self.tables.contains_key(name)) {
-            return Ok(Translated::Asks(Question::Table(unknown.to_vec())));
+            return Translated::Asks(Question::Table(unknown.to_vec()));
         }
         let (mut ids, mut relations) = (Vec::new(), Vec::new());
         for &name in names {
@@ -303,10 +303,10 @@ impl Translator {
             }
         }
         if ids.is_empty() {
-            return Ok(Translated::nothing());
+            return Translated::nothing();
         }
         let change = message::truncate(frame, &ids, cascade, restart_identity);
-        Ok(Translated::Messages(relations, Some(change)))
+        Translated::Messages(relations, Some(change))
     }
 }
 

@@ -9,7 +9,7 @@ use trunkline_testkit::{any_major, skip_unless_available, until};
 
 use crate::scene::notes::notes;
 use crate::scene::ordeal::{Blow, Ordeal, RUN_STEPS, Strike};
-use crate::scene::{Mutations, Scene, assert_same_catalog, seed};
+use crate::scene::{Mutations, Pace, Scene, assert_same_catalog, seed};
 
 const DECODER: &str = "\n[stream]\ndecoder = \"test_decoding\"\n";
 
@@ -19,8 +19,9 @@ async fn moves(source: u32, target: u32) {
     let mut scene = scene.with_matrix().await;
     scene.plan(DECODER);
     let before = catalog(&scene.on_source().await).await;
-    let writers = scene.clients(seed());
-    let mutations = Mutations::start(scene.matrix(), scene.source.uri(&scene.database));
+    let writers = scene.paced_clients(seed(), Pace::Slow);
+    let uri = scene.source.uri(&scene.database);
+    let mutations = Mutations::paced(scene.matrix(), uri, Pace::Slow);
 
     scene.done(&["run", "--until", "verified"]).await;
     let plugin = "SELECT string_agg(plugin, ' ') FROM pg_replication_slots";
@@ -73,7 +74,7 @@ async fn a_move_by_test_decoding_that_is_killed_in_every_step_comes_to_the_same_
     skip_unless_available!(major);
     let seed = seed();
     let mut rng = Rng::with_seed(seed);
-    let mut ordeal = Ordeal::new(major, major, seed).await.planned(DECODER);
+    let mut ordeal = Ordeal::planned(major, major, seed, DECODER, Pace::Slow).await;
     let mut strikes: Vec<Strike> = RUN_STEPS
         .into_iter()
         .filter(|step| *step != "publication")
@@ -175,6 +176,7 @@ async fn a_role_that_owns_no_table_can_read_the_stream() {
     scene.source_says(
         "CREATE ROLE reader LOGIN REPLICATION; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader",
     );
+    scene.target_says("CREATE ROLE reader");
     let uri = scene.source.uri(&scene.database);
     scene.reach("TRUNKLINE_SOURCE", &uri.replace("postgres@", "reader@"));
     let checked = scene.trunkline(&["check"]).await.expect_code(3);

@@ -181,9 +181,10 @@ impl Examination<'_> {
         // Without these the trial would only fail for what is found anyway.
         let may_try = self.source_role.replication
             && self.source_server.settings.text("wal_level") == Some("logical");
-        let loaded = match may_try && !has_slot {
-            true => decoder::try_out(self.source, self.intent.decoder).await?,
-            false => decoder::Loaded::NotTried,
+        let loaded = if may_try && !has_slot {
+            decoder::try_out(self.source, self.intent.decoder).await?
+        } else {
+            decoder::Loaded::NotTried
         };
         let encoding = collations::read_locale(self.source).await?.encoding;
         let found = decoder::judge(&loaded, &encoding);

@@ -124,6 +124,7 @@ async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) ->
     let near = Goal::Near(run.plan.cutover.max_lag_bytes);
     follow.until(run, near).await?;
     follow.stay_live();
+    ready.ours.extend(follow.asking_process());
     consumers::catch_up(run, ready).await?;
     if ready.way == Way::Back {
         // What is about to be closed holds the journal.

@@ -1,0 +1,83 @@
+//! What [`super::prepare`] made, taken away again by the receipts in the journal.
+
+use trunkline_capture::slot::{Plugin, SlotRecord, drop_slot};
+use trunkline_changes::{Side, quote_ident};
+use trunkline_postgres::{OnSide, Session};
+
+use crate::error::Error;
+use crate::journal::{Entry, Object};
+use crate::run::Run;
+
+/// Drops a slot of a name that is ours. Where no record says which plugin it has, it may be
+/// any that a plan can name; one of another plugin is not ours.
+pub(super) async fn drop_ours(
+    run: &Run<'_>,
+    session: &mut Session,
+    side: Side,
+    name: &str,
+) -> Result<(), Error> {
+    let state = run.control.state();
+    let mut legs = state.leg.iter().chain(&state.next_leg);
+    let recorded = legs.find(|leg| leg.slot.name == name);
+    let plugins = match recorded {
+        Some(leg) => vec![leg.slot.plugin.clone()],
+        None => [Plugin::Pgoutput, Plugin::TestDecoding]
+            .map(|plugin| plugin.name().to_owned())
+            .to_vec(),
+    };
+    for plugin in plugins {
+        let record = SlotRecord {
+            name: name.to_owned(),
+            plugin,
+            database: run.plan.server(side).database().to_owned(),
+            system_id: String::new(),
+            timeline: 0,
+            consistent_point: trunkline_changes::Lsn::ZERO,
+        };
+        drop_slot(session, side, &record).await?;
+    }
+    Ok(())
+}
+
+/// Removes the publications and slots that we made on a side, by their receipts.
+pub(crate) async fn undo(run: &mut Run<'_>, side: Side) -> Result<Vec<String>, Error> {
+    let of_side = |object: &&Object| object.is_followed_on(side);
+    let receipts = &run.control.state().receipts;
+    let ours: Vec<Object> = receipts.iter().rev().filter(of_side).cloned().collect();
+    let mut removed = Vec::new();
+    if ours.is_empty() {
+        return Ok(removed);
+    }
+    let mut session = run.connect(side, "clean up").await?;
+    for object in ours {
+        removed.extend(remove(run, &mut session, side, &object).await?);
+        run.control.record(Entry::Removed(object)).await?;
+    }
+    session.close().await;
+    Ok(removed)
+}
+
+async fn remove(
+    run: &Run<'_>,
+    session: &mut Session,
+    side: Side,
+    object: &Object,
+) -> Result<Option<String>, Error> {
+    match object {
+        Object::Slot { name, .. } => {
+            drop_ours(run, session, side, name).await?;
+            Ok(Some(format!("dropped the slot {name} on the {side}")))
+        }
+        Object::Publication { name, .. } => {
+            let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
+            session
+                .batch(&sql)
+                .await
+                .on(side, "dropping the publication")?;
+            Ok(Some(format!(
+                "dropped the publication {name} on the {side}"
+            )))
+        }
+        Object::Structure | Object::SourceRecords => Ok(None),
+    }
+}
