@@ -3,6 +3,7 @@
 
 mod alone;
 mod comparison;
+mod relayed;
 mod validation;
 
 use std::fmt::Write as _;
@@ -135,6 +136,9 @@ impl Report for StatusReport {
             ("parked changes", thousands(self.parked_changes)),
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
+        }
+        if let Some(relay) = &self.relay {
+            relayed::text(&mut text, relay);
         }
         if let Some(status) = &self.validation {
             validation::text(&mut text, status);

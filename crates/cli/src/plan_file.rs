@@ -17,6 +17,8 @@ pub(crate) struct PlanFile {
     pub(crate) source: ServerTable,
     pub(crate) target: ServerTable,
     pub(crate) stream: StreamTable,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relay: Option<RelayTable>,
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
@@ -50,6 +52,16 @@ pub(crate) struct ServerTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StreamTable {
     pub(crate) decoder: Option<String>,
+}
+
+/// `[relay]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RelayTable {
+    pub(crate) conninfo: Option<String>,
+    pub(crate) password_env: Option<String>,
+    pub(crate) provider: Option<String>,
+    pub(crate) slot: Option<String>,
 }
 
 /// `[seed]`.
@@ -158,6 +170,9 @@ const KEYS: &[&str] = &[
     "target",
     "stream",
     "decoder",
+    "relay",
+    "provider",
+    "slot",
     "seed",
     "structure",
     "tables",

@@ -42,6 +42,14 @@ pub(crate) const CONFIRM_IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Rates are measured over this long: shorter and a checkpoint shows as a stall.
 pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(5);
 
+/// Between two tries for a file's lock, which nobody announces: a twentieth of a second is
+/// not noticed by whoever waits for a command, and costs one system call.
+pub(crate) const FILE_LOCK_LOOK: Duration = Duration::from_millis(50);
+
+/// A look at a journal's file (`status`) has its lock for microseconds: whoever finds it
+/// taken tries for this long before somebody else is said to hold it.
+pub(crate) const FILE_LOCK_PATIENCE: Duration = Duration::from_millis(300);
+
 /// How long a command waits for the run that holds the migration to hand it over.
 pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -52,6 +60,17 @@ pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 /// How long the slot's creation may take before we say whom it waits for, and between two
 /// such messages.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks at a relay that is waited for: it replays within milliseconds.
+pub(crate) const RELAY_LOOK: Duration = Duration::from_millis(100);
+
+/// How long a relay's database may stay closed after the source's was opened again: as long
+/// as a standby may be behind whose queries hold replay up (`max_standby_streaming_delay` is
+/// 30 s by default).
+pub(crate) const RELAY_OPENS_WITHIN: Duration = Duration::from_secs(40);
+
+/// How often a slot on a relay is made again that was lost before the source knew of it.
+pub(crate) const RELAY_SLOTS: u32 = 5;
 
 /// How long the slot for the way back may take to be made. It waits for every transaction that
 /// is open on the server that is to serve, and as long as it waits that server keeps its log;

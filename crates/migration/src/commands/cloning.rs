@@ -18,6 +18,12 @@ use crate::run::Run;
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    if plan.relay.is_some() {
+        return Err(Error::Plan {
+            why: "`clone` copies the source at rest, and knows no relay".to_owned(),
+            hint: "take [relay] out of the plan, or move live with `trunkline run`".to_owned(),
+        });
+    }
     begin_anew(plan)?;
     let findings = check(plan, false).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
@@ -70,7 +76,7 @@ async fn clone_sequences(run: &mut Run<'_>) -> Result<usize, Error> {
     let scope = &run.plan.scope;
     let wanted = read_sequences(&mut source, Side::Source, scope).await?;
     source.close().await;
-    let target = run.control.session();
+    let target = run.control.session()?;
     set_sequences(target, Side::Target, &wanted).await?;
     let found = read_sequences(target, Side::Target, scope).await?;
     let differences = trunkline_load::compare_sequences(&wanted, &found);

@@ -10,7 +10,7 @@ use std::path::Path;
 use trunkline_changes::Side;
 use trunkline_load::{Loader, restore_schema_settings};
 
-use crate::control::Control;
+use crate::control::{Control, file};
 use crate::error::Error;
 use crate::fence;
 use crate::journal::{Entry, Object};
@@ -73,7 +73,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
         let keep = run.control.state().standing.clone().unwrap_or_default();
         let dropped = loader.undo_structure(&folder, &keep).await?;
         if let Some(schemas) = run.control.state().schemas_before.clone() {
-            restore_schema_settings(run.control.session(), &schemas).await?;
+            restore_schema_settings(run.control.session()?, &schemas).await?;
         }
         done.push(format!("dropped {dropped} objects on the target"));
         run.control
@@ -141,6 +141,7 @@ async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
     let left = run.control.state().receipts.iter().filter_map(|object| {
         let what = match object {
             Object::Slot { side, name } if *side == Side::Source => format!("the slot {name}"),
+            Object::RelaySlot { name } => format!("the slot {name}, on the relay"),
             Object::Publication { side, name } if *side == Side::Source => {
                 format!("the publication {name}")
             }
@@ -213,5 +214,6 @@ async fn forget(plan: &Plan, control: Control, folder: &Path, phase: Phase) -> R
         cause,
     })?;
     control.erase().await?;
+    file::remove(&plan.dir)?;
     copying::remove_folder(folder)
 }

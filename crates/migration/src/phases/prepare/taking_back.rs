@@ -6,6 +6,8 @@ use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
+use crate::plan::RelayPlan;
+use crate::relay;
 use crate::run::Run;
 
 /// Drops a slot of a name that is ours. Where no record says which plugin it has, it may be
@@ -68,6 +70,17 @@ async fn remove(
             drop_ours(run, session, side, name).await?;
             Ok(Some(format!("dropped the slot {name} on the {side}")))
         }
+        Object::RelaySlot { name } => {
+            let Some(on_relay) = &run.plan.relay else {
+                return Ok(Some(format!(
+                    "left on the relay, if it should come back: the slot {name}"
+                )));
+            };
+            let mut there = relay_session(on_relay, name).await?;
+            drop_ours(run, &mut there, side, name).await?;
+            there.close().await;
+            Ok(Some(format!("dropped the slot {name} on the relay")))
+        }
         Object::Publication { name, .. } => {
             let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
             session
@@ -79,5 +92,18 @@ async fn remove(
             )))
         }
         Object::Structure | Object::SourceRecords => Ok(None),
+    }
+}
+
+/// A session on the relay to drop a slot. If it is gone for good, its slot is gone with it.
+async fn relay_session(on_relay: &RelayPlan, slot: &str) -> Result<Session, Error> {
+    match relay::connect(&on_relay.server, "clean up").await {
+        Err(Error::Server(fault)) if fault.cause.sqlstate().is_none() => Err(Error::Refused {
+            why: format!("the relay, on which the slot {slot} stands, does not answer: {fault}"),
+            hint: "when it is back, run this again; if it is gone for good, take [relay] out of \
+                   the plan, and the slot is left to it"
+                .to_owned(),
+        }),
+        session => session,
     }
 }
