@@ -11,7 +11,6 @@ pub(crate) mod relayed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
