@@ -8,6 +8,7 @@ use trunkline_migration::Error;
 pub(crate) use trunkline_migration::nearest;
 
 use crate::traffic_plan::TrafficTables;
+use crate::transform_plan::TransformTable;
 
 /// `trunkline.toml`, as typed. Everything is optional; arguments go before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,7 @@ pub(crate) struct PlanFile {
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
+    pub(crate) transform: TransformTable,
     pub(crate) apply: ApplyTable,
     pub(crate) cutover: CutoverTable,
     pub(crate) downstream: DownstreamTable,
@@ -196,6 +198,14 @@ const KEYS: &[&str] = &[
     "exclude",
     "filters",
     "insert_only",
+    "transform",
+    "mappings",
+    "rename_schemas",
+    "table",
+    "to",
+    "leave_out",
+    "rename_columns",
+    "where",
     "on_conflict",
     "max_lag",
     "max_pause",

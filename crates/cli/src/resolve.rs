@@ -16,6 +16,7 @@ use trunkline_postgres::Conninfo;
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
+use crate::transform_plan::{TransformTable, transform};
 use switching::cutover;
 
 /// A plan and the text that later commands find it by.
@@ -55,10 +56,16 @@ pub(crate) fn resolve(args: &MigrationArgs) -> Result<Resolved, Error> {
 fn given_file(args: &MigrationArgs) -> Result<Option<PlanFile>, Error> {
     let here = Path::new("trunkline.toml");
     match &args.plan {
-        Some(path) => PlanFile::read(path).map(Some),
-        None if here.is_file() => PlanFile::read(here).map(Some),
+        Some(path) => read(path).map(Some),
+        None if here.is_file() => read(here).map(Some),
         None => Ok(None),
     }
+}
+
+fn read(path: &Path) -> Result<PlanFile, Error> {
+    let mut file = PlanFile::read(path)?;
+    file.transform.seen_from(path)?;
+    Ok(file)
 }
 
 /// The plan file with the arguments over it.
@@ -210,6 +217,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (scope, transform) = transform(&file, scope)?;
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
@@ -218,7 +226,8 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         target,
         relay,
         dir,
-        scope: scope(&file)?,
+        scope,
+        transform,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
         decoder: decoder(&file)?,
@@ -284,6 +293,12 @@ fn decoder(file: &PlanFile) -> Result<Plugin, Error> {
         return Err(plan_error(
             "a relay is read by pgoutput only, and the plan's decoder is test_decoding",
             "take `decoder` out of [stream], or [relay] out of the plan",
+        ));
+    }
+    if file.transform != TransformTable::default() {
+        return Err(plan_error(
+            "[transform] needs pgoutput, and the plan's decoder is test_decoding",
+            "take `decoder` out of [stream], or [transform] out of the plan",
         ));
     }
     if file.source.publication.is_some() {

@@ -10,7 +10,7 @@ use trunkline_postgres::{OnSide, PgError, Session, ToParam};
 
 use crate::error::Error;
 use crate::journal::Leg;
-use crate::run::{Run, is_streamed};
+use crate::run::{Run, Tables, is_streamed};
 use crate::way::Way;
 
 /// Refuses a side whose tables in scope are not all published, copied and placed, or that
@@ -19,9 +19,9 @@ pub(super) async fn refuse_gaps(
     run: &mut Run<'_>,
     leg: &Leg,
     from: &mut Session,
-    tables: &[Table],
-    places: &TableMap,
+    standing: &Tables,
 ) -> Result<(), Error> {
+    let (tables, places, layout) = (&standing.moving, &standing.places, standing.layout());
     let side = leg.way.from();
     let published = match &leg.streamed {
         Some(tables) => still_named(from, side, tables).await?,
@@ -31,8 +31,8 @@ pub(super) async fn refuse_gaps(
         let cover = trunkline_load::read_cover(run.control.session()?).await?;
         cover.into_keys().collect()
     } else {
-        let ours =
-            |table: &&TableName| table.schema != OWN_SCHEMA && run.plan.scope.covers_table(table);
+        let scope = run.scope_on(side, layout);
+        let ours = |table: &&TableName| table.schema != OWN_SCHEMA && scope.covers_table(table);
         published.iter().filter(ours).cloned().collect()
     };
     let wanted: Vec<&Table> = tables
