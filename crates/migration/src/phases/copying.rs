@@ -197,7 +197,8 @@ async fn shown<T>(
                 Err(error) if relay.is_some() && !source.is_broken() && error.may_retry() => {
                     relay = None;
                 }
-                seen => drop(seen?),
+                Err(error) => return Err(error),
+                Ok(_) => {}
             }
         }
     };
