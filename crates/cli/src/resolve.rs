@@ -2,6 +2,7 @@
 //! before what `run` saved, then defaults.
 
 mod relaying;
+mod seeding;
 mod switching;
 pub(crate) mod validating;
 
@@ -214,10 +215,16 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
     one_of("route", file.migration.route.as_deref(), &["stream"])?;
-    one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (_, seed_port) = target.first_host();
     let (scope, transform) = transform(&file, scope)?;
+    if !transform.is_none() && file.seed.method.as_deref() == Some("snapshot") {
+        return Err(plan_error(
+            "transformations and [seed] method = \"snapshot\" are both given",
+            "a physical copy has the source's names, columns and rows: leave one of them out",
+        ));
+    }
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
@@ -232,6 +239,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         publication: file.source.publication.clone(),
         decoder: decoder(&file)?,
         structure: structure(&file),
+        seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         cutover,
@@ -293,6 +301,12 @@ fn decoder(file: &PlanFile) -> Result<Plugin, Error> {
         return Err(plan_error(
             "a relay is read by pgoutput only, and the plan's decoder is test_decoding",
             "take `decoder` out of [stream], or [relay] out of the plan",
+        ));
+    }
+    if file.seed.method.as_deref() == Some("snapshot") {
+        return Err(plan_error(
+            "a target that is seeded by a storage copy needs pgoutput, and the plan's decoder is test_decoding",
+            "take `decoder` out of [stream], or seed by `method = \"copy\"`",
         ));
     }
     if file.transform != TransformTable::default() {

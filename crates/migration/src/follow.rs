@@ -26,6 +26,7 @@ use crate::journal::Leg;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
+pub(crate) use opening::decoder;
 use pace::Pace;
 
 /// What following is to reach.

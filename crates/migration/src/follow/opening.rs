@@ -88,7 +88,7 @@ impl Follow {
 }
 
 /// What a leg's slot is read with.
-fn decoder(run: &Run<'_>, leg: &Leg) -> Decoder {
+pub(crate) fn decoder(run: &Run<'_>, leg: &Leg) -> Decoder {
     match &leg.streamed {
         Some(tables) => Decoder::TestDecoding {
             tables: tables.clone(),

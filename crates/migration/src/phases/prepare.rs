@@ -19,6 +19,8 @@ use crate::journal::{Entry, Leg};
 use crate::phase::Event;
 use crate::phases::publishing::{Publishing, publish, refuse_incomplete, streamed};
 use crate::phases::renaming;
+use crate::phases::seeding;
+use crate::plan::Seed;
 use crate::run::Run;
 use crate::way::Way;
 use slots::outlast_commits_under_way;
@@ -47,9 +49,12 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     };
     publish(run, &mut source, FIRST, &what).await?;
     let slot = make_slot(run, &mut source, Way::There, FIRST, Bound::None).await?;
-    if run.plan.relay.is_none() {
+    match (&run.plan.seed, &run.plan.relay) {
+        (Seed::Copy, None) => outlast_commits_under_way(run, &mut source).await?,
         // From a relay rows are read under snapshots that are built from the log, too.
-        outlast_commits_under_way(run, &mut source).await?;
+        (Seed::Copy, Some(_)) => {}
+        // A physical copy is told by commit records, not by what a snapshot saw.
+        (Seed::Snapshot(_), _) => seeding::mark(run, &mut source).await?,
     }
     let leg = Leg {
         number: FIRST,

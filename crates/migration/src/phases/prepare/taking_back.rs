@@ -91,7 +91,7 @@ async fn remove(
                 "dropped the publication {name} on the {side}"
             )))
         }
-        Object::Structure | Object::SourceRecords => Ok(None),
+        Object::Structure | Object::SourceRecords | Object::Copy { .. } => Ok(None),
     }
 }
 

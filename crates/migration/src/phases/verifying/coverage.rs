@@ -27,7 +27,7 @@ pub(super) async fn refuse_gaps(
         Some(tables) => still_named(from, side, tables).await?,
         None => published(from, side, &run.publications(leg)).await?,
     };
-    let copied: BTreeSet<TableName> = if leg.number == 1 {
+    let copied: BTreeSet<TableName> = if run.has_ledger(leg) {
         let cover = trunkline_load::read_cover(run.control.session()?).await?;
         cover.into_keys().collect()
     } else {
