@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod decoding;
 mod relaying;
 mod seeding;
 mod switching;
@@ -10,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trunkline_load::Scope;
-use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, Plugin, StructurePlan};
+use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
 use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
-use crate::transform_plan::{TransformTable, transform};
+use crate::transform_plan::transform;
 use switching::cutover;
 
 /// A plan and the text that later commands find it by.
@@ -237,7 +238,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         transform,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
-        decoder: decoder(&file)?,
+        decoder: decoding::decoder(&file)?,
         structure: structure(&file),
         seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
@@ -289,39 +290,6 @@ fn scope(file: &PlanFile) -> Result<Scope, Error> {
     }
     let text = std::fs::read_to_string(path).map_err(|cause| file_error(path, cause))?;
     Ok(Scope::from_ini(&text)?)
-}
-
-fn decoder(file: &PlanFile) -> Result<Plugin, Error> {
-    let value = file.stream.decoder.as_deref();
-    one_of("decoder", value, &["pgoutput", "test_decoding"])?;
-    if value != Some("test_decoding") {
-        return Ok(Plugin::Pgoutput);
-    }
-    if file.relay.is_some() {
-        return Err(plan_error(
-            "a relay is read by pgoutput only, and the plan's decoder is test_decoding",
-            "take `decoder` out of [stream], or [relay] out of the plan",
-        ));
-    }
-    if file.seed.method.as_deref() == Some("snapshot") {
-        return Err(plan_error(
-            "a target that is seeded by a storage copy needs pgoutput, and the plan's decoder is test_decoding",
-            "take `decoder` out of [stream], or seed by `method = \"copy\"`",
-        ));
-    }
-    if file.transform != TransformTable::default() {
-        return Err(plan_error(
-            "[transform] needs pgoutput, and the plan's decoder is test_decoding",
-            "take `decoder` out of [stream], or [transform] out of the plan",
-        ));
-    }
-    if file.source.publication.is_some() {
-        return Err(plan_error(
-            "test_decoding reads no publication, and the plan names one",
-            "take `publication` out of [source], or `decoder` out of [stream]",
-        ));
-    }
-    Ok(Plugin::TestDecoding)
 }
 
 fn insert_only(file: &PlanFile) -> Result<Option<Scope>, Error> {

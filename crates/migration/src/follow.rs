@@ -3,7 +3,7 @@
 //! a commit that was applied, never by a position that was merely read.
 
 mod listeners;
-mod opening;
+pub(crate) mod opening;
 mod pace;
 mod recorded;
 mod ticking;
@@ -26,7 +26,6 @@ use crate::journal::Leg;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
-pub(crate) use opening::decoder;
 use pace::Pace;
 
 /// What following is to reach.
@@ -158,9 +157,7 @@ impl Follow {
         }
         let mut reader = match self.batch.take() {
             Some(reader) => reader,
-            None => BatchReader::open(self.feed.clone())
-                .await?
-                .spilling_to(self.spill_folder.clone()),
+            None => self.open_batch().await?,
         };
         let reached = loop {
             reader.peek(self.position, None, PEEK_MESSAGES).await?;

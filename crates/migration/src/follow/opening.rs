@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyOptions};
 use trunkline_capture::slot::SlotRecord;
-use trunkline_capture::{Decoder, Feed, Mode, slot};
+use trunkline_capture::{BatchReader, Decoder, Feed, Mode, slot};
 
 use super::Follow;
 use super::pace::Pace;
@@ -84,6 +84,13 @@ impl Follow {
             validation: None,
             differing_told: 0,
         })
+    }
+}
+
+impl Follow {
+    pub(super) async fn open_batch(&self) -> Result<BatchReader, Error> {
+        let reader = BatchReader::open(self.feed.clone()).await?;
+        Ok(reader.spilling_to(self.spill_folder.clone()))
     }
 }
 

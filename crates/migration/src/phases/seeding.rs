@@ -193,7 +193,7 @@ async fn prove(
         conninfo: run.plan.source.clone(),
         side: Side::Source,
         slot: leg.slot.name.clone(),
-        decoder: follow::decoder(run, &leg),
+        decoder: follow::opening::decoder(run, &leg),
     };
     let spill = copying::folder(run)?;
     let window = window::read(run, &feed, leg.slot.consistent_point, position, &spill).await?;
