@@ -180,7 +180,8 @@ async fn a_role_that_owns_no_table_can_read_the_stream() {
     let uri = scene.source.uri(&scene.database);
     scene.reach("TRUNKLINE_SOURCE", &uri.replace("postgres@", "reader@"));
     let checked = scene.trunkline(&["check"]).await.expect_code(3);
-    checked.expect_said(&["only the owner of a table may publish it"]);
+    let said = format!("{checked}");
+    assert!(said.contains("may publish it"), "{said}");
     scene.plan(DECODER);
     scene.plan("\n[cutover]\nway_back = \"none\"\n");
     let checked = scene.trunkline(&["check"]).await;

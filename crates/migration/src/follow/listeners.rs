@@ -7,12 +7,12 @@ use tokio::sync::watch;
 use trunkline_capture::LiveReader;
 use trunkline_changes::Lsn;
 
-use super::{Follow, Goal};
+use super::{Goal, Stream};
 use crate::observer::Notice;
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
 
-impl Follow {
+impl Stream {
     /// A session of the stream that is open, beside its walsender.
     pub(crate) fn asking_process(&self) -> Option<i32> {
         self.live.as_ref().and_then(LiveReader::asking_process)
