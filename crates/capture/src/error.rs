@@ -3,6 +3,7 @@
 
 use crate::pgoutput::DecodeError;
 use crate::slot::SlotRefused;
+use crate::test_decoding::line::Unreadable;
 use std::io;
 use std::path::PathBuf;
 use trunkline_changes::{Lsn, Side, TableName};
@@ -65,6 +66,26 @@ pub enum StreamError {
     /// A message that cannot be read.
     #[error(transparent)]
     Malformed(#[from] DecodeError),
+    /// A line of `test_decoding` that cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// `test_decoding` printed a change without what tells the row apart.
+    #[error(
+        "a change of {table} does not say which row it was: the table has no replica identity, or was dropped since"
+    )]
+    WithoutKey {
+        /// The table.
+        table: TableName,
+    },
+    /// The name of a table that is followed belongs to another table now: `test_decoding`
+    /// tells tables by their names, so that their changes cannot be told apart.
+    #[error(
+        "{table} is another table now: the one that is followed was renamed or dropped, and test_decoding tells tables by their names only"
+    )]
+    TableReplaced {
+        /// The name.
+        table: TableName,
+    },
     /// Rows of the peek that cannot be read.
     #[error("the rows of the peek are malformed: {0}")]
     MalformedPeek(&'static str),

@@ -2,9 +2,8 @@
 //! order, in batches by SQL when far behind and from the walsender when near, and what may
 //! be confirmed.
 //!
-//! A position moves only when the caller says that it is durable on the other side. Another
-//! plugin's payload (`test_decoding`) has its place beside [`pgoutput`], in front of the
-//! assembler.
+//! A position moves only when the caller says that it is durable on the other side. What
+//! `test_decoding` prints is put into the messages of [`pgoutput`] in front of the assembler.
 
 pub mod assembler;
 mod busy_slot;
@@ -15,8 +14,9 @@ mod mode;
 pub mod pgoutput;
 mod reader;
 pub mod slot;
+pub mod test_decoding;
 
 pub use error::{CaptureError, StreamError};
 pub use lag::{Lag, lag};
 pub use mode::{Mode, Thresholds, decide};
-pub use reader::{BatchReader, Feed, LiveOptions, LiveReader, Pulled, ReadPosition};
+pub use reader::{BatchReader, Decoder, Feed, LiveOptions, LiveReader, Pulled, ReadPosition};

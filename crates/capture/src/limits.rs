@@ -18,6 +18,15 @@ pub(crate) const SPILL_WRITE_BYTES: usize = 256 << 10;
 /// A transaction is read back from its file in pieces of this size.
 pub(crate) const REPLAY_READ_BYTES: usize = 256 << 10;
 
+/// A transaction of `test_decoding` is held as lines up to this size, until its COMMIT tells
+/// where it ends; a bigger one is kept as a streamed one. The least that a server itself
+/// holds before it streams (`logical_decoding_work_mem`).
+pub(crate) const HELD_TRANSACTION_BYTES: usize = 64 << 10;
+
+/// Names of tables that are not followed, and so passed over in the lines of `test_decoding`:
+/// with 100 bytes each, 10 MB. Beyond it they are asked for again.
+pub(crate) const PASSED_OVER_TABLES: usize = 100_000;
+
 /// One pull returns at most this many events: 4,096 of some 100 bytes are 400 kB and take
 /// the target about 10 ms to apply.
 pub(crate) const PULL_EVENTS: usize = 4_096;

@@ -13,8 +13,11 @@ pub use batch::BatchReader;
 pub use live::{LiveOptions, LiveReader};
 
 use crate::error::{CaptureError, StreamError};
+use crate::mode::Mode;
+use crate::test_decoding::{Lookup, LookupError, StreamedTable, Translator};
+use puller::Text;
 use trunkline_changes::{Lsn, Side, StreamEvent, quote_ident};
-use trunkline_postgres::{Conninfo, Fault, PgError};
+use trunkline_postgres::{Conninfo, Fault, PgError, ServerVersion};
 
 /// Where changes come from.
 #[derive(Clone)]
@@ -25,22 +28,83 @@ pub struct Feed {
     pub side: Side,
     /// The slot.
     pub slot: String,
-    /// The publications.
-    pub publications: Vec<String>,
+    /// What decodes the log there.
+    pub decoder: Decoder,
+}
+
+/// An output plugin, with what it is told, or what we have to know instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decoder {
+    /// The server's own.
+    Pgoutput {
+        /// The publications.
+        publications: Vec<String>,
+    },
+    /// The one that needs no publication.
+    TestDecoding {
+        /// The tables whose changes are wanted.
+        tables: Vec<StreamedTable>,
+    },
+}
+
+impl Decoder {
+    /// The plugin's options for a stream (`Mode::Live`) or for a peek by SQL.
+    pub(crate) fn options(
+        &self,
+        mode: Mode,
+        version: ServerVersion,
+    ) -> Vec<(&'static str, String)> {
+        let publications = match self {
+            Decoder::Pgoutput { publications } => publications,
+            // Empty transactions are printed, too: servers before 17 leave the BEGIN of a
+            // transaction with nothing but messages out otherwise.
+            Decoder::TestDecoding { .. } => {
+                return vec![
+                    ("include-xids", "on".to_owned()),
+                    ("include-timestamp", "on".to_owned()),
+                ];
+            }
+        };
+        let quoted: Vec<String> = publications.iter().map(|name| quote_ident(name)).collect();
+        let mut options = vec![("publication_names", quoted.join(","))];
+        // Streaming while transactions run, and messages, come with 14. Protocol 1 for a
+        // peek: nothing runs any more there.
+        let newer = version.major() >= 14;
+        let protocol = if newer && mode == Mode::Live {
+            "2"
+        } else {
+            "1"
+        };
+        options.push(("proto_version", protocol.to_owned()));
+        if newer {
+            options.push(("messages", "true".to_owned()));
+        }
+        if newer && mode == Mode::Live {
+            options.push(("streaming", "on".to_owned()));
+        }
+        options
+    }
 }
 
 impl Feed {
-    /// The publications as the plugin's option takes them.
-    fn publication_names(&self) -> String {
-        let quoted: Vec<String> = self
-            .publications
-            .iter()
-            .map(|name| quote_ident(name))
-            .collect();
-        quoted.join(",")
+    /// What puts the plugin's output into the assembler's messages, where that is needed.
+    async fn text(&self, after: Lsn) -> Result<Option<Text>, CaptureError> {
+        let Decoder::TestDecoding { tables } = &self.decoder else {
+            return Ok(None);
+        };
+        match Lookup::open(self.conninfo.clone(), tables).await {
+            Ok((lookup, known)) => Ok(Some(Text {
+                translator: Translator::new(after, known),
+                lookup,
+            })),
+            Err(LookupError::Stream(cause)) => Err(self.stream_error(cause)),
+            Err(LookupError::Server(cause)) => {
+                Err(self.fault("reading the tables of the stream", cause).into())
+            }
+        }
     }
 
-    fn fault(&self, doing: &str, cause: PgError) -> Fault {
+    pub(crate) fn fault(&self, doing: &str, cause: PgError) -> Fault {
         Fault {
             side: self.side,
             doing: format!("{doing} (slot {})", self.slot),

@@ -3,12 +3,14 @@
 //! name, or moved by someone else, hides a gap that nothing later would show.
 
 mod examine;
+mod first_after;
 mod open_transactions;
 mod record;
 
 pub use examine::{SlotState, WalStatus, examine};
+pub use first_after::{FirstTransaction, first_after};
 pub use open_transactions::{OpenTransaction, open_transactions};
-pub use record::{PLUGIN, SlotProblem, SlotRecord, SlotRefused};
+pub use record::{Plugin, SlotProblem, SlotRecord, SlotRefused};
 
 use crate::busy_slot::BusySlot;
 use crate::error::CaptureError;
@@ -50,16 +52,21 @@ impl NewSlot {
 
     /// Makes the slot. Transactions whose commit begins at or after the record's consistent
     /// point are streamed, those before are not.
-    pub async fn create(mut self, name: &str) -> Result<SlotRecord, CaptureError> {
+    pub async fn create(mut self, name: &str, plugin: Plugin) -> Result<SlotRecord, CaptureError> {
         let created = self
             .session
-            .create_slot(name, PLUGIN, SlotLife::Permanent, SnapshotAction::Nothing)
+            .create_slot(
+                name,
+                plugin.name(),
+                SlotLife::Permanent,
+                SnapshotAction::Nothing,
+            )
             .await
             .on(self.side, format!("making replication slot {name}"))?;
         self.session.close().await;
         Ok(SlotRecord {
             name: created.name,
-            plugin: PLUGIN.to_owned(),
+            plugin: plugin.name().to_owned(),
             database: self.identity.database,
             system_id: self.identity.system_id,
             timeline: self.identity.timeline,

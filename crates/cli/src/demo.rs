@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
-    self, Budget, CopyPlan, CutoverPlan, Existing, Keep, PART_BYTES, Plan, Share, StructurePlan,
-    ValidationPlan, WayBack,
+    self, Budget, CopyPlan, CutoverPlan, Existing, Keep, PART_BYTES, Plan, Plugin, Share,
+    StructurePlan, ValidationPlan, WayBack,
 };
 use trunkline_migration::{ConflictPolicy, Error, Extent, Setting, Until};
 use trunkline_postgres::{Conninfo, Session};
@@ -163,6 +163,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         scope: Scope::everything(),
         insert_only: None,
         publication: None,
+        decoder: Plugin::Pgoutput,
         structure: StructurePlan::Restore {
             owners: Keep::Yes,
             privileges: Keep::Yes,

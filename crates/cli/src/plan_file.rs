@@ -18,6 +18,7 @@ pub(crate) struct PlanFile {
     pub(crate) source: ServerTable,
     pub(crate) target: ServerTable,
     pub(crate) replica: ReplicaTable,
+    pub(crate) stream: StreamTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) relay: Option<RelayTable>,
     pub(crate) seed: SeedTable,
@@ -55,6 +56,13 @@ pub(crate) struct ServerTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ReplicaTable {
     pub(crate) provider: Option<String>,
+}
+
+/// `[stream]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StreamTable {
+    pub(crate) decoder: Option<String>,
 }
 
 /// `[relay]`.
@@ -189,6 +197,8 @@ const KEYS: &[&str] = &[
     "migration",
     "source",
     "target",
+    "stream",
+    "decoder",
     "relay",
     "provider",
     "slot",

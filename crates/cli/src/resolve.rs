@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod decoding;
 mod relaying;
 mod replica;
 mod seeding;
@@ -243,6 +244,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         transform,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
+        decoder: decoding::decoder(&file)?,
         structure: structure(&file),
         seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,

@@ -1,10 +1,11 @@
 //! The preflight: what stands in the way of a migration, each finding with the object and the
 //! SQL or setting that mends it. Facts are read in bulk, one query a concern, by a role without
 //! superuser rights; every judgement on them is a pure function. Nothing is written on either
-//! server. What cannot be known is said, and never taken for good.
+//! server (a temporary slot shows whether a contributed decoder is there). What cannot be known is said, and never taken for good.
 
 mod activity;
 mod collations;
+mod decoder;
 mod downstream;
 mod examination;
 mod existing;
@@ -39,6 +40,7 @@ pub(crate) mod way_back;
 
 use std::path::PathBuf;
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, ServerVersion, Session};
 
@@ -93,6 +95,8 @@ pub struct CheckInput<'a> {
     pub own_slot: Option<&'a str>,
     /// The publication of this migration, which may exist or be made by hand.
     pub own_publication: Option<&'a str>,
+    /// What is to decode the source's log.
+    pub decoder: Plugin,
     /// Whether changes are read from a standby of the source: then it needs no free slot.
     pub relayed: bool,
     /// Slots of other consumers on the source that are handed over at the cutover.
@@ -127,6 +131,7 @@ struct Scope<'a> {
 )]
 struct Intent {
     live: bool,
+    decoder: Plugin,
     structure: bool,
     drop_if_exists: bool,
     no_owner: bool,
@@ -139,6 +144,7 @@ struct Intent {
 fn intent_of_a_live_move() -> Intent {
     Intent {
         live: true,
+        decoder: Plugin::Pgoutput,
         structure: true,
         drop_if_exists: false,
         no_owner: false,
@@ -152,6 +158,7 @@ fn intent_of_a_live_move() -> Intent {
 pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
     let intent = Intent {
         live: input.live,
+        decoder: input.decoder,
         structure: input.structure,
         drop_if_exists: input.drop_if_exists,
         no_owner: input.no_owner,

@@ -5,7 +5,7 @@
 mod engine;
 mod listeners;
 mod native;
-mod opening;
+pub(crate) mod opening;
 mod pace;
 mod recorded;
 mod ticking;
@@ -153,7 +153,7 @@ impl Stream {
         }
         let mut reader = match self.batch.take() {
             Some(reader) => reader,
-            None => BatchReader::open(self.feed.clone()).await?,
+            None => self.open_batch().await?,
         };
         let reached = loop {
             reader.peek(self.position, None, PEEK_MESSAGES).await?;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use trunkline_capture::slot::SlotRecord;
+use trunkline_capture::test_decoding::StreamedTable;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::{Renames, SchemaSettings};
 
@@ -85,6 +86,9 @@ pub(crate) struct Leg {
     /// From where on changes count: both sides agree up to there. The slot's own beginning
     /// for the first leg, whose rows are copied.
     pub(crate) start: Lsn,
+    /// The tables whose changes are wanted, where no publication says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) streamed: Option<Vec<StreamedTable>>,
 }
 
 /// One entry of the journal.

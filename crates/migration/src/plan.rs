@@ -16,6 +16,8 @@ pub use crate::plan::seed::{BaseBackup, PositionFrom, Seed, Snapshot};
 use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
 pub use crate::validation::{Share, ValidationPlan};
+use crate::way::Way;
+pub use trunkline_capture::slot::Plugin;
 pub use trunkline_verify::PART_BYTES;
 
 /// Everything that a command needs to know.
@@ -41,6 +43,9 @@ pub struct Plan {
     pub insert_only: Option<Scope>,
     /// A publication that an administrator made on the source; without it we make our own.
     pub publication: Option<String>,
+    /// What decodes the source's log. The target's, for the way back, is always decoded by
+    /// pgoutput: there the tables are ours to publish.
+    pub decoder: Plugin,
     /// What becomes of the structure.
     pub structure: StructurePlan,
     /// How the first rows come.
@@ -60,6 +65,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What decodes the log of the side that changes come from.
+    pub(crate) fn decoder(&self, way: Way) -> Plugin {
+        match way {
+            Way::There => self.decoder,
+            Way::Back => Plugin::Pgoutput,
+        }
+    }
+
     /// Whether nothing can be written on the target at first, because it is a standby or comes
     /// to be during the migration: its journal begins as a file.
     pub(crate) fn begins_in_file(&self) -> bool {

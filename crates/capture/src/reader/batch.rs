@@ -3,15 +3,17 @@
 //! so the bound of changes is a bound on its temporary space; a transaction is never cut,
 //! so one bigger than that is better left to live mode.
 
-use super::copy_tuples::CopyTuples;
-use super::puller::{Broken, Puller, Step};
+use super::copy_tuples::{Columns, CopyTuples};
+use super::puller::{Broken, Puller, Step, Text};
 use super::queue::{Abandoned, Bundler, Feeder, queue};
-use super::{Feed, Pulled, ReadPosition};
+use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
 use crate::error::{CaptureError, StreamError};
 use crate::limits::{SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES};
+use crate::mode::Mode;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use tokio::task::JoinHandle;
 use trunkline_changes::{Lsn, quote_literal};
 use trunkline_postgres::{Canceller, PgError, ServerVersion, Session};
@@ -22,6 +24,9 @@ pub struct BatchReader {
     /// The connection, while no peek runs and it is whole.
     session: Option<Session>,
     peek: Option<Peek>,
+    /// What puts lines into messages, while no peek runs.
+    text: Option<Text>,
+    spill_folder: PathBuf,
     /// The end of some record, seen at an earlier peek: flushed by now in most cases.
     boundary: Option<Lsn>,
 }
@@ -48,11 +53,21 @@ impl BatchReader {
             feed,
             session: None,
             peek: None,
+            text: None,
+            spill_folder: std::env::temp_dir(),
             boundary: None,
         };
         let session = reader.session().await?;
         reader.session = Some(session);
         Ok(reader)
+    }
+
+    /// Where transactions that do not fit into memory are kept, instead of the folder for
+    /// temporary files. Only `test_decoding` has such here.
+    #[must_use]
+    pub fn spilling_to(mut self, folder: PathBuf) -> Self {
+        self.spill_folder = folder;
+        self
     }
 
     /// The session, made anew when there is none or it is broken.
@@ -82,13 +97,25 @@ impl BatchReader {
             .await
             .map_err(|cause| self.feed.fault("reading the log's position", cause))?;
         let sql = peek_sql(&self.feed, upto, max_changes, session.version());
+        let text = match self.text.take() {
+            Some(mut text) => {
+                text.translator.restart(after);
+                Some(text)
+            }
+            None => self.feed.text(after).await?,
+        };
         let (feeder, drain) = queue();
         let canceller = session.canceller();
-        // Protocol 1: nothing is streamed while it runs, so nothing is ever spilled.
-        let assembler = Assembler::new(after, std::env::temp_dir(), STREAMED_MEMORY_BYTES);
+        // With pgoutput nothing is streamed while it runs, so nothing is ever spilled.
+        let folder = self.spill_folder.clone();
+        let assembler = Assembler::new(after, folder, STREAMED_MEMORY_BYTES);
+        let columns = match self.feed.decoder {
+            Decoder::Pgoutput { .. } => Columns::Data,
+            Decoder::TestDecoding { .. } => Columns::PositionAndData,
+        };
         self.peek = Some(Peek {
-            puller: Puller::new(drain, assembler),
-            task: tokio::spawn(read_peek(session, sql, feeder)),
+            puller: Puller::new(drain, text, assembler),
+            task: tokio::spawn(read_peek(session, sql, columns, feeder)),
             canceller,
             max_changes,
             complete_to,
@@ -147,10 +174,11 @@ impl BatchReader {
             Ok(Err(cause)) => return Err(self.feed.stream_error(cause)),
             Err(_) => return Err(CaptureError::Ended { side }),
         }
-        if !peek.puller.assembler().is_between_transactions() {
+        if !peek.puller.is_between_transactions() {
             let problem = "a batch ended inside of a transaction".to_owned();
             return Err(self.feed.stream_error(StreamError::OutOfOrder(problem)));
         }
+        self.text = peek.puller.take_text();
         let messages = peek.puller.messages();
         // The server stops once it has as many as asked for: fewer, and it saw everything.
         let whole = messages < u64::from(peek.max_changes);
@@ -165,6 +193,7 @@ impl BatchReader {
         let Some(mut peek) = self.peek.take() else {
             return;
         };
+        self.text = peek.puller.take_text();
         peek.task.abort();
         // Ended already: the session can be kept. It answers at once after an abort.
         if let Ok(Ok(session)) = (&mut peek.task).await {
@@ -216,27 +245,29 @@ impl BatchReader {
         if let Some(session) = self.session.take() {
             session.close().await;
         }
+        if let Some(text) = self.text.take() {
+            text.lookup.close().await;
+        }
     }
 }
 
 /// `COPY` takes no parameters: everything is quoted here.
 fn peek_sql(feed: &Feed, upto: Option<Lsn>, max_changes: u32, version: ServerVersion) -> String {
-    let mut sql = format!(
-        "COPY (SELECT data FROM pg_catalog.pg_logical_slot_peek_binary_changes({}, ",
-        quote_literal(&feed.slot)
-    );
+    let (columns, function) = match feed.decoder {
+        Decoder::Pgoutput { .. } => ("data", "pg_logical_slot_peek_binary_changes"),
+        Decoder::TestDecoding { .. } => ("lsn, data", "pg_logical_slot_peek_changes"),
+    };
+    let slot = quote_literal(&feed.slot);
+    let mut sql = format!("COPY (SELECT {columns} FROM pg_catalog.{function}({slot}, ");
     // Writing to a String cannot fail.
     let _ = match upto {
         Some(upto) => write!(sql, "'{upto}'::pg_catalog.pg_lsn"),
         None => write!(sql, "NULL"),
     };
-    let publications = quote_literal(&feed.publication_names());
-    let _ = write!(
-        sql,
-        ", {max_changes}, 'proto_version', '1', 'publication_names', {publications}"
-    );
-    if version.major() >= 14 {
-        sql.push_str(", 'messages', 'true'");
+    let _ = write!(sql, ", {max_changes}");
+    for (name, value) in feed.decoder.options(Mode::Batch, version) {
+        let (name, value) = (quote_literal(name), quote_literal(&value));
+        let _ = write!(sql, ", {name}, {value}");
     }
     sql.push_str(")) TO STDOUT (FORMAT binary)");
     sql
@@ -247,10 +278,11 @@ fn peek_sql(feed: &Feed, upto: Option<Lsn>, max_changes: u32, version: ServerVer
 async fn read_peek(
     mut session: Session,
     sql: String,
+    columns: Columns,
     feeder: Feeder,
 ) -> Result<Session, StreamError> {
     let mut busy = BusySlot::new(SLOT_BUSY_DEADLINE);
-    let mut tuples = CopyTuples::default();
+    let mut tuples = CopyTuples::new(columns);
     loop {
         match copy_into(&mut session, &sql, &feeder, &mut tuples).await {
             Ok(()) | Err(Stopped::Abandoned) => return Ok(session),
@@ -282,7 +314,7 @@ async fn copy_into(
     let mut copy = session.copy_out(sql).await.map_err(Stopped::Server)?;
     while let Some(frame) = copy.next().await.map_err(Stopped::Server)? {
         tuples
-            .push(frame, |message| bundler.push(message))
+            .push(frame, |position, message| bundler.push(position, message))
             .map_err(Stopped::Malformed)?;
         if bundler.bundle().is_full() {
             hand_over(feeder, &mut bundler).await?;

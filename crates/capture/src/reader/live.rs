@@ -9,6 +9,7 @@ use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
 use crate::error::CaptureError;
 use crate::limits::{SLOT_BUSY_DEADLINE, STOP_DEADLINE, STREAMED_MEMORY_BYTES};
+use crate::mode::Mode;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,6 +69,7 @@ impl LiveReader {
         let (version, timeout_ms) = ask_server(&feed)
             .await
             .map_err(|cause| feed.fault("preparing to stream", cause))?;
+        let text = feed.text(options.after).await?;
         let stream = open_stream(&feed, &options, version).await?;
         let (feeder, drain) = queue();
         let (durable, durable_seen) = watch::channel(Lsn::ZERO);
@@ -82,7 +84,7 @@ impl LiveReader {
         let task = tokio::spawn(receiver.run());
         let assembler = Assembler::new(options.after, options.spill_folder, options.memory_bytes);
         Ok(LiveReader {
-            puller: Puller::new(drain, assembler),
+            puller: Puller::new(drain, text, assembler),
             durable,
             stop,
             task,
@@ -122,6 +124,12 @@ impl LiveReader {
         self.confirm(position.lsn());
     }
 
+    /// The process of an ordinary session of ours on the server that this stream needs, too:
+    /// none for pgoutput.
+    pub fn asking_process(&self) -> Option<i32> {
+        self.puller.asking_process()
+    }
+
     /// Memory and file bytes of running transactions.
     pub fn assembler(&self) -> &Assembler {
         self.puller.assembler()
@@ -132,6 +140,9 @@ impl LiveReader {
     /// notices.
     pub async fn stop(mut self) -> Result<(), CaptureError> {
         self.stop.cancel();
+        if let Some(text) = self.puller.take_text() {
+            text.lookup.close().await;
+        }
         match tokio::time::timeout(STOP_DEADLINE, &mut self.task).await {
             Ok(Ok(ended)) => {
                 ended.map_err(|cause| self.feed.fault("ending the change stream", cause).into())
@@ -162,7 +173,12 @@ async fn open_stream(
     let stream_options = StreamOptions {
         slot: feed.slot.clone(),
         start: options.after,
-        options: plugin_options(feed, version),
+        options: feed
+            .decoder
+            .options(Mode::Live, version)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     };
     let mut busy = BusySlot::new(options.slot_busy_deadline);
     loop {
@@ -174,20 +190,4 @@ async fn open_stream(
             },
         }
     }
-}
-
-/// Streaming while transactions run, and messages, come with 14.
-fn plugin_options(feed: &Feed, version: ServerVersion) -> Vec<(String, String)> {
-    let mut options = vec![("publication_names", feed.publication_names())];
-    if version.major() >= 14 {
-        options.push(("proto_version", "2".to_owned()));
-        options.push(("streaming", "on".to_owned()));
-        options.push(("messages", "true".to_owned()));
-    } else {
-        options.push(("proto_version", "1".to_owned()));
-    }
-    options
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
 }

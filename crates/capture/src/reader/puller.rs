@@ -4,6 +4,7 @@ use super::queue::{Drain, Nothing, Received};
 use crate::assembler::Assembler;
 use crate::error::StreamError;
 use crate::limits::{PULL_BYTES, PULL_EVENTS};
+use crate::test_decoding::{Lookup, LookupError, Next, Question, Translator};
 use tokio::time::Instant;
 use trunkline_changes::{Change, Lsn, StreamEvent};
 use trunkline_postgres::PgError;
@@ -11,9 +12,16 @@ use trunkline_postgres::PgError;
 /// Drives an assembler with what a queue brings.
 pub(super) struct Puller {
     drain: Drain,
+    text: Option<Text>,
     assembler: Assembler,
     keepalive: Option<Lsn>,
     messages: u64,
+}
+
+/// Puts lines into messages, and asks the catalog what they do not say.
+pub(super) struct Text {
+    pub(super) translator: Translator,
+    pub(super) lookup: Lookup,
 }
 
 /// What came.
@@ -37,10 +45,20 @@ impl From<StreamError> for Broken {
     }
 }
 
+impl From<LookupError> for Broken {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Server(error) => Broken::Connection(error),
+            LookupError::Stream(error) => Broken::Stream(error),
+        }
+    }
+}
+
 impl Puller {
-    pub(super) fn new(drain: Drain, assembler: Assembler) -> Self {
+    pub(super) fn new(drain: Drain, text: Option<Text>, assembler: Assembler) -> Self {
         Puller {
             drain,
+            text,
             assembler,
             keepalive: None,
             messages: 0,
@@ -51,6 +69,23 @@ impl Puller {
         &self.assembler
     }
 
+    /// Takes out what can serve another puller.
+    pub(super) fn take_text(&mut self) -> Option<Text> {
+        self.text.take()
+    }
+
+    /// The process of the session that asks the catalog, if one does.
+    pub(super) fn asking_process(&self) -> Option<i32> {
+        self.text.as_ref().and_then(|text| text.lookup.process_id())
+    }
+
+    /// Whether no transaction is half delivered or half read.
+    pub(super) fn is_between_transactions(&self) -> bool {
+        let read = self.text.as_ref();
+        self.assembler.is_between_transactions()
+            && read.is_none_or(|text| text.translator.is_between_transactions())
+    }
+
     /// Messages taken so far.
     pub(super) fn messages(&self) -> u64 {
         self.messages
@@ -58,8 +93,7 @@ impl Puller {
 
     /// How far the server has read: the last position that came behind everything delivered.
     pub(super) fn idle_position(&self) -> Option<Lsn> {
-        self.keepalive
-            .filter(|_| self.assembler.is_between_transactions())
+        self.keepalive.filter(|_| self.is_between_transactions())
     }
 
     /// Gathers what is there, and waits only when nothing is; without a deadline for as long
@@ -73,6 +107,16 @@ impl Puller {
                 events.push(event);
                 if events.len() >= PULL_EVENTS || bytes >= PULL_BYTES {
                     return Ok(Step::Events(events));
+                }
+            }
+            match self.translate()? {
+                Translation::Fed => continue,
+                Translation::Wanting => {}
+                // What is in hand goes out first; the line asks again.
+                Translation::Asks(_) if !events.is_empty() => return Ok(Step::Events(events)),
+                Translation::Asks(question) => {
+                    self.ask(question).await?;
+                    continue;
                 }
             }
             match self.drain.try_next() {
@@ -90,6 +134,29 @@ impl Puller {
         }
     }
 
+    /// Feeds the assembler with what the lines so far have become.
+    fn translate(&mut self) -> Result<Translation, Broken> {
+        let Some(text) = &mut self.text else {
+            return Ok(Translation::Wanting);
+        };
+        Ok(match text.translator.next()? {
+            Next::Message(message) => {
+                self.assembler.feed(message)?;
+                Translation::Fed
+            }
+            Next::Line => Translation::Wanting,
+            Next::Asks(question) => Translation::Asks(question),
+        })
+    }
+
+    async fn ask(&mut self, question: Question) -> Result<(), Broken> {
+        if let Some(text) = &mut self.text {
+            let answer = text.lookup.answer(&question).await?;
+            text.translator.learn(question, answer);
+        }
+        Ok(())
+    }
+
     async fn wait(&mut self, deadline: Option<Instant>) -> Option<Result<(), Nothing>> {
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, self.drain.ready())
@@ -101,14 +168,27 @@ impl Puller {
 
     fn take(&mut self, received: Received) -> Result<(), Broken> {
         match received {
-            Received::Message(message) => {
+            Received::Message(position, message) => {
                 self.messages += 1;
-                self.assembler.feed(message)?;
+                match &mut self.text {
+                    Some(text) => text.translator.feed(position, message)?,
+                    None => self.assembler.feed(message)?,
+                }
             }
             Received::Keepalive(position) => self.keepalive = self.keepalive.max(Some(position)),
         }
         Ok(())
     }
+}
+
+/// What became of the lines so far.
+enum Translation {
+    /// The assembler has a message.
+    Fed,
+    /// Another line, or message, is wanted.
+    Wanting,
+    /// The catalog is to be asked first.
+    Asks(Question),
 }
 
 fn event_bytes(event: &StreamEvent) -> usize {

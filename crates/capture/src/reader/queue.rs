@@ -11,7 +11,8 @@ use trunkline_postgres::PgError;
 
 /// What is handed over: a message of the plugin, or how far the server has read.
 pub(super) enum Received {
-    Message(Bytes),
+    /// With the position that came with it; only what `test_decoding` prints needs it.
+    Message(Lsn, Bytes),
     Keepalive(Lsn),
 }
 
@@ -42,7 +43,7 @@ pub(super) struct Bundler {
 
 impl Bundler {
     /// Adds a message.
-    pub(super) fn push(&mut self, message: Bytes) {
+    pub(super) fn push(&mut self, position: Lsn, message: Bytes) {
         self.bundle.bytes += message.len();
         let kept = if message.len() > BUNDLE_BYTES / 4 {
             message
@@ -53,7 +54,7 @@ impl Bundler {
             self.memory.put_slice(&message);
             self.memory.split().freeze()
         };
-        self.bundle.items.push(Received::Message(kept));
+        self.bundle.items.push(Received::Message(position, kept));
     }
 
     /// Adds how far the server has read.
@@ -170,7 +171,7 @@ mod tests {
 
     fn bundle_of(bytes: usize) -> Bundle {
         let mut bundler = Bundler::default();
-        bundler.push(Bytes::from(vec![0; bytes]));
+        bundler.push(Lsn::ZERO, Bytes::from(vec![0; bytes]));
         bundler.take()
     }
 
@@ -203,7 +204,7 @@ mod tests {
                 .is_ok()
         );
         assert!(
-            matches!(drain.try_next(), Ok(Received::Message(message)) if message.len() == QUEUE_BYTES + 1)
+            matches!(drain.try_next(), Ok(Received::Message(_, message)) if message.len() == QUEUE_BYTES + 1)
         );
     }
 

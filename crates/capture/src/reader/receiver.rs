@@ -110,7 +110,7 @@ impl Receiver {
         match frame {
             Frame::Data { start, payload, .. } => {
                 self.received = self.received.max(start);
-                self.bundler.push(payload);
+                self.bundler.push(start, payload);
                 false
             }
             Frame::Keepalive {

@@ -4,8 +4,25 @@
 use serde::{Deserialize, Serialize};
 use trunkline_changes::{Lsn, Side};
 
-/// The output plugin.
-pub const PLUGIN: &str = "pgoutput";
+/// An output plugin that can be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plugin {
+    /// The server's own. It needs a publication, which only the owner of the tables can make.
+    #[default]
+    Pgoutput,
+    /// Comes with the server's contributed modules, and needs no publication.
+    TestDecoding,
+}
+
+impl Plugin {
+    /// As the server knows it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Plugin::Pgoutput => "pgoutput",
+            Plugin::TestDecoding => "test_decoding",
+        }
+    }
+}
 
 /// The identity of a slot, for the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

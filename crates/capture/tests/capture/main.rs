@@ -3,6 +3,7 @@
 mod agreement;
 mod big_transactions;
 mod confirming;
+mod decoders;
 mod resuming;
 mod setup;
 mod slots;

@@ -4,9 +4,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 use tokio_postgres::Client;
-use trunkline_capture::slot::{NewSlot, SlotRecord};
-use trunkline_capture::{BatchReader, CaptureError, Feed, LiveOptions, LiveReader, Pulled};
-use trunkline_changes::{Change, Lsn, Side, StreamEvent, Value};
+use trunkline_capture::slot::{NewSlot, Plugin, SlotRecord};
+use trunkline_capture::test_decoding::StreamedTable;
+use trunkline_capture::{
+    BatchReader, CaptureError, Decoder, Feed, LiveOptions, LiveReader, Pulled,
+};
+use trunkline_changes::{Change, Lsn, Side, StreamEvent, TableName, Value};
 use trunkline_postgres::Conninfo;
 use trunkline_testkit::{Cluster, ClusterBuilder, uri_at, world};
 
@@ -70,7 +73,10 @@ impl Source {
     /// Makes a slot as the plain role.
     pub(crate) async fn slot(&self, name: &str) -> SlotRecord {
         let new = NewSlot::prepare(&self.conninfo(), Side::Source).await;
-        new.expect("connected").create(name).await.expect("a slot")
+        new.expect("connected")
+            .create(name, Plugin::Pgoutput)
+            .await
+            .expect("a slot")
     }
 
     /// Commits a mark that [`reaches`] finds in the stream.
@@ -99,7 +105,9 @@ pub(crate) fn feed_at(port: u16, slot: &str) -> Feed {
         conninfo: conninfo_at(port),
         side: Side::Source,
         slot: slot.to_owned(),
-        publications: vec!["All of it".to_owned()],
+        decoder: Decoder::Pgoutput {
+            publications: vec!["All of it".to_owned()],
+        },
     }
 }
 
@@ -224,4 +232,32 @@ pub(crate) async fn drain_live(reader: &mut LiveReader, mark: i32) -> Vec<Stream
         }
     }
     events
+}
+
+impl Source {
+    /// Reads a slot of `test_decoding`: every table, as the publication has it.
+    pub(crate) async fn text_feed(&self, slot: &str) -> Feed {
+        let sql = "SELECT c.oid, n.nspname::text, c.relname::text \
+                   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+                   WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid >= 16384";
+        let rows = self.client.query(sql, &[]).await.expect("the tables");
+        let tables = rows.iter().map(|row| StreamedTable {
+            oid: row.get(0),
+            name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            inserts_only: false,
+        });
+        Feed {
+            decoder: Decoder::TestDecoding {
+                tables: tables.collect(),
+            },
+            ..self.feed(slot)
+        }
+    }
+
+    /// Makes a slot of `test_decoding` as the plain role.
+    pub(crate) async fn text_slot(&self, name: &str) -> SlotRecord {
+        let new = NewSlot::prepare(&self.conninfo(), Side::Source).await;
+        let made = new.expect("connected").create(name, Plugin::TestDecoding);
+        made.await.expect("a slot")
+    }
 }

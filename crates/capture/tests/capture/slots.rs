@@ -3,8 +3,8 @@
 use crate::setup::{PATIENCE, Source, drain_batches, last_commit};
 use trunkline_capture::CaptureError;
 use trunkline_capture::slot::{
-    Dropped, NewSlot, SlotProblem, SlotRecord, SlotState, WalStatus, drop_slot, examine,
-    open_transactions,
+    Dropped, NewSlot, Plugin, SlotProblem, SlotRecord, SlotState, WalStatus, drop_slot, examine,
+    first_after, open_transactions,
 };
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{Session, SqlState};
@@ -120,7 +120,7 @@ async fn the_transactions_that_a_slot_waits_for_are_listed_and_the_wait_can_be_g
             .await
             .expect("connected");
         let canceller = new.canceller();
-        let creating = tokio::spawn(new.create("waiting"));
+        let creating = tokio::spawn(new.create("waiting", Plugin::Pgoutput));
         let mut session = Session::connect(&source.conninfo(), "look")
             .await
             .expect("connected");
@@ -179,4 +179,55 @@ async fn only_the_recorded_slot_is_dropped() {
             .await,
         "0"
     );
+}
+
+/// A copy that is consistent at a position has everything before it: the first transaction
+/// after it is found without the slot moving.
+async fn the_first_transaction_after_a_position(major: u32) {
+    let source = Source::start(major).await;
+    let binary = source.slot("binary").await;
+    source.text_slot("text").await;
+    let feeds = [source.feed("binary"), source.text_feed("text").await];
+    source.mark().await;
+    let copied: Lsn = source
+        .ask("SELECT pg_current_wal_insert_lsn()::text")
+        .await
+        .parse()
+        .expect("a position");
+    for feed in &feeds {
+        let found = first_after(feed, copied)
+            .await
+            .expect("the slot can be peeked");
+        assert_eq!(found, None, "nothing came since");
+    }
+    source
+        .run("BEGIN; INSERT INTO public.ledger (entry) VALUES ('first'); COMMIT")
+        .await;
+    source.mark().await;
+    let mut found = Vec::new();
+    for feed in &feeds {
+        let first = first_after(feed, copied)
+            .await
+            .expect("the slot can be peeked");
+        found.push(first.expect("one came"));
+        let at_it = first_after(feed, found[0].end_lsn).await;
+        let after = at_it.expect("peeked").expect("the second mark");
+        assert!(after.end_lsn > found[0].end_lsn);
+    }
+    assert_eq!(found[0], found[1]);
+    let ask = "SELECT xmin::text FROM public.ledger WHERE entry = 'first'";
+    assert_eq!(source.ask(ask).await, found[0].xid.to_string());
+    assert_eq!(source.confirmed("binary").await, binary.consistent_point);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_transaction_after_a_position_is_found_by_peeking_on_12() {
+    skip_unless_available!(12);
+    the_first_transaction_after_a_position(12).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_transaction_after_a_position_is_found_by_peeking_on_17() {
+    skip_unless_available!(17);
+    the_first_transaction_after_a_position(17).await;
 }

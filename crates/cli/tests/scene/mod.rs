@@ -11,7 +11,6 @@ pub(crate) mod relayed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -21,7 +20,7 @@ use trunkline_testkit::types::{INSERT_ONLY, TypeMatrix};
 use trunkline_testkit::world::{self, Outcome, Writers};
 use trunkline_testkit::{Cluster, connect};
 
-pub(crate) use mutations::Mutations;
+pub(crate) use mutations::{Mutations, Pace};
 pub(crate) use program::{PATIENCE, Program, Ran, Running};
 
 /// The database that moves, by the same name on both sides.
@@ -174,9 +173,14 @@ impl Scene {
     /// Two writers on the source that come again when they are thrown out; they rest now and
     /// then, and pause while the target is far behind.
     pub(crate) fn clients(&self, seed: u64) -> Clients {
+        self.paced_clients(seed, Pace::Usual)
+    }
+
+    /// The same at another pace.
+    pub(crate) fn paced_clients(&self, seed: u64, pace: Pace) -> Clients {
         let writers = Writers::to(&self.source.uri(&self.database))
             .tasks(2)
-            .pause(Duration::from_millis(20))
+            .pause(pace.pause())
             .seed(seed)
             .reconnecting()
             .start();

@@ -13,8 +13,33 @@ use trunkline_testkit::try_connect;
 use trunkline_testkit::types::TypeMatrix;
 use trunkline_testkit::world::Writers;
 
-/// Between two transactions, so that a machine with two cores can follow.
-const REST: Duration = Duration::from_millis(40);
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// What a machine with two cores can follow by pgoutput.
+    Usual,
+    /// What it can follow where each change is read from text, in a build for tests.
+    Slow,
+}
+
+impl Pace {
+    /// Between two transactions of the mutations.
+    fn rest(self) -> Duration {
+        match self {
+            Pace::Usual => Duration::from_millis(40),
+            Pace::Slow => Duration::from_millis(250),
+        }
+    }
+
+    /// Between two transactions of a client.
+    pub(super) fn pause(self) -> Duration {
+        match self {
+            Pace::Usual => Duration::from_millis(20),
+            Pace::Slow => Duration::from_millis(100),
+        }
+    }
+}
+
 /// Log that a slot has not confirmed: above, writers pause.
 const BRAKE_ABOVE_BYTES: i64 = 8 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -30,9 +55,14 @@ pub(crate) struct Mutations {
 impl Mutations {
     /// Begins at round 1.
     pub(crate) fn start(matrix: TypeMatrix, uri: String) -> Self {
+        Self::paced(matrix, uri, Pace::Usual)
+    }
+
+    /// The same at another pace.
+    pub(crate) fn paced(matrix: TypeMatrix, uri: String, pace: Pace) -> Self {
         let stop = CancellationToken::new();
         let rounds = Arc::new(AtomicU32::new(0));
-        let task = tokio::spawn(mutate(matrix, uri, stop.clone(), Arc::clone(&rounds)));
+        let task = tokio::spawn(mutate(matrix, uri, pace, stop.clone(), Arc::clone(&rounds)));
         Mutations { stop, rounds, task }
     }
 
@@ -49,7 +79,13 @@ impl Mutations {
     }
 }
 
-async fn mutate(matrix: TypeMatrix, uri: String, stop: CancellationToken, rounds: Arc<AtomicU32>) {
+async fn mutate(
+    matrix: TypeMatrix,
+    uri: String,
+    pace: Pace,
+    stop: CancellationToken,
+    rounds: Arc<AtomicU32>,
+) {
     let client = try_connect(&uri).await.expect("the source takes a client");
     for round in 1.. {
         while is_far_behind(&client).await && !stop.is_cancelled() {
@@ -62,7 +98,7 @@ async fn mutate(matrix: TypeMatrix, uri: String, stop: CancellationToken, rounds
             if !run_one(&client, theme, round, &script).await {
                 return;
             }
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(pace.rest()).await;
         }
         rounds.store(round, Ordering::SeqCst);
     }

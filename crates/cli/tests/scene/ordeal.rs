@@ -8,7 +8,7 @@ use trunkline_testkit::world::Writers;
 use trunkline_testkit::{Cluster, FaultyProxy};
 
 use super::program::Running;
-use super::{Clients, DATABASE, Mutations, Scene};
+use super::{Clients, DATABASE, Mutations, Pace, Scene};
 
 /// What happens to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,17 @@ pub(crate) struct Ordeal {
 impl Ordeal {
     /// A shop and the matrix, with clients that write.
     pub(crate) async fn new(source: u32, target: u32, seed: u64) -> Self {
+        Self::planned(source, target, seed, "", Pace::Usual).await
+    }
+
+    /// The same with more in its plan, at another pace.
+    pub(crate) async fn planned(
+        source: u32,
+        target: u32,
+        seed: u64,
+        plan: &str,
+        pace: Pace,
+    ) -> Self {
         let (source, target) = (Cluster::start(source), Cluster::start(target));
         let scene = Scene::of(source, target, DATABASE).await;
         let scene = scene.with_shop(1).await;
@@ -121,8 +132,9 @@ impl Ordeal {
         let target = FaultyProxy::start(scene.target.port()).await;
         scene.reach("TRUNKLINE_SOURCE", &source.uri(DATABASE));
         scene.reach("TRUNKLINE_TARGET", &target.uri(DATABASE));
-        let writers = scene.clients(seed);
-        let mutations = Mutations::start(scene.matrix(), scene.source.uri(DATABASE));
+        scene.plan(plan);
+        let writers = scene.paced_clients(seed, pace);
+        let mutations = Mutations::paced(scene.matrix(), scene.source.uri(DATABASE), pace);
         Ordeal {
             scene,
             source,

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, TablePredicate, activity, collations, downstream, existing, extensions,
-    features, firing, identity, naming, privileges, replication, role, roles, sequences, server,
-    sessions, size, subscription, tables, tablespaces, tools, unmoved, way_back,
+    Intent, PgDump, Scope, TablePredicate, activity, collations, decoder, downstream, existing,
+    extensions, features, firing, identity, naming, privileges, replication, role, roles,
+    sequences, server, sessions, size, subscription, tables, tablespaces, tools, unmoved, way_back,
 };
 use crate::plan::SubscriptionPlan;
 use crate::way::Way;
@@ -181,11 +182,12 @@ impl Examination<'_> {
         let found = replication::judge(
             &replication,
             &self.source_server,
-            self.own_slot,
+            (self.intent.decoder, self.own_slot),
             self.downstream,
         );
         let is_needed = |finding: &Finding| !self.relayed || finding.code != "replication-slots";
         self.findings.extend(found.into_iter().filter(is_needed));
+        self.decoder(&replication).await?;
         let activity = activity::read(self.source).await?;
         self.findings
             .extend(activity::judge(&activity, &self.source_role));
@@ -194,6 +196,26 @@ impl Examination<'_> {
             self.findings
                 .push(Finding::warning("nothing-to-stream", message).on(Side::Source));
         }
+        Ok(())
+    }
+
+    /// Whether the decoder can be loaded, and can print what the database holds.
+    async fn decoder(&mut self, replication: &replication::Facts) -> Result<(), PgError> {
+        if self.intent.decoder == Plugin::Pgoutput {
+            return Ok(());
+        }
+        let has_slot = replication.has_slot(self.own_slot);
+        // Without these the trial would only fail for what is found anyway.
+        let may_try = self.source_role.replication
+            && self.source_server.settings.text("wal_level") == Some("logical");
+        let loaded = if may_try && !has_slot {
+            decoder::try_out(self.source, self.intent.decoder).await?
+        } else {
+            decoder::Loaded::NotTried
+        };
+        let encoding = collations::read_locale(self.source).await?.encoding;
+        let found = decoder::judge(&loaded, &encoding);
+        self.findings.extend(found);
         Ok(())
     }
 

@@ -17,6 +17,10 @@ pub(super) const NAMES_IN_ONE_LINE: usize = 5;
 /// was running, and whatever has run for a minute may run for an hour.
 pub(super) const LONG_TRANSACTION: Duration = Duration::from_mins(1);
 
+/// How long a slot on trial may wait for open transactions: by then the decoder is loaded, or
+/// its absence was said.
+pub(super) const DECODER_TRIAL: Duration = Duration::from_secs(2);
+
 /// A walsender that hears nothing for this long ends the stream. We answer every second or
 /// so; below ten seconds one busy moment of the network is enough.
 pub(super) const SHORTEST_SENDER_TIMEOUT: Duration = Duration::from_secs(10);

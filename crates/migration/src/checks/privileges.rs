@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
@@ -56,7 +57,9 @@ pub(super) fn judge_source(
     let mut findings = judge_reading(role, tables);
     if intent.live {
         findings.extend(judge_streaming(role, server));
-        findings.extend(judge_publishing(role, server, tables, publication));
+        if intent.decoder == Plugin::Pgoutput {
+            findings.extend(judge_publishing(role, server, tables, publication));
+        }
         findings.extend(judge_fencing(role, server, intent));
     }
     findings

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::Side;
 use trunkline_postgres::{DataRow, Fault, OnSide, PgError, Session};
 
@@ -140,14 +141,19 @@ fn judge_server(relay: &server::Facts, source: &server::Facts) -> Vec<Finding> {
 
 fn judge(facts: &Facts, own_slot: Option<&str>) -> Vec<Finding> {
     let server = &facts.server;
-    let mut findings: Vec<Finding> = replication::judge(&facts.replication, server, own_slot, &[])
-        .into_iter()
-        .filter(|finding| finding.code != "other-slot")
-        .map(|mut finding| {
-            finding.message = format!("on the relay: {}", finding.message);
-            finding
-        })
-        .collect();
+    let mut findings: Vec<Finding> = replication::judge(
+        &facts.replication,
+        server,
+        (Plugin::Pgoutput, own_slot),
+        &[],
+    )
+    .into_iter()
+    .filter(|finding| finding.code != "other-slot")
+    .map(|mut finding| {
+        finding.message = format!("on the relay: {}", finding.message);
+        finding
+    })
+    .collect();
     findings.extend(judge_room(facts, own_slot));
     findings.extend(judge_feedback(facts));
     findings.extend(judge_slot(facts));

@@ -1,6 +1,7 @@
 //! Whether the source can stream: its settings, its slots, its walsenders, and the slots that
 //! others hold.
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, quote_literal};
 use trunkline_postgres::{PgError, Session};
 
@@ -29,6 +30,15 @@ pub(super) struct Slot {
 pub(super) struct Facts {
     pub slots: Vec<Slot>,
     pub senders: i64,
+}
+
+impl Facts {
+    /// Whether a slot of that name stands.
+    pub(super) fn has_slot(&self, name: Option<&str>) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| Some(slot.name.as_str()) == name)
+    }
 }
 
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
@@ -77,16 +87,16 @@ pub(super) fn setting_remedy(
 pub(super) fn judge(
     facts: &Facts,
     server: &server::Facts,
-    own_slot: Option<&str>,
+    (decoder, own_slot): (Plugin, Option<&str>),
     handed_over: &[String],
 ) -> Vec<Finding> {
     let own = facts
         .slots
         .iter()
         .find(|slot| Some(slot.name.as_str()) == own_slot);
-    let mut findings = judge_settings(server);
+    let mut findings = judge_settings(server, decoder);
     findings.extend(match own {
-        Some(slot) => judge_own(slot, server),
+        Some(slot) => judge_own(slot, server, decoder),
         None => judge_room(
             server,
             "replication-slots",
@@ -116,7 +126,7 @@ pub(super) fn judge(
         .collect()
 }
 
-fn judge_settings(server: &server::Facts) -> Vec<Finding> {
+fn judge_settings(server: &server::Facts, decoder: Plugin) -> Vec<Finding> {
     let settings = &server.settings;
     let mut findings = Vec::new();
     let wal_level = settings.text("wal_level").unwrap_or("unknown");
@@ -131,21 +141,21 @@ fn judge_settings(server: &server::Facts) -> Vec<Finding> {
     }
     if let Some(allowed) = settings.text("output_plugin_libraries")
         && !allowed.split(',').any(|plugin| {
-            matches!(
-                plugin.trim().trim_matches('"'),
-                "pgoutput" | "$libdir/pgoutput"
-            )
+            let plugin = plugin.trim().trim_matches('"');
+            plugin.strip_prefix("$libdir/").unwrap_or(plugin) == decoder.name()
         })
     {
+        let plugin = decoder.name();
         let name = "output_plugin_libraries";
         let listed: Vec<_> = allowed
             .split(',')
             .map(str::trim)
             .filter(|plugin| !plugin.is_empty())
             .collect();
-        let value = [listed.as_slice(), &["pgoutput"]].concat().join(", ");
-        let message =
-            "pgoutput, the decoder of the stream, is not among the plugins that the server allows";
+        let value = [listed.as_slice(), &[plugin]].concat().join(", ");
+        let message = format!(
+            "{plugin}, the decoder of the stream, is not among the plugins that the server allows"
+        );
         findings.push(
             Finding::blocker("output-plugin", message)
                 .about(name)
@@ -218,9 +228,14 @@ fn judge_room(
     }
 }
 
-fn judge_own(slot: &Slot, server: &server::Facts) -> Vec<Finding> {
-    let wrong = if !slot.logical || slot.plugin != "pgoutput" {
-        "exists, and is not a logical slot of pgoutput: it was not made for this migration"
+fn judge_own(slot: &Slot, server: &server::Facts, decoder: Plugin) -> Vec<Finding> {
+    let plugin = decoder.name();
+    let of_another = format!(
+        "exists, and is not a logical slot of {plugin}: it was not made for this migration, or the plan's decoder \
+         is another one now"
+    );
+    let wrong = if !slot.logical || slot.plugin != plugin {
+        of_another.as_str()
     } else if slot.database != server.database {
         "exists, and belongs to another database: it was not made for this migration"
     } else if slot.lost {
@@ -272,7 +287,7 @@ mod tests {
     }
 
     fn codes(facts: &Facts, server: &server::Facts, own: Option<&str>) -> Vec<&'static str> {
-        judge(facts, server, own, &[])
+        judge(facts, server, (Plugin::Pgoutput, own), &[])
             .into_iter()
             .map(|finding| finding.code)
             .collect()

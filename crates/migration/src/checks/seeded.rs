@@ -2,6 +2,7 @@
 //! as far as the source can tell before there is one. The copy will have its roles, tables and
 //! settings; what differs is found when both stand.
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::Side;
 use trunkline_postgres::{DataRow, Fault, OnSide, PgError, Session};
 
@@ -27,6 +28,8 @@ pub(crate) struct SourceInput<'a> {
 }
 
 const INTENT: Intent = Intent {
+    // A storage copy is refused with any other.
+    decoder: Plugin::Pgoutput,
     live: true,
     structure: false,
     drop_if_exists: false,
@@ -67,7 +70,12 @@ async fn read(input: SourceInput<'_>) -> Result<Vec<Finding>, PgError> {
     findings.extend(sessions::judge_timeouts(Side::Source, &server));
     let slots = replication::read(source).await?;
     let (own_slot, downstream) = (input.own_slot, input.downstream);
-    findings.extend(replication::judge(&slots, &server, own_slot, downstream));
+    findings.extend(replication::judge(
+        &slots,
+        &server,
+        (INTENT.decoder, own_slot),
+        downstream,
+    ));
     let activity = activity::read(source).await?;
     findings.extend(activity::judge(&activity, &role));
     let facts = Facts::read(

@@ -61,6 +61,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     };
     // A filter that matches nothing is the plan's error, not a finding.
     let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+    plan.validation.refuse_unmatched(&tables)?;
     let left_out = plan.transform.examine(&mut source, &tables).await?;
     if let Some(insert_only) = &plan.insert_only {
         trunkline_load::tables(&mut source, insert_only).await?;
@@ -112,6 +113,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
             path: programs.pg_dump,
             version: programs.version,
         }),
+        decoder: plan.decoder,
         own_slot: own_name.as_deref(),
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         relayed: plan.relay.is_some(),

@@ -113,6 +113,15 @@ impl Follow {
         }
     }
 
+    /// A session of the stream that is open, beside its walsender: what a line of
+    /// `test_decoding` does not say is asked there.
+    pub(crate) fn asking_process(&self) -> Option<i32> {
+        match self {
+            Follow::Stream(stream) => stream.asking_process(),
+            Follow::Native(_) => None,
+        }
+    }
+
     /// Stays with the stream that is open, for as long as the source is fenced.
     pub(crate) fn stay_live(&mut self) {
         if let Follow::Stream(stream) = self {

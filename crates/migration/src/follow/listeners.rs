@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use trunkline_capture::LiveReader;
 use trunkline_changes::Lsn;
 
 use super::{Goal, Stream};
@@ -12,6 +13,11 @@ use crate::run::Run;
 use crate::validation::{Changed, Counted};
 
 impl Stream {
+    /// A session of the stream that is open, beside its walsender.
+    pub(crate) fn asking_process(&self) -> Option<i32> {
+        self.live.as_ref().and_then(LiveReader::asking_process)
+    }
+
     /// Every change of the stream that this process has met, whatever became of it.
     pub(crate) fn changes_seen(&self) -> u64 {
         let stats = self.applier.stats();

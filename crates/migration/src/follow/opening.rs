@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyOptions, CopyCover};
 use trunkline_capture::slot::SlotRecord;
-use trunkline_capture::{Feed, Mode, slot};
+use trunkline_capture::{BatchReader, Decoder, Feed, Mode, slot};
 use trunkline_changes::Lsn;
 
 use super::Stream;
@@ -37,6 +37,7 @@ impl Stream {
 
     async fn open_from(run: &mut Run<'_>, leg: Leg, cover: CopyCover) -> Result<Stream, Error> {
         let (from, to) = (leg.way.from(), leg.way.to());
+        refuse_another_decoder(run, &leg)?;
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
         let recorded = recorded_position(&mut receiver, &name, &leg).await?;
@@ -71,7 +72,7 @@ impl Stream {
                 conninfo: run.plan.read_from(from).clone(),
                 side: from,
                 slot: leg.slot.name.clone(),
-                publications: run.publications(&leg),
+                decoder: decoder(run, &leg),
             },
             leg,
             to: receiver,
@@ -98,6 +99,42 @@ impl Stream {
             differing_told: 0,
         })
     }
+}
+
+impl Stream {
+    pub(super) async fn open_batch(&self) -> Result<BatchReader, Error> {
+        let reader = BatchReader::open(self.feed.clone()).await?;
+        Ok(reader.spilling_to(self.spill_folder.clone()))
+    }
+}
+
+/// What a leg's slot is read with.
+pub(crate) fn decoder(run: &Run<'_>, leg: &Leg) -> Decoder {
+    match &leg.streamed {
+        Some(tables) => Decoder::TestDecoding {
+            tables: tables.clone(),
+        },
+        None => Decoder::Pgoutput {
+            publications: run.publications(leg),
+        },
+    }
+}
+
+/// A slot keeps its plugin for life, and with it what the migration knows of the tables.
+fn refuse_another_decoder(run: &Run<'_>, leg: &Leg) -> Result<(), Error> {
+    let planned = run.plan.decoder(leg.way).name();
+    let recorded = &leg.slot.plugin;
+    if recorded == planned {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        why: format!(
+            "the migration was begun with {recorded} as its decoder, and the plan says {planned}"
+        ),
+        hint: format!(
+            "set `decoder = \"{recorded}\"` in the plan's [stream]; or abort and start again"
+        ),
+    })
 }
 
 /// The record of a leg's slot. One on a relay stays good when the relay follows its source to

@@ -130,6 +130,7 @@ async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) ->
     let near = Goal::Near(run.plan.cutover.max_lag_bytes);
     follow.until(run, near).await?;
     follow.stay_live();
+    ready.ours.extend(follow.asking_process());
     consumers::catch_up(run, ready).await?;
     // Rights may have gone during the comparison.
     gates::may_be_fenced(follow.from(), ready.way.from()).await?;

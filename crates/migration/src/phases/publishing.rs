@@ -1,6 +1,8 @@
 //! What is published: the tables in scope by their own names, with the columns and rows that
 //! move where the server knows how. An administrator's publication must publish as much.
 
+use trunkline_capture::slot::Plugin;
+use trunkline_capture::test_decoding::StreamedTable;
 use trunkline_changes::{ReplicaIdentity, Side, TableName, quote_ident};
 use trunkline_load::{Layout, Table};
 use trunkline_postgres::{OnSide, PgError, Session};
@@ -75,7 +77,9 @@ fn publications(plan: &Plan, base: &str, what: &Publishing<'_>) -> Vec<Publicati
         layout,
         major,
     } = *what;
-    if way == Way::There && plan.publication.is_some() {
+    if plan.decoder(way) == Plugin::TestDecoding
+        || (way == Way::There && plan.publication.is_some())
+    {
         return Vec::new();
     }
     let insert_only = |table: &Table| {
@@ -111,6 +115,22 @@ fn publications(plan: &Plan, base: &str, what: &Publishing<'_>) -> Vec<Publicati
     publications
 }
 
+/// The tables whose changes are wanted, for a decoder that knows no publication. It reads the
+/// source only, where tables have the names that the plan speaks of.
+pub(crate) fn streamed(plan: &Plan, way: Way, tables: &[Table]) -> Option<Vec<StreamedTable>> {
+    if plan.decoder(way) == Plugin::Pgoutput {
+        return None;
+    }
+    let insert_only = plan.insert_only.as_ref();
+    let tables = tables.iter().filter(|table| is_streamed(table));
+    let tables = tables.map(|table| StreamedTable {
+        oid: table.oid,
+        name: table.name.clone(),
+        inserts_only: insert_only.is_some_and(|scope| scope.covers_table(&table.name)),
+    });
+    Some(tables.collect())
+}
+
 /// The statements that this phase runs on the source, for `plan`.
 pub(crate) fn statements(
     plan: &Plan,
@@ -127,8 +147,9 @@ pub(crate) fn statements(
     let made = publications(plan, name, &what);
     let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
     sql.push(format!(
-        "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput",
-        quote_ident(name)
+        "CREATE_REPLICATION_SLOT {} LOGICAL {}",
+        quote_ident(name),
+        plan.decoder(Way::There).name()
     ));
     sql
 }

@@ -25,6 +25,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 use crate::checks::{self, Verdict};
 use crate::commands::check;
 use crate::error::Error;
+use crate::follow;
 use crate::journal::Entry;
 use crate::observer::Notice;
 use crate::phase::Event;
@@ -192,7 +193,7 @@ async fn prove(
         conninfo: run.plan.source.clone(),
         side: Side::Source,
         slot: leg.slot.name.clone(),
-        publications: run.publications(&leg),
+        decoder: follow::opening::decoder(run, &leg),
     };
     let spill = copying::folder(run)?;
     let window = window::read(run, &feed, leg.slot.consistent_point, position, &spill).await?;

@@ -272,7 +272,8 @@ async fn temporary_slot(
     let name = format!("{}_v", follow.leg().slot.name);
     let canceller = walsender.canceller();
     let (life, snapshot) = (SlotLife::Temporary, SnapshotAction::Export);
-    let creation = walsender.create_slot(&name, "pgoutput", life, snapshot);
+    let plugin = follow.leg().slot.plugin.clone();
+    let creation = walsender.create_slot(&name, &plugin, life, snapshot);
     let creation = async { creation.await.on(side, doing).map_err(Error::from) };
     prepare::patiently(run, follow.from(), side, &canceller, creation).await
 }

@@ -143,7 +143,7 @@ pub(crate) async fn prepare_leg(run: &mut Run<'_>, mut standing: Tables) -> Resu
     let slot = prepare::make_slot(
         run,
         &mut session,
-        from,
+        way,
         number,
         Bound::Within(WAY_BACK_SLOT_WITHIN),
     )
@@ -159,6 +159,7 @@ pub(crate) async fn prepare_leg(run: &mut Run<'_>, mut standing: Tables) -> Resu
         start: slot.consistent_point,
         slot,
         left_out: left_out.map(|table| table.name.clone()).collect(),
+        streamed: publishing::streamed(run.plan, way, &placed),
     };
     run.control.record(Entry::LegPrepared(leg)).await
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use trunkline_changes::Side;
 use trunkline_migration::checks::{self, CheckInput, Finding, PgDump, Severity, Standing};
+use trunkline_migration::plan::Plugin;
 use trunkline_postgres::{Conninfo, ServerVersion, Session};
 use trunkline_testkit::{Cluster, until};
 
@@ -75,6 +76,7 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
             path: "/usr/bin/pg_dump".into(),
             version: ServerVersion(180_004),
         }),
+        decoder: Plugin::Pgoutput,
         own_slot: Some("trunkline_app"),
         own_publication: Some("trunkline_app"),
         relayed: false,

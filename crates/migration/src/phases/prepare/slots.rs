@@ -5,27 +5,29 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use trunkline_capture::slot::{NewSlot, SlotRecord, drop_slot, open_transactions};
+use trunkline_capture::slot::{NewSlot, SlotRecord, open_transactions};
 use trunkline_changes::Side;
 use trunkline_postgres::{Canceller, OnSide, Session};
 
-use super::record_to_drop;
+use super::taking_back::drop_ours;
 use crate::error::Error;
 use crate::journal::{Entry, Object};
 use crate::limits::{CANCEL_WITHIN, OUTLAST_LOOK, RELAY_SLOTS, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::relay::{self, Nudge};
 use crate::run::Run;
+use crate::way::Way;
 
 /// Makes a leg's slot for the side that its changes come from: on that side, or on the relay
 /// that is read in its place. `from` is a session on the side itself.
 pub(crate) async fn make_slot(
     run: &mut Run<'_>,
     from: &mut Session,
-    side: Side,
+    way: Way,
     number: u32,
     bound: Bound,
 ) -> Result<SlotRecord, Error> {
+    let side = way.from();
     let name = run.control.identity().object_name(number);
     let Some(on_relay) = run.plan.relay_of(side) else {
         let object = Object::Slot {
@@ -33,8 +35,10 @@ pub(crate) async fn make_slot(
             name: name.clone(),
         };
         run.control.record(Entry::Making(object)).await?;
-        drop_left_over(run, from, side, &name).await?;
-        return create(run, from, side, &name, bound).await;
+        // A slot without its record was made by a run that died in between: nothing was copied
+        // yet, so a new one loses nothing.
+        drop_ours(run, from, side, &name).await?;
+        return create(run, from, way, &name, bound).await;
     };
     let object = Object::RelaySlot { name: name.clone() };
     run.control.record(Entry::Making(object)).await?;
@@ -42,8 +46,8 @@ pub(crate) async fn make_slot(
     // The slot decodes with the catalog as the relay has it: the publication must be in it.
     relay::caught_up(run, from, &mut there).await?;
     for _ in 0..RELAY_SLOTS {
-        drop_left_over(run, &mut there, side, &name).await?;
-        let made = create(run, from, side, &name, bound).await?;
+        drop_ours(run, &mut there, side, &name).await?;
+        let made = create(run, from, way, &name, bound).await?;
         if relay::is_held_back(run, from, &mut there, &name).await? {
             there.close().await;
             return Ok(made);
@@ -60,30 +64,18 @@ pub(crate) async fn make_slot(
     })
 }
 
-/// A slot without its record was made by a run that died in between: nothing was copied yet,
-/// so a new one loses nothing.
-async fn drop_left_over(
-    run: &Run<'_>,
-    session: &mut Session,
-    side: Side,
-    name: &str,
-) -> Result<(), Error> {
-    let record = record_to_drop(name, run.plan.server(side).database());
-    drop_slot(session, side, &record).await?;
-    Ok(())
-}
-
 async fn create(
     run: &Run<'_>,
     from: &mut Session,
-    side: Side,
+    way: Way,
     name: &str,
     bound: Bound,
 ) -> Result<SlotRecord, Error> {
+    let (side, plugin) = (way.from(), run.plan.decoder(way));
     run.step("replication slot");
     let slot = NewSlot::prepare(run.plan.read_from(side), side).await?;
     let canceller = slot.canceller();
-    let creation = async { Ok(slot.create(name).await?) };
+    let creation = async { Ok(slot.create(name, plugin).await?) };
     let Bound::Within(time) = bound else {
         return patiently(run, from, side, &canceller, creation).await;
     };

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use trunkline_capture::test_decoding::StreamedTable;
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{OWN_SCHEMA, Table, TableMap};
-use trunkline_postgres::{OnSide, PgError, Session};
+use trunkline_postgres::{OnSide, PgError, Session, ToParam};
 
 use crate::error::Error;
 use crate::journal::Leg;
@@ -23,7 +24,10 @@ pub(super) async fn refuse_gaps(
 ) -> Result<(), Error> {
     let (tables, places, layout) = (&standing.moving, &standing.places, standing.layout());
     let side = leg.way.from();
-    let published = published(from, side, &run.publications(leg)).await?;
+    let published = match &leg.streamed {
+        Some(tables) => still_named(from, side, tables).await?,
+        None => published(from, side, &run.publications(leg)).await?,
+    };
     let copied: BTreeSet<TableName> = if run.has_ledger(leg) {
         let cover = trunkline_load::read_cover(run.control.session()?).await?;
         let mut copied: BTreeSet<TableName> = cover.into_keys().collect();
@@ -87,16 +91,38 @@ pub(super) async fn refuse_beside(run: &Run<'_>, way: Way, standing: &Tables) ->
     Err(Error::Differences(different))
 }
 
+/// The names that the tables of a stream without a publication have now.
+async fn still_named(
+    session: &mut Session,
+    side: Side,
+    tables: &[StreamedTable],
+) -> Result<BTreeSet<TableName>, Error> {
+    let oids: Vec<u32> = tables.iter().map(|table| table.oid).collect();
+    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c \
+               JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+               WHERE c.oid = ANY ($1::oid[])";
+    names(session, side, sql, &oids).await
+}
+
 /// The tables that publications name.
 pub(crate) async fn published(
     session: &mut Session,
     side: Side,
     publications: &[String],
 ) -> Result<BTreeSet<TableName>, Error> {
-    let doing = "reading what is published";
     let sql = "SELECT schemaname::text, tablename::text FROM pg_catalog.pg_publication_tables \
                WHERE pubname = ANY ($1::text[])";
-    let rows = session.query(sql, &[&publications]).await.on(side, doing)?;
+    names(session, side, sql, &publications).await
+}
+
+async fn names(
+    session: &mut Session,
+    side: Side,
+    sql: &str,
+    of: &dyn ToParam,
+) -> Result<BTreeSet<TableName>, Error> {
+    let doing = "reading what is streamed";
+    let rows = session.query(sql, &[of]).await.on(side, doing)?;
     let name = |row: &trunkline_postgres::DataRow| -> Result<TableName, PgError> {
         Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?))
     };
