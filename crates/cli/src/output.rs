@@ -3,6 +3,7 @@
 
 mod alone;
 mod comparison;
+mod ddl;
 mod validation;
 
 use std::fmt::Write as _;
@@ -135,6 +136,9 @@ impl Report for StatusReport {
             ("parked changes", thousands(self.parked_changes)),
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
+        }
+        if let Some(status) = &self.ddl {
+            ddl::text(&mut text, status);
         }
         if let Some(status) = &self.validation {
             validation::text(&mut text, status);

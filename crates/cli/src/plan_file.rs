@@ -20,6 +20,7 @@ pub(crate) struct PlanFile {
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
     pub(crate) apply: ApplyTable,
+    pub(crate) stream: StreamTable,
     pub(crate) cutover: CutoverTable,
     pub(crate) downstream: DownstreamTable,
     pub(crate) notify: NotifyTable,
@@ -79,6 +80,13 @@ pub(crate) struct TablesTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ApplyTable {
     pub(crate) on_conflict: Option<String>,
+}
+
+/// `[stream]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StreamTable {
+    pub(crate) ddl: Option<String>,
 }
 
 /// `[cutover]`.
@@ -172,6 +180,8 @@ const KEYS: &[&str] = &[
     "filters",
     "insert_only",
     "on_conflict",
+    "stream",
+    "ddl",
     "max_lag",
     "max_pause",
     "recheck",

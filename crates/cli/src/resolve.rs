@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use trunkline_load::Scope;
 use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
-use trunkline_migration::{ConflictPolicy, Error};
+use trunkline_migration::{ConflictPolicy, DdlMode, Error};
 use trunkline_postgres::Conninfo;
 
 use crate::args::MigrationArgs;
@@ -221,6 +221,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         structure: structure(&file),
         copy: copy(&file)?,
         conflict: conflict(&file)?,
+        ddl: ddl(&file)?,
         cutover,
         downstream: downstream(&file)?,
         validation: validating::plan(&file.validation)?,
@@ -325,6 +326,16 @@ fn conflict(file: &PlanFile) -> Result<ConflictPolicy, Error> {
         Some("park") => ConflictPolicy::Park,
         Some("upsert") => ConflictPolicy::Upsert,
         _ => ConflictPolicy::Stop,
+    })
+}
+
+fn ddl(file: &PlanFile) -> Result<Option<DdlMode>, Error> {
+    let value = file.stream.ddl.as_deref();
+    one_of("ddl", value, &["stop", "log", "replay"])?;
+    Ok(match value {
+        Some("log") => Some(DdlMode::Log),
+        Some("replay") => Some(DdlMode::Replay),
+        _ => None,
     })
 }
 

@@ -146,6 +146,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
+        ddl: plan.ddl,
     };
     Ok(checks::examine(input).await?)
 }

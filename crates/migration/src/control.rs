@@ -224,8 +224,8 @@ impl Control {
     /// Removes the control schema: the last act of a migration.
     pub(crate) async fn erase(mut self) -> Result<(), Error> {
         let doing = "removing the control schema";
-        let drop = "DROP SCHEMA IF EXISTS trunkline CASCADE";
-        self.session.batch(drop).await.on(Side::Target, doing)?;
+        let remove = include_str!("sql/records_remove.sql");
+        self.session.batch(remove).await.on(Side::Target, doing)?;
         self.session.close().await;
         Ok(())
     }

@@ -39,13 +39,22 @@ pub(crate) enum Object {
     Structure,
     /// The schema `trunkline` on the source, which the way back needs.
     SourceRecords,
+    /// The function and the event triggers that log changes of structure.
+    DdlLog {
+        /// Where.
+        side: Side,
+        /// The name that theirs begin with.
+        name: String,
+    },
 }
 
 impl Object {
     /// Whether it is what a leg that comes from this side follows.
     pub(crate) fn is_followed_on(&self, at: Side) -> bool {
         match self {
-            Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
+            Object::Publication { side, .. }
+            | Object::Slot { side, .. }
+            | Object::DdlLog { side, .. } => *side == at,
             Object::Structure | Object::SourceRecords => false,
         }
     }

@@ -1,12 +1,14 @@
 //! Where a migration stands, read without holding it.
 
 mod arrival;
+mod ddl;
 
 use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 pub use arrival::{Arrival, FollowStatus};
+pub use ddl::DdlStatus;
 
 use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
@@ -53,6 +55,8 @@ pub struct StatusReport {
     pub eta: String,
     /// Changes put aside.
     pub parked_changes: u64,
+    /// Changes of the source's structure; none where the plan does not log them.
+    pub ddl: Option<DdlStatus>,
     /// How far the validation of the rows is; none before it begins and after a switch.
     pub validation: Option<ValidationStatus>,
     /// What the application's busiest statements took on the source before the switch, and
@@ -168,6 +172,9 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         Way::Back => None,
     };
     Ok(Some(StatusReport {
+        ddl: ddl::read(plan, target, &state)
+            .await
+            .on(Side::Target, doing)?,
         validation,
         statements,
         ..report(identity.name, &state, &numbers, &applied, &written)
@@ -222,6 +229,7 @@ fn report(
         eta_seconds,
         eta: in_words(arrival),
         parked_changes: applied.parked,
+        ddl: None,
         validation: None,
         statements: Vec::new(),
         next_steps: state.next_steps(numbers.held),
@@ -283,6 +291,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         eta_seconds: None,
         eta: if phase.is_final() { "over" } else { "unknown" }.to_owned(),
         parked_changes: 0,
+        ddl: None,
         validation: None,
         statements: Vec::new(),
         next_steps: next_steps(phase, false),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use trunkline_apply::DdlMode;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, activity, collations, downstream, existing, extensions, features,
+    Intent, PgDump, Scope, activity, collations, ddl, downstream, existing, extensions, features,
     firing, identity, privileges, replication, role, roles, sequences, server, sessions, size,
     tables, tablespaces, tools, unmoved, way_back,
 };
@@ -26,6 +27,7 @@ pub(super) struct Examination<'a> {
     pub downstream: &'a [String],
     pub maintenance_database: &'a str,
     pub tables_on_target: Standing,
+    pub ddl: Option<DdlMode>,
     pub source_server: server::Facts,
     pub target_server: server::Facts,
     pub source_role: role::Facts,
@@ -159,6 +161,10 @@ impl Examination<'_> {
             self.own_slot,
             self.downstream,
         ));
+        if let Some(mode) = self.ddl {
+            let found = ddl::judge(mode, &self.source_role, &self.source_server);
+            self.findings.extend(found);
+        }
         let activity = activity::read(self.source).await?;
         self.findings
             .extend(activity::judge(&activity, &self.source_role));

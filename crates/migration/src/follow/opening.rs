@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::recorded::recorded_position;
 use crate::error::Error;
 use crate::limits::LINGER;
-use crate::phases::copying;
+use crate::phases::{copying, ddl_log};
 use crate::run::Run;
 
 impl Follow {
@@ -20,6 +20,7 @@ impl Follow {
     pub(crate) async fn open(run: &mut Run<'_>) -> Result<Follow, Error> {
         let leg = run.leg()?.clone();
         let (from, to) = (leg.way.from(), leg.way.to());
+        let ddl = ddl_log::options(run, &leg)?;
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
         let recorded = recorded_position(&mut receiver, &name, &leg).await?;
@@ -34,7 +35,10 @@ impl Follow {
             linger: LINGER,
         };
         let applier = Applier::open(run.plan.server(to), options).await;
-        let applier = applier.map_err(|cause| Error::Apply { to, cause })?;
+        let mut applier = applier.map_err(|cause| Error::Apply { to, cause })?;
+        if let Some(ddl) = ddl {
+            applier = applier.with_ddl(ddl);
+        }
         let source = run.connect(from, "watch").await?;
         let position = recorded.position.max(applier.applied());
         let (applied_feed, _) = watch::channel(applier.applied());

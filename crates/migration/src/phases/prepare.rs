@@ -18,6 +18,7 @@ use crate::journal::{Entry, Leg, Object};
 use crate::limits::{CANCEL_WITHIN, OUTLAST_LOOK, SLOT_PATIENCE};
 use crate::observer::Notice;
 use crate::phase::Event;
+use crate::phases::ddl_log;
 use crate::phases::verifying::coverage;
 use crate::plan::Plan;
 use crate::run::{Run, is_streamed};
@@ -79,6 +80,7 @@ fn publications(plan: &Plan, way: Way, base: &str, tables: &[Table]) -> Vec<Publ
 pub(crate) fn statements(plan: &Plan, name: &str, tables: &[Table]) -> Vec<String> {
     let made = publications(plan, Way::There, name, tables);
     let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
+    sql.extend(ddl_log::statements(plan, name));
     sql.push(format!(
         "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput",
         quote_ident(name)
@@ -110,7 +112,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::SourcePrepared).await
 }
 
-/// Makes a leg's publications on the side that its changes come from.
+/// Makes a leg's publications, and its log of changes of structure, on the side that its changes come from.
 pub(crate) async fn publish(
     run: &mut Run<'_>,
     from: &mut Session,
@@ -131,7 +133,7 @@ pub(crate) async fn publish(
             from.batch(&publication.sql()).await.on(side, doing)?;
         }
     }
-    Ok(())
+    ddl_log::make(run, from, way, number).await
 }
 
 /// An administrator's publication must be there and name every table: the changes of one
@@ -374,6 +376,12 @@ async fn remove(
                 .on(side, "dropping the publication")?;
             Ok(Some(format!(
                 "dropped the publication {name} on the {side}"
+            )))
+        }
+        Object::DdlLog { name, .. } => {
+            ddl_log::remove(session, side, name).await?;
+            Ok(Some(format!(
+                "dropped the log of changes of structure {name} on the {side}"
             )))
         }
         Object::Structure | Object::SourceRecords => Ok(None),

@@ -81,6 +81,7 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         own_control_schema: false,
         way_back: true,
         tables_on_target: Standing::NotYet,
+        ddl: None,
     }
 }
 

@@ -7,10 +7,12 @@ use trunkline_postgres::{OnSide, Session};
 use trunkline_verify::{Comparison, TableVerdict};
 
 use crate::error::Error;
+use crate::phases::ddl_log;
 use crate::run::Run;
 use crate::way::Way;
 
-/// A parked change is a row that the target does not have as the source does.
+/// A parked change is a row that the target does not have as the source does; a change of
+/// structure that nobody looked at may be a table.
 pub(super) async fn nothing_parked(run: &Run<'_>, side: Side) -> Result<(), Error> {
     let mut session = run.connect(side, "gates").await?;
     none_parked(run, &mut session, side).await?;
@@ -27,7 +29,7 @@ pub(super) async fn none_parked(
     let name = &run.control.identity().name;
     let parked = trunkline_apply::count_parked(session, name).await;
     match parked.on(side, "counting parked changes")? {
-        0 => Ok(()),
+        0 => ddl_log::none_open(run, session).await,
         count => Err(Error::Refused {
             why: format!("{count} changes are parked in trunkline.parked on the {side}"),
             hint: format!("look at each, mend its row on the {side}, and delete it there"),
