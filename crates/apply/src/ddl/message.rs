@@ -108,9 +108,12 @@ impl Said {
     pub(crate) fn object(&self) -> &str {
         let table = self.objects.iter().find(|object| object.relation.is_some());
         let object = table.or(self.objects.first());
-        object
-            .and_then(|object| object.identity.as_deref().or(object.schema.as_deref()))
-            .unwrap_or("unknown")
+        object.map_or("unknown", |object| {
+            let identity = object.identity.as_deref();
+            identity
+                .or(object.schema.as_deref())
+                .unwrap_or(&object.kind)
+        })
     }
 }
 

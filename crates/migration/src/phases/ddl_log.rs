@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use trunkline_apply::{DdlLog, DdlOptions, ForeignKeys};
+use trunkline_apply::{DdlLog, DdlOptions, ForeignKeys, LoggedChange};
 use trunkline_changes::Side;
 use trunkline_postgres::{OnSide, Session};
 
@@ -113,10 +113,16 @@ pub(crate) async fn none_open(run: &Run<'_>, session: &mut Session) -> Result<()
             "changes of the source's structure are to be looked at: {}",
             listed.join("; ")
         ),
-        hint: format!(
-            "make each on the {side}, where it is wanted, then say so there: UPDATE \
-             trunkline.ddl_log SET state = 'done' WHERE id = {}",
-            first.id
-        ),
+        hint: match open.iter().find(|change| change.stops) {
+            Some(LoggedChange { id, .. }) => format!(
+                "say on the {side} what to run in the place of #{id}: UPDATE trunkline.ddl_log SET \
+                 instead = 'ALTER TABLE …' WHERE id = {id}; then `trunkline run`"
+            ),
+            None => format!(
+                "make each on the {side}, where it is wanted, then say so there: UPDATE \
+                 trunkline.ddl_log SET state = 'done' WHERE id = {}",
+                first.id
+            ),
+        },
     })
 }
