@@ -1,9 +1,12 @@
 //! The control schema `trunkline` on the target: the journal, and who holds the migration.
 //! Holds always: nothing is written without the migration's advisory lock, which goes with
 //! the session of whoever held it. While a rollback may close the target, the journal goes
-//! on on the source: see [`away`].
+//! on on the source: see [`away`]. Before the target can be written it is a file: see [`file`].
 
 pub(crate) mod away;
+pub(crate) mod file;
+mod lock;
+mod moving_in;
 mod rows;
 
 use std::time::Duration;
@@ -15,6 +18,7 @@ use crate::error::Error;
 use crate::journal::{Entry, FORMAT, State};
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 use crate::phase::Event;
+use lock::take_lock;
 use rows::{replay, write};
 
 /// Every table of ours on the target.
@@ -55,9 +59,17 @@ impl Identity {
     }
 }
 
-/// A session on the target with the journal of one migration.
+/// Where a migration's journal is written.
+enum Place {
+    /// In the schema `trunkline` on the target.
+    Target(Box<Session>),
+    /// In the migration's folder: the target cannot be written yet.
+    File(file::FileJournal),
+}
+
+/// The journal of one migration, held.
 pub(crate) struct Control {
-    session: Session,
+    place: Place,
     target: Conninfo,
     identity: Identity,
     state: State,
@@ -101,7 +113,7 @@ impl Control {
         }
         let identity = find_or_begin(&mut session, name, begin).await?;
         let mut control = Control {
-            session,
+            place: Place::Target(Box::new(session)),
             target: target.clone(),
             identity,
             state: State::new(),
@@ -123,13 +135,32 @@ impl Control {
         &self.state
     }
 
-    /// The session, for reads and for what must commit apart from rows.
-    pub(crate) fn session(&mut self) -> &mut Session {
-        &mut self.session
+    /// The session on the target, for reads and for what must commit apart from rows.
+    pub(crate) fn session(&mut self) -> Result<&mut Session, Error> {
+        match &mut self.place {
+            Place::Target(session) => Ok(session),
+            Place::File(_) => Err(Error::internal(
+                &"the journal is a file, and nothing can be written on the target yet",
+            )),
+        }
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the routes that begin in a file")
+    )]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the routes that begin in a file")
+    )]
+    /// Whether the journal is a file still.
+    pub(crate) fn is_in_file(&self) -> bool {
+        matches!(self.place, Place::File(_))
     }
 
     async fn replay(&mut self) -> Result<(), Error> {
-        let (state, length) = replay(&mut self.session, &self.identity.name).await?;
+        let name = self.identity.name.clone();
+        let (state, length) = replay(self.session()?, &name).await?;
         self.state = state;
         self.length = length;
         Ok(())
@@ -139,11 +170,16 @@ impl Control {
     pub(crate) async fn record(&mut self, entry: Entry) -> Result<(), Error> {
         let mut next = self.state.clone();
         next.apply(&entry)?;
-        let (session, side) = match &mut self.away {
-            Some(away) => (away.session(), Side::Source),
-            None => (&mut self.session, Side::Target),
-        };
-        write(session, side, &self.identity.name, self.length, &entry).await?;
+        let name = &self.identity.name;
+        match (&mut self.away, &mut self.place) {
+            (Some(away), _) => {
+                write(away.session(), Side::Source, name, self.length, &entry).await?;
+            }
+            (None, Place::Target(session)) => {
+                write(session, Side::Target, name, self.length, &entry).await?;
+            }
+            (None, Place::File(file)) => file.append(&entry)?,
+        }
         self.state = next;
         self.length += 1;
         Ok(())
@@ -160,20 +196,24 @@ impl Control {
 
     /// The same for the session on the target.
     async fn mend_session(&mut self) -> Result<(), Error> {
-        if self.session.is_broken() {
+        let Place::Target(session) = &mut self.place else {
+            // Nothing of a file is lost with a connection.
+            return Ok(());
+        };
+        if session.is_broken() {
             self.holds = false;
             // The old session has the lock until its statement ends and its socket closes.
-            let cancel = self.session.canceller();
+            let cancel = session.canceller();
             let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
             let doing = "opening the control schema again";
-            let session = Session::connect(&self.target, "control").await;
-            self.session = session.on(Side::Target, doing)?;
+            let again = Session::connect(&self.target, "control").await;
+            **session = again.on(Side::Target, doing)?;
         }
         if self.holds {
             return Ok(());
         }
         let claim = Claim::HandedOver(HAND_OVER_WITHIN);
-        take_lock(&mut self.session, Side::Target, &self.identity.name, claim).await?;
+        take_lock(session, Side::Target, &self.identity.name, claim).await?;
         self.replay().await?;
         self.holds = true;
         Ok(())
@@ -187,8 +227,11 @@ impl Control {
 
     /// Whether somebody asks us to hand the migration over.
     pub(crate) async fn is_wanted(&mut self) -> Result<bool, Error> {
-        let waiting = self
-            .session
+        let session = match &mut self.place {
+            Place::Target(session) => session,
+            Place::File(file) => return file.is_wanted(),
+        };
+        let waiting = session
             .query(include_str!("sql/lock_waiters.sql"), &[&self.identity.name])
             .await
             .on(Side::Target, "looking for commands that wait")?;
@@ -199,21 +242,22 @@ impl Control {
     /// they wrote; on the source, too, if they died in a rollback.
     pub(crate) async fn hand_over(&mut self, source: &Conninfo) -> Result<(), Error> {
         let doing = "handing the migration over";
+        let session = match &mut self.place {
+            Place::Target(session) => session,
+            Place::File(_) => return self.hand_over_file(source).await,
+        };
         let name = &self.identity.name;
         let release = include_str!("sql/lock_release.sql");
-        self.session
+        session
             .query(release, &[name])
             .await
             .on(Side::Target, doing)?;
         let take = include_str!("sql/lock_take.sql");
-        self.session
-            .query(take, &[name])
-            .await
-            .on(Side::Target, doing)?;
-        if !schema_exists(&mut self.session).await? {
+        session.query(take, &[name]).await.on(Side::Target, doing)?;
+        if !schema_exists(session).await? {
             return Err(Error::Ended);
         }
-        match find(&mut self.session, Side::Target, name).await? {
+        match find(session, Side::Target, name).await? {
             Some(identity) if identity == self.identity => {}
             _ => return Err(Error::Ended),
         }
@@ -221,12 +265,16 @@ impl Control {
         self.follow_away(source).await
     }
 
-    /// Removes the control schema: the last act of a migration.
-    pub(crate) async fn erase(mut self) -> Result<(), Error> {
+    /// Removes the journal, with the control schema: the last act of a migration.
+    pub(crate) async fn erase(self) -> Result<(), Error> {
+        let mut session = match self.place {
+            Place::Target(session) => session,
+            Place::File(file) => return file.remove(),
+        };
         let doing = "removing the control schema";
         let remove = include_str!("sql/records_remove.sql");
-        self.session.batch(remove).await.on(Side::Target, doing)?;
-        self.session.close().await;
+        session.batch(remove).await.on(Side::Target, doing)?;
+        session.close().await;
         Ok(())
     }
 }
@@ -270,47 +318,6 @@ async fn create_schema(session: &mut Session) -> Result<(), Fault> {
 pub(crate) async fn make_tables(session: &mut Session, side: Side) -> Result<(), Fault> {
     let made = session.batch(&tables_sql()).await;
     made.on(side, "making the schema trunkline")?;
-    Ok(())
-}
-
-async fn take_lock(
-    session: &mut Session,
-    side: Side,
-    name: &str,
-    claim: Claim,
-) -> Result<(), Error> {
-    let doing = "taking the migration's lock";
-    let held = |wait: &str| Error::Held {
-        name: name.to_owned(),
-        hint: wait.to_owned(),
-    };
-    let tried = session
-        .query_one(include_str!("sql/lock_try.sql"), &[&name])
-        .await;
-    if tried.and_then(|row| row.get(0)).on(side, doing)? {
-        return Ok(());
-    }
-    let Claim::HandedOver(patience) = claim else {
-        return Err(held("wait for the other run to end, or end it"));
-    };
-    let wait = format!("SET lock_timeout = {}", patience.as_millis());
-    session.batch(&wait).await.on(side, doing)?;
-    match session
-        .query(include_str!("sql/lock_take.sql"), &[&name])
-        .await
-    {
-        Ok(_) => {}
-        Err(error) if error.sqlstate().is_some_and(|s| s.as_str() == "55P03") => {
-            return Err(held(
-                "the other run did not hand over in time: it copies rows, or another command waits",
-            ));
-        }
-        Err(error) => return Err(error).on(side, doing).map_err(Error::from),
-    }
-    session
-        .batch("SET lock_timeout = 0")
-        .await
-        .on(side, doing)?;
     Ok(())
 }
 

@@ -110,6 +110,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// The journal in the migration's folder cannot be trusted.
+    #[error("the journal {path} cannot be used: {why}")]
+    JournalFile {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A phase was asked to do what it cannot.
     #[error(transparent)]
     Illegal(#[from] IllegalEvent),
@@ -202,7 +210,7 @@ impl Error {
             Error::PastNoReturn { .. } => 8,
             Error::Held { .. } | Error::Refused { .. } | Error::Ended | Error::Illegal(_) => 9,
             Error::Interrupted(_) | Error::Stopped => 130,
-            Error::File { .. } | Error::Internal(_) => 1,
+            Error::File { .. } | Error::JournalFile { .. } | Error::Internal(_) => 1,
         }
     }
 
@@ -255,6 +263,11 @@ impl Error {
             Error::Journal { .. } => Some(
                 "restore the table trunkline.journal from a backup of the target, or remove the \
                  schema trunkline and the slot by hand and start again"
+                    .to_owned(),
+            ),
+            Error::JournalFile { .. } => Some(
+                "restore the file from a backup; or remove it, and by hand what bears the \
+                 migration's name on the servers, and start again"
                     .to_owned(),
             ),
             Error::Preflight(_) => {

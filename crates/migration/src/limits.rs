@@ -42,6 +42,14 @@ pub(crate) const CONFIRM_IDLE_EVERY: Duration = Duration::from_secs(10);
 /// Rates are measured over this long: shorter and a checkpoint shows as a stall.
 pub(crate) const RATE_WINDOW: Duration = Duration::from_secs(5);
 
+/// Between two tries for a file's lock, which nobody announces: a twentieth of a second is
+/// not noticed by whoever waits for a command, and costs one system call.
+pub(crate) const FILE_LOCK_LOOK: Duration = Duration::from_millis(50);
+
+/// A look at a journal's file (`status`) has its lock for microseconds: whoever finds it
+/// taken tries for this long before somebody else is said to hold it.
+pub(crate) const FILE_LOCK_PATIENCE: Duration = Duration::from_millis(300);
+
 /// How long a command waits for the run that holds the migration to hand it over.
 pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 

@@ -150,7 +150,7 @@ impl<'a> Run<'a> {
         if leg.number > 1 {
             return Ok(CopyCover::nothing_copied());
         }
-        let ledger = trunkline_load::read_cover(self.control.session()).await?;
+        let ledger = trunkline_load::read_cover(self.control.session()?).await?;
         let mut cover = CopyCover::new();
         for (table, copied) in ledger {
             cover.insert(table, table_cover(copied));
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
                 .filter(|name| self.plan.scope.covers_table(name) && alone(name))
                 .collect()
         } else {
-            let cover = trunkline_load::read_cover(self.control.session()).await?;
+            let cover = trunkline_load::read_cover(self.control.session()?).await?;
             cover.into_keys().collect()
         };
         for copied in known {

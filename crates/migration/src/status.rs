@@ -12,7 +12,7 @@ pub use ddl::DdlStatus;
 
 use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
-use crate::control::{self, away};
+use crate::control::{self, away, file};
 use crate::error::Error;
 use crate::journal::State;
 use crate::phase::Phase;
@@ -103,6 +103,9 @@ struct Written {
 /// Reads a migration's state from both servers. An unreachable source leaves its numbers
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
+    if let Some(peeked) = file::peek(&plan.dir)? {
+        return Ok(in_file(plan, peeked));
+    }
     let doing = "reading the status";
     let target = Session::connect(&plan.target, "status")
         .await
@@ -241,6 +244,16 @@ async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
     match away::peek(&plan.source, &plan.name).await? {
         Some(peeked) => Ok(on_the_source(plan, peeked)),
         None => Err(error),
+    }
+}
+
+/// Before the target can be written, the journal in the migration's folder says where it is.
+fn in_file(plan: &Plan, peeked: file::Peeked) -> StatusReport {
+    StatusReport {
+        migration: peeked.identity.name,
+        held: peeked.held,
+        next_steps: peeked.state.next_steps(peeked.held),
+        ..over(plan, peeked.state.phase)
     }
 }
 

@@ -96,6 +96,24 @@ impl Conninfo {
         changed
     }
 
+    /// The same with the password that a connection would use, wherever it comes from, given
+    /// outright: for a child that runs as another user and cannot read our password file.
+    #[must_use]
+    pub fn with_password_found(&self) -> Self {
+        match self.password_for(0) {
+            Some(password) => self.with_password(password.reveal()),
+            None => self.clone(),
+        }
+    }
+
+    /// A line of a password file that gives the password which a connection would use to every
+    /// server: for another program's file. `None` if there is no password.
+    pub fn passfile_line(&self) -> Option<String> {
+        let password = self.password_for(0)?.reveal();
+        let escaped = password.replace('\\', r"\\").replace(':', r"\:");
+        Some(format!("*:*:*:*:{escaped}"))
+    }
+
     /// The same with this `application_name`.
     #[must_use]
     pub fn with_application_name(&self, name: &str) -> Self {

@@ -2,6 +2,7 @@
 //!
 //! Everything is idempotent and quick when there is nothing to do. Run `cargo xtask` for a list.
 
+mod bench;
 mod checks;
 mod reference;
 mod setup;
@@ -25,6 +26,8 @@ usage: cargo xtask TASK
   ci                        checks, then test
   docs [--check]            writes docs/reference from the code, or says whether it is stale
   tidy                      long files, forbidden names and words
+  bench load|apply|verify|cutover [--size small|full] [--pairs N] [--only WORKLOAD] [--print]
+                            Trunkline and its peers in turn; writes docs/benchmarks.md
   torture --hours N [--seed S]   the long-running fault test
 ";
 
@@ -50,6 +53,7 @@ fn dispatch(words: &[&str]) -> Result<(), Failure> {
         ["ci"] => checks::run().and_then(|()| suites::test(&[])),
         ["docs"] => reference::write(),
         ["docs", "--check"] => reference::check(),
+        ["bench", arguments @ ..] => bench::run(arguments),
         ["tidy"] => tidy::run(),
         ["torture", arguments @ ..] => suites::torture(arguments),
         [] | ["help" | "--help" | "-h"] => {

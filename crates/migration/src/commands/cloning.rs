@@ -70,7 +70,7 @@ async fn clone_sequences(run: &mut Run<'_>) -> Result<usize, Error> {
     let scope = &run.plan.scope;
     let wanted = read_sequences(&mut source, Side::Source, scope).await?;
     source.close().await;
-    let target = run.control.session();
+    let target = run.control.session()?;
     set_sequences(target, Side::Target, &wanted).await?;
     let found = read_sequences(target, Side::Target, scope).await?;
     let differences = trunkline_load::compare_sequences(&wanted, &found);

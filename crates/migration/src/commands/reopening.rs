@@ -12,6 +12,9 @@ use crate::plan::Plan;
 
 /// Opens the journal, wherever it is, and brings it home.
 pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Control, Error> {
+    if let Some(control) = open_file(plan, claim, false).await? {
+        return Ok(control);
+    }
     let opened = match Control::open(&plan.target, &plan.name, claim, begin).await {
         Err(error) if is_closed(&error) => {
             reopen(plan, error).await?;
@@ -24,8 +27,16 @@ pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Contr
     Ok(control)
 }
 
+/// A journal that has not moved to the target yet.
+async fn open_file(plan: &Plan, claim: Claim, begin: bool) -> Result<Option<Control>, Error> {
+    Control::open_file(&plan.dir, &plan.target, &plan.name, claim, begin).await
+}
+
 /// The same for an operator who says that the source is gone: its journal is not asked for.
 pub(super) async fn open_alone(plan: &Plan, claim: Claim) -> Result<Control, Error> {
+    if let Some(control) = open_file(plan, claim, false).await? {
+        return Ok(control);
+    }
     match Control::open(&plan.target, &plan.name, claim, false).await {
         Err(error) if is_closed(&error) => {
             let mut outside = outside(plan).await?;

@@ -7,7 +7,7 @@ use trunkline_postgres::{Backoff, OnSide, Session};
 use super::validating::{Validated, keep_validating, validate};
 use super::{Setting, check, reopening};
 use crate::checks::{self, Verdict};
-use crate::control::Claim;
+use crate::control::{Claim, file};
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
@@ -251,6 +251,10 @@ pub(super) fn begin_anew(plan: &Plan) -> Result<(), Error> {
                 path.display()
             ),
         });
+    }
+    if path.is_file() {
+        // What an end that was cut short left of a journal that had moved to the target.
+        file::remove(&plan.dir)?;
     }
     match std::fs::remove_file(&path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::File {

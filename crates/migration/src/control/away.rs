@@ -70,7 +70,7 @@ impl Control {
     ) -> Result<(), Error> {
         let name = self.identity.name.clone();
         let mut away = Away::open(source, &name).await?;
-        let known = entries(&mut self.session, Side::Target, &name, 0).await?;
+        let known = entries(self.session()?, Side::Target, &name, 0).await?;
         let doing = "copying the journal to the source";
         copy(&mut away.session, &self.identity, &known)
             .await
@@ -110,7 +110,7 @@ impl Control {
     async fn bring_home(&mut self, away: &mut Away) -> Result<(), Error> {
         self.mend_session().await?;
         let (name, doing) = (self.identity.name.clone(), "bringing the journal home");
-        let (mut state, length) = super::rows::replay(&mut self.session, &name).await?;
+        let (mut state, length) = super::rows::replay(self.session()?, &name).await?;
         let missing = entries(&mut away.session, Side::Source, &name, length).await?;
         let reached = append(&mut state, length, &missing)?;
         let home = Entry::CameHome;
@@ -118,7 +118,7 @@ impl Control {
         let text = serde_json::to_string(&home).map_err(|error| Error::internal(&error))?;
         let mut all = missing;
         all.push((reached, text));
-        insert(&mut self.session, &name, &all)
+        insert(self.session()?, &name, &all)
             .await
             .on(Side::Target, doing)?;
         self.state = state;
@@ -262,7 +262,7 @@ async fn insert(session: &mut Session, name: &str, rows: &[(i64, String)]) -> Re
     session.batch("COMMIT").await.map(drop)
 }
 
-async fn append_rows(
+pub(super) async fn append_rows(
     session: &mut Session,
     name: &str,
     rows: &[(i64, String)],

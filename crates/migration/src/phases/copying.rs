@@ -73,9 +73,9 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
     match run.plan.structure {
         StructurePlan::Present => run.control.record(Entry::StructureAdopted).await?,
         StructurePlan::Restore { existing, .. } => {
-            let standing = trunkline_load::standing(run.control.session()).await?;
+            let standing = trunkline_load::standing(run.control.session()?).await?;
             run.control.record(Entry::Standing(standing)).await?;
-            let schemas = trunkline_load::schema_settings(run.control.session()).await?;
+            let schemas = trunkline_load::schema_settings(run.control.session()?).await?;
             run.control.record(Entry::SchemasBefore(schemas)).await?;
             run.control.record(Entry::Making(Object::Structure)).await?;
             if existing == Existing::Drop {
@@ -93,7 +93,7 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
 }
 
 async fn drop_existing(run: &mut Run<'_>, inventory: &Inventory) -> Result<(), Error> {
-    let target = run.control.session();
+    let target = run.control.session()?;
     let existing = existing_objects(target, &inventory.structure).await?;
     let tables: Vec<_> = existing
         .into_iter()
@@ -115,7 +115,7 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
             .map(|table| table.estimated_rows)
             .sum();
         run.control
-            .session()
+            .session()?
             .execute(
                 "UPDATE trunkline.migration SET rows_total = $1::bigint",
                 &[&total],

@@ -210,7 +210,7 @@ async fn make_ready(
     let mut ours = comparer.process_ids();
     ours.push(follow.from().process_id());
     if way == Way::Back {
-        ours.push(run.control.session().process_id());
+        ours.push(run.control.session()?.process_id());
     }
     let outside = outside(run, way.from()).await?;
     ours.push(outside.process_id());

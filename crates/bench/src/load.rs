@@ -1,0 +1,155 @@
+//! The copy of a whole database, by us, by pgcopydb, and by `pg_dump` with `pg_restore`.
+
+use std::path::Path;
+
+use tokio::process::Command;
+
+use crate::Order;
+use crate::contents::compare;
+use crate::data::{self, Gin};
+use crate::error::BenchError;
+use crate::measured::measure;
+use crate::record::{Bench, Workload};
+use crate::servers::{Pair, empty_database, execute, uri};
+use crate::turns::{Contestant, order as order_of};
+
+const DATABASE: &str = "bench";
+const COPY: &str = "copy";
+
+/// Who copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copier {
+    Trunkline,
+    Pgcopydb,
+    DumpAndRestore,
+    DumpIntoPsql,
+}
+
+impl Copier {
+    fn name(self) -> &'static str {
+        match self {
+            Copier::Trunkline => "trunkline clone",
+            Copier::Pgcopydb => "pgcopydb clone",
+            Copier::DumpAndRestore => "pg_dump -Fd -j4, pg_restore -j4",
+            Copier::DumpIntoPsql => "pg_dump \\| psql",
+        }
+    }
+
+    fn command(self, order: &Order, pair: &Pair, folder: &Path) -> Command {
+        let (from, to) = (uri(&pair.source, DATABASE), uri(&pair.target, COPY));
+        let shown = folder.display();
+        match self {
+            Copier::Trunkline => {
+                let mut command = order.tools.trunkline(folder);
+                command.args(["clone", "--source", &from, "--target", &to]);
+                command
+            }
+            Copier::Pgcopydb => {
+                let mut command = order.tools.shell(&format!(
+                    "exec pgcopydb clone --dir '{shown}/pgcopydb' --table-jobs 4 --index-jobs 4"
+                ));
+                command
+                    .env("PGCOPYDB_SOURCE_PGURI", from)
+                    .env("PGCOPYDB_TARGET_PGURI", to);
+                command
+            }
+            Copier::DumpAndRestore => order.tools.shell(&format!(
+                "pg_dump -Fd -j4 -Z0 -f '{shown}/dump' '{from}' && \
+                 pg_restore -j4 -d '{to}' '{shown}/dump'"
+            )),
+            Copier::DumpIntoPsql => order
+                .tools
+                .shell(&format!("pg_dump '{from}' | psql -qX -o /dev/null '{to}'")),
+        }
+    }
+}
+
+/// Runs the bench.
+pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
+    let mut bench = Bench::new(order).await;
+    let whole = [Copier::Trunkline, Copier::Pgcopydb, Copier::DumpAndRestore];
+    for (name, what, gin) in [
+        (
+            "rows",
+            "About 1.6 GB: pgbench at scale 60, 3,000,000 events with jsonb and three b-tree \
+             indexes, 20,000 documents of 9.6 kB; structure, indexes and all.",
+            Gin::Without,
+        ),
+        (
+            "gin",
+            "The same with a GIN index on the events' jsonb.",
+            Gin::With,
+        ),
+    ] {
+        if order.wants(name) {
+            let pair = prepared()?;
+            empty_database(&pair.source, DATABASE).await?;
+            data::mixed(order, &pair.source, DATABASE, gin).await?;
+            bench.add(in_turn(order, &pair, name, what, &whole).await?);
+        }
+    }
+    if order.wants("one-table") {
+        let pair = prepared()?;
+        empty_database(&pair.source, DATABASE).await?;
+        data::one_table(order, &pair.source, DATABASE).await?;
+        let what = "One table of about 5 GB with its key.";
+        let copiers = [Copier::Trunkline, Copier::DumpIntoPsql];
+        bench.add(in_turn(order, &pair, "one-table", what, &copiers).await?);
+    }
+    if order.wants("many-tables") {
+        let pair = prepared()?;
+        empty_database(&pair.source, DATABASE).await?;
+        data::many_tables(order, &pair.source, DATABASE).await?;
+        let what = "200,000 tables of five rows.";
+        let copiers = [Copier::Trunkline, Copier::DumpAndRestore];
+        bench.add(in_turn(order, &pair, "many-tables", what, &copiers).await?);
+    }
+    Ok(bench)
+}
+
+fn prepared() -> Result<Pair, BenchError> {
+    Pair::start()
+}
+
+async fn in_turn(
+    order: &Order,
+    pair: &Pair,
+    name: &str,
+    what: &str,
+    copiers: &[Copier],
+) -> Result<Workload, BenchError> {
+    let there: Vec<Copier> = copiers
+        .iter()
+        .copied()
+        .filter(|copier| *copier != Copier::Pgcopydb || order.tools.pgcopydb.is_some())
+        .collect();
+    let mut contestants: Vec<Contestant> = there
+        .iter()
+        .map(|copier| Contestant::new(copier.name()))
+        .collect();
+    for turn in 0..order.pairs {
+        for at in order_of(turn, there.len()) {
+            empty_database(&pair.target, COPY).await?;
+            execute(&pair.source, DATABASE, "CHECKPOINT").await?;
+            let folder = tempfile::tempdir()
+                .map_err(|cause| BenchError::file(&std::env::temp_dir(), cause))?;
+            let mut command = there[at].command(order, pair, folder.path());
+            let measured = measure(pair, &mut command).await?;
+            compare(pair, there[at].name(), DATABASE, COPY, None).await?;
+            eprintln!("{name}: {} {:.2} s", there[at].name(), measured.seconds);
+            contestants[at].runs.push(measured);
+        }
+    }
+    let absent = copiers.len() - there.len();
+    let what = if absent > 0 {
+        format!("{what} pgcopydb is not installed here.")
+    } else {
+        what.to_owned()
+    };
+    Ok(Workload {
+        name: name.to_owned(),
+        what,
+        contestants,
+        figures: Vec::new(),
+    })
+}

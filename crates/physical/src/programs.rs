@@ -1,0 +1,159 @@
+//! Which of this machine's programs to run: those of a server's own major version, from one
+//! folder; only `pg_basebackup` may be newer than the server that it reads.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+use trunkline_postgres::ServerVersion;
+
+use crate::error::PhysicalError;
+use crate::limits::VERSION_WITHIN;
+
+/// What a server needs to run.
+const SERVER: &[&str] = &["pg_ctl", "postgres", "initdb"];
+/// What `pg_upgrade` looks for in the folder of the older version.
+const UPGRADED: &[&str] = &["pg_ctl", "postgres", "pg_controldata", "pg_resetwal"];
+/// What it looks for in the folder of the newer one.
+const UPGRADING: &[&str] = &[
+    "pg_ctl",
+    "postgres",
+    "initdb",
+    "pg_upgrade",
+    "pg_controldata",
+    "pg_resetwal",
+    "pg_dump",
+    "pg_dumpall",
+    "pg_restore",
+    "psql",
+];
+
+/// A folder with the programs of one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Programs {
+    bin: PathBuf,
+    version: ServerVersion,
+}
+
+impl Programs {
+    /// Those that run a server of a major version. Looked for in `further` folders first, then
+    /// on `PATH` and where distributions install them.
+    pub async fn server(major: u32, further: &[PathBuf]) -> Result<Programs, PhysicalError> {
+        find(major, SERVER, further).await
+    }
+
+    /// Those that `pg_upgrade` needs of the version that it upgrades from.
+    pub async fn upgraded(major: u32, further: &[PathBuf]) -> Result<Programs, PhysicalError> {
+        find(major, UPGRADED, further).await
+    }
+
+    /// Those that `pg_upgrade` needs of the version that it upgrades to.
+    pub async fn upgrading(major: u32, further: &[PathBuf]) -> Result<Programs, PhysicalError> {
+        find(major, UPGRADING, further).await
+    }
+
+    /// The folder.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
+    /// The version.
+    pub fn version(&self) -> ServerVersion {
+        self.version
+    }
+
+    /// The path of one program.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.bin.join(name)
+    }
+}
+
+/// The `pg_basebackup` for a server of a major version: of that version, else the next newer
+/// one (it refuses a server that is newer than itself).
+pub async fn backup_program(major: u32, further: &[PathBuf]) -> Result<PathBuf, PhysicalError> {
+    const NAME: &str = "pg_basebackup";
+    let mut best: Option<(u32, PathBuf)> = None;
+    for bin in folders(further) {
+        let Some(version) = probe(&bin, NAME).await else {
+            continue;
+        };
+        let found = version.major();
+        if found >= major && best.as_ref().is_none_or(|(known, _)| found < *known) {
+            best = Some((found, bin.join(NAME)));
+        }
+    }
+    best.map(|(_, path)| path)
+        .ok_or_else(|| missing(major, &[NAME], further))
+}
+
+async fn find(major: u32, names: &[&str], further: &[PathBuf]) -> Result<Programs, PhysicalError> {
+    let mut best: Option<Programs> = None;
+    for bin in folders(further) {
+        if !names.iter().all(|name| bin.join(name).is_file()) {
+            continue;
+        }
+        let Some(version) = probe(&bin, "postgres").await else {
+            continue;
+        };
+        // Of equal ones the first stays: the operator's folders stand before ours.
+        let better = best.as_ref().is_none_or(|best| version > best.version);
+        if version.major() == major && better {
+            best = Some(Programs { bin, version });
+        }
+    }
+    best.ok_or_else(|| missing(major, names, further))
+}
+
+fn missing(major: u32, names: &[&str], further: &[PathBuf]) -> PhysicalError {
+    let looked: Vec<String> = folders(further)
+        .iter()
+        .map(|folder| folder.display().to_string())
+        .collect();
+    PhysicalError::NoProgram {
+        names: names.join(", "),
+        major,
+        looked: looked.join(", "),
+    }
+}
+
+fn folders(further: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders = further.to_vec();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    folders.extend(std::env::split_paths(&path));
+    for (parent, prefix) in [
+        ("/usr/lib/postgresql", ""),
+        ("/usr", "pgsql-"),
+        ("/opt/homebrew/opt", "postgresql@"),
+        ("/usr/local/opt", "postgresql@"),
+    ] {
+        let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+        let matching =
+            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+        let mut bins: Vec<PathBuf> = matching.map(|entry| entry.path().join("bin")).collect();
+        bins.sort();
+        folders.extend(bins);
+    }
+    let mut seen = std::collections::HashSet::new();
+    folders.retain(|folder| folder.is_dir() && seen.insert(folder.clone()));
+    folders
+}
+
+async fn probe(folder: &Path, name: &str) -> Option<ServerVersion> {
+    let program = folder.join(name);
+    if !program.is_file() {
+        return None;
+    }
+    let mut command = Command::new(program);
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(VERSION_WITHIN, command.output())
+        .await
+        .ok()?
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let (_, version) = text.split_once("(PostgreSQL) ")?;
+    version.parse().ok()
+}
