@@ -78,11 +78,16 @@ BEGIN
     IF objects IS NOT NULL THEN
         PERFORM pg_logical_emit_message(true, {prefix},
             convert_to((said || jsonb_build_object('objects', objects))::text, 'UTF8'));
+        -- A message is decoded as if it stood at its end, where the next record begins. A row
+        -- of the transaction that comes next, logged under another (sub)transaction's number
+        -- than this block's, could be decoded before it: so something else comes next.
+        PERFORM pg_logical_emit_message(true, 'trunkline.ddl', '');
     END IF;
 EXCEPTION WHEN OTHERS THEN
     BEGIN
         PERFORM pg_logical_emit_message(true, {prefix},
             convert_to((said || jsonb_build_object('failed', sqlerrm))::text, 'UTF8'));
+        PERFORM pg_logical_emit_message(true, 'trunkline.ddl', '');
     EXCEPTION WHEN OTHERS THEN
         RAISE WARNING 'trunkline could not log this change of structure: %', sqlerrm;
     END;

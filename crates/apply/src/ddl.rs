@@ -168,6 +168,11 @@ impl Applier {
         options: &DdlOptions,
         known: Option<&Known>,
     ) -> Result<Answer, ApplyError> {
+        let said = &event.said;
+        let columns = |object: &Object| object.kind == "table column";
+        if said.event == "sql_drop" && said.objects.iter().any(columns) {
+            self.ddl.dropped_by = Some(said.statement.clone());
+        }
         match known {
             Some(known) if known.state == State::Done => return Ok(Answer::Done),
             Some(Known {
@@ -178,7 +183,6 @@ impl Applier {
         if options.mode == DdlMode::Log {
             return Ok(Answer::Judged(Judged::open("it is recorded only")));
         }
-        let said = &event.said;
         if let Some(why) = &said.failed {
             return Ok(Answer::Judged(Judged::stop(why)));
         }
@@ -196,10 +200,6 @@ impl Applier {
         }
         if self.is_unexplained(said, &judged) && judged.is_nothing() {
             judged = Judged::open("what it changed is not among columns and constraints");
-        }
-        let columns = |object: &Object| object.kind == "table column";
-        if said.event == "sql_drop" && said.objects.iter().any(columns) {
-            self.ddl.dropped_by = Some(said.statement.clone());
         }
         Ok(Answer::Judged(judged))
     }

@@ -156,6 +156,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         name: scene.migration.clone(),
         source,
         target,
+        relay: None,
         dir: dir.join("migration"),
         scope: Scope::everything(),
         insert_only: None,

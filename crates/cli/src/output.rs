@@ -4,6 +4,7 @@
 mod alone;
 mod comparison;
 mod ddl;
+mod relayed;
 mod validation;
 
 use std::fmt::Write as _;
@@ -139,6 +140,9 @@ impl Report for StatusReport {
         }
         if let Some(status) = &self.ddl {
             ddl::text(&mut text, status);
+        }
+        if let Some(relay) = &self.relay {
+            relayed::text(&mut text, relay);
         }
         if let Some(status) = &self.validation {
             validation::text(&mut text, status);

@@ -16,6 +16,8 @@ pub(crate) struct PlanFile {
     pub(crate) migration: MigrationTable,
     pub(crate) source: ServerTable,
     pub(crate) target: ServerTable,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relay: Option<RelayTable>,
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
@@ -43,6 +45,16 @@ pub(crate) struct ServerTable {
     pub(crate) conninfo: Option<String>,
     pub(crate) password_env: Option<String>,
     pub(crate) publication: Option<String>,
+}
+
+/// `[relay]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RelayTable {
+    pub(crate) conninfo: Option<String>,
+    pub(crate) password_env: Option<String>,
+    pub(crate) provider: Option<String>,
+    pub(crate) slot: Option<String>,
 }
 
 /// `[seed]`.
@@ -156,6 +168,9 @@ const KEYS: &[&str] = &[
     "migration",
     "source",
     "target",
+    "relay",
+    "provider",
+    "slot",
     "seed",
     "structure",
     "tables",

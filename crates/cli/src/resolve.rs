@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod relaying;
 mod switching;
 pub(crate) mod validating;
 
@@ -209,11 +210,13 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
     let plan = Plan {
         name,
         source,
         target,
+        relay,
         dir,
         scope: scope(&file)?,
         insert_only: insert_only(&file)?,

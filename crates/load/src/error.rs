@@ -68,6 +68,14 @@ pub enum LoadError {
         #[source]
         cause: PgError,
     },
+    /// A table of a standby is rewritten so often that no snapshot stays good for it.
+    #[error(
+        "source: {table} is emptied or rewritten all the time: no snapshot of the standby holds it (hint: run again when that is over)"
+    )]
+    EmptiedAgain {
+        /// The table.
+        table: TableName,
+    },
     /// A table is in scope and stands nowhere on the target.
     #[error("target: the table {table} does not exist, nor a partitioned table above it")]
     MissingTable {

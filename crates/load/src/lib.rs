@@ -30,6 +30,7 @@ pub use catalog::{
     IdentityColumn, Table, TableColumn, TableKind, all_tables, tables, tables_by_now,
 };
 pub use chunks::SplitSizes;
+pub use copy::Standby;
 pub use error::LoadError;
 pub use format::{ColumnType, CopyFormat};
 pub use inventory::Inventory;

@@ -55,3 +55,15 @@ pub(crate) const NAMES_PER_QUERY: usize = 10_000;
 /// Memory for one index build on the target, when the operator chooses none: four builds
 /// take 2 GB, and a sort of 50 GB still merges in one pass.
 pub(crate) const MAINTENANCE_WORK_MEM: &str = "512MB";
+
+/// For how long tables of a standby begin under one snapshot: it holds vacuum on the primary
+/// back for so long, and as long as the last table takes that began under it. To make another
+/// takes a second, so nearly all of the time goes to rows.
+pub(crate) const STANDBY_SNAPSHOT_FOR: Duration = Duration::from_mins(5);
+
+/// How often the primary is asked for the record that a slot on its standby waits for. A slot
+/// needs up to three, so this adds about a second.
+pub(crate) const RUNNING_RECORD_AGAIN: Duration = Duration::from_millis(300);
+
+/// Snapshots that are made for one table which is emptied or rewritten all the time.
+pub(crate) const STORAGE_LOOKS: u32 = 10;

@@ -11,7 +11,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders, make_in_order};
 use crate::catalog;
-use crate::copy::{self, Copier, CopyJob, Preparation};
+use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
 use crate::large_objects::LargeObjectCopy;
@@ -159,6 +159,11 @@ impl Loader {
             progress: Arc::clone(&self.progress),
             cancel: cancel.clone(),
             changed: Notify::new(),
+            standby: self
+                .options
+                .standby
+                .clone()
+                .map(|standby| StandbySnapshots::new(standby, self.source.clone(), cancel.clone())),
         })
     }
 
@@ -176,6 +181,7 @@ impl Loader {
             target: &tables,
             sizes: self.options.split,
             page_ranges,
+            unlogged: self.options.standby.is_none(),
         };
         let jobs = copy::jobs(&preparation, ledger)?;
         refuse_triggers(&mut target, &jobs, replica).await?;

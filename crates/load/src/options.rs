@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::chunks::SplitSizes;
+use crate::copy::Standby;
 use crate::limits::{INDEX_JOBS, JOBS, MAINTENANCE_WORK_MEM};
 use crate::scope::Scope;
 
@@ -38,6 +39,9 @@ pub struct LoadOptions {
     pub maintenance_work_mem: String,
     /// `max_parallel_maintenance_workers` of each index build; `None` leaves the server's.
     pub parallel_workers: Option<u32>,
+    /// What must be known when the source that is read is a standby; `None` for a primary.
+    /// Unlogged tables are then left out: a standby does not have their rows.
+    pub standby: Option<Standby>,
     /// Folders in which `pg_dump` is looked for before the usual ones.
     pub program_folders: Vec<PathBuf>,
 }
@@ -55,6 +59,7 @@ impl Default for LoadOptions {
             large_objects: true,
             maintenance_work_mem: MAINTENANCE_WORK_MEM.to_owned(),
             parallel_workers: None,
+            standby: None,
             program_folders: Vec::new(),
         }
     }

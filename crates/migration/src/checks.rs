@@ -17,6 +17,7 @@ mod identity;
 mod limits;
 mod listing;
 mod privileges;
+pub(crate) mod relay;
 mod replication;
 mod report;
 mod role;
@@ -88,6 +89,8 @@ pub struct CheckInput<'a> {
     pub own_slot: Option<&'a str>,
     /// The publication of this migration, which may exist or be made by hand.
     pub own_publication: Option<&'a str>,
+    /// Whether changes are read from a standby of the source: then it needs no free slot.
+    pub relayed: bool,
     /// Slots of other consumers on the source that are handed over at the cutover.
     pub downstream: &'a [String],
     /// Whether the schema `trunkline` on the target, if there is one, is this migration's.
@@ -170,6 +173,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         intent,
         own_slot: input.own_slot,
         own_publication: input.own_publication,
+        relayed: input.relayed,
         downstream: input.downstream,
         maintenance_database: input.maintenance_database,
         tables_on_target: input.tables_on_target,
@@ -182,7 +186,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
     Ok(sorted(examination.findings))
 }
 
-fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+pub(crate) fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     // Stable: within a severity the order of the examination stays.
     findings.sort_by_key(|finding| finding.severity);
     findings

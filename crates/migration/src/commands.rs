@@ -25,6 +25,7 @@ use crate::phases::mending::{Mending, mend};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
 use crate::plan::{Existing, Plan, StructurePlan, WayBack};
+use crate::relay;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run};
 
@@ -142,13 +143,36 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         }),
         own_slot: own_name.as_deref(),
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
+        relayed: plan.relay.is_some(),
         downstream: &plan.downstream,
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
         ddl: plan.ddl,
     };
-    Ok(checks::examine(input).await?)
+    let mut findings = checks::examine(input).await?;
+    if live {
+        findings.extend(check_relay(plan, &mut source, own_name.as_deref()).await?);
+    }
+    Ok(checks::sorted(findings))
+}
+
+async fn check_relay(
+    plan: &Plan,
+    source: &mut Session,
+    own_slot: Option<&str>,
+) -> Result<Vec<Finding>, Error> {
+    let Some(on_relay) = &plan.relay else {
+        return Ok(Vec::new());
+    };
+    let mut session = relay::connect(&on_relay.server, "check").await?;
+    let question = checks::relay::Question {
+        slot: on_relay.slot.as_deref(),
+        own_slot,
+    };
+    let found = checks::relay::examine(source, &mut session, &question).await?;
+    session.close().await;
+    Ok(found)
 }
 
 /// A migration that is held for a command other than `run`; its rows must be there.

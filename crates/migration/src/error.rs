@@ -300,6 +300,7 @@ fn load_side(error: &LoadError) -> Option<Side> {
     match error {
         LoadError::Server(fault) => Some(fault.side),
         LoadError::Program { program, .. } if program == "pg_dump" => Some(Side::Source),
+        LoadError::EmptiedAgain { .. } => Some(Side::Source),
         LoadError::Entry { .. }
         | LoadError::MissingTable { .. }
         | LoadError::MissingColumn { .. }

@@ -16,8 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyError, Durability};
 use trunkline_capture::{
-    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds,
-    decide, lag,
+    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds, decide,
 };
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;
@@ -64,6 +63,8 @@ pub(crate) struct Follow {
     spill_folder: PathBuf,
     applier: Applier,
     source: Session,
+    /// On the relay, where changes are read from one.
+    relay: Option<Session>,
     /// On the side that changes go to, for the record of how far the follower is.
     to: Session,
     live: Option<LiveReader>,
@@ -112,7 +113,7 @@ impl Follow {
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
         loop {
-            let lag = lag(&mut self.source, self.position).await;
+            let lag = self.readable_lag().await;
             self.mode = self.choose(lag);
             let reached = match self.mode {
                 Mode::Batch => self.read_batches(run, goal).await?,
@@ -166,7 +167,7 @@ impl Follow {
             if let Some(reached) = self.tick(run, goal).await? {
                 break Some(reached);
             }
-            let lag = lag(&mut self.source, self.position).await;
+            let lag = self.readable_lag().await;
             if self.choose(lag) == Mode::Live {
                 break None;
             }
@@ -390,6 +391,9 @@ impl Follow {
             batch.stop().await;
         }
         self.source.close().await;
+        if let Some(relay) = self.relay {
+            relay.close().await;
+        }
         Ok(())
     }
 }

@@ -35,6 +35,11 @@ pub(crate) enum Object {
         /// Its name.
         name: String,
     },
+    /// A replication slot on the relay, from which the source's changes are read.
+    RelaySlot {
+        /// Its name.
+        name: String,
+    },
     /// The structure restored on the target, as the structure ledger lists it.
     Structure,
     /// The schema `trunkline` on the source, which the way back needs.
@@ -55,6 +60,7 @@ impl Object {
             Object::Publication { side, .. }
             | Object::Slot { side, .. }
             | Object::DdlLog { side, .. } => *side == at,
+            Object::RelaySlot { .. } => at == Side::Source,
             Object::Structure | Object::SourceRecords => false,
         }
     }

@@ -18,6 +18,7 @@ mod observer;
 mod phase;
 mod phases;
 pub mod plan;
+mod relay;
 pub mod report;
 mod run;
 pub mod scripts;

@@ -61,6 +61,17 @@ pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 /// such messages.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Between two looks at a relay that is waited for: it replays within milliseconds.
+pub(crate) const RELAY_LOOK: Duration = Duration::from_millis(100);
+
+/// How long a relay's database may stay closed after the source's was opened again: as long
+/// as a standby may be behind whose queries hold replay up (`max_standby_streaming_delay` is
+/// 30 s by default).
+pub(crate) const RELAY_OPENS_WITHIN: Duration = Duration::from_secs(40);
+
+/// How often a slot on a relay is made again that was lost before the source knew of it.
+pub(crate) const RELAY_SLOTS: u32 = 5;
+
 /// How long the slot for the way back may take to be made. It waits for every transaction that
 /// is open on the server that is to serve, and as long as it waits that server keeps its log;
 /// nobody is held yet. What is open for longer than a minute on a server without clients is

@@ -24,6 +24,8 @@ pub struct Plan {
     pub source: Conninfo,
     /// The server that it moves to.
     pub target: Conninfo,
+    /// A standby of the source that is read in its place.
+    pub relay: Option<RelayPlan>,
     /// Where files of this migration lie on this machine.
     pub dir: PathBuf,
     /// Which tables.
@@ -59,6 +61,30 @@ impl Plan {
             Side::Target => &self.target,
         }
     }
+
+    /// The server from which changes of a side, and its rows, are read: the relay for the
+    /// source, where there is one.
+    pub fn read_from(&self, side: Side) -> &Conninfo {
+        match (side, &self.relay) {
+            (Side::Source, Some(relay)) => &relay.server,
+            _ => self.server(side),
+        }
+    }
+
+    /// The relay, where a side's changes are read from one.
+    pub(crate) fn relay_of(&self, side: Side) -> Option<&RelayPlan> {
+        self.relay.as_ref().filter(|_| side == Side::Source)
+    }
+}
+
+/// A physical standby of the source. Slots stand there, and rows and changes are read there,
+/// so that the source decodes nothing.
+#[derive(Clone, Debug)]
+pub struct RelayPlan {
+    /// How it is reached: the same database.
+    pub server: Conninfo,
+    /// Its physical slot on the source, if the operator names it; else it is asked.
+    pub slot: Option<String>,
 }
 
 /// Whether the old side is kept up to date after a switch.

@@ -18,6 +18,7 @@ use crate::journal::{Leg, Object};
 use crate::limits::RECONNECT_FOR;
 use crate::observer::{Notice, Observer};
 use crate::plan::Plan;
+use crate::relay;
 use crate::validation::Changed;
 use crate::way::Way;
 
@@ -65,7 +66,10 @@ pub(crate) struct Tables {
 
 /// A look at the source while following.
 pub(crate) struct SourceLook {
+    /// Where its log ends.
     pub(crate) position: Lsn,
+    /// How far its log can be read: as far as the relay has replayed it, where there is one.
+    pub(crate) readable: Lsn,
 }
 
 impl<'a> Run<'a> {
@@ -102,6 +106,18 @@ impl<'a> Run<'a> {
     pub(crate) async fn connect(&self, side: Side, purpose: &str) -> Result<Session, Error> {
         let session = Session::connect(self.plan.server(side), purpose).await;
         Ok(session.on(side, format!("connecting ({purpose})"))?)
+    }
+
+    /// A session on the server from which a side's changes are read.
+    pub(crate) async fn connect_reading(
+        &self,
+        side: Side,
+        purpose: &str,
+    ) -> Result<Session, Error> {
+        match self.plan.relay_of(side) {
+            Some(relay) => relay::connect(&relay.server, purpose).await,
+            None => self.connect(side, purpose).await,
+        }
     }
 
     /// What is followed, as the journal records it.
@@ -217,22 +233,41 @@ impl<'a> Run<'a> {
         Ok((tables, standing))
     }
 
-    /// The position of the side that changes come from, and whether the log that it keeps
-    /// for us is within budget.
+    /// The position of the side that changes come from, and whether the log that is kept for
+    /// us is within budget: on that side, and on the relay.
     pub(crate) async fn look_at_source(
         &mut self,
         from: &mut Session,
+        relay: Option<&mut Session>,
         leg: &Leg,
     ) -> Result<SourceLook, Error> {
-        let doing = "reading the log's position";
+        let (side, doing) = (leg.way.from(), "reading the log's position");
+        let look = match relay {
+            Some(relay) => {
+                let look = relay::look(relay, &leg.slot.name).await;
+                let look = look.on(side, "looking at the relay")?;
+                relay::refuse_promoted(&look)?;
+                Some(look)
+            }
+            None => None,
+        };
+        // For the relay the source keeps what its physical slot needs.
+        let slot = match &look {
+            Some(look) => relay::physical_slot(self.plan, look).unwrap_or_default(),
+            None => leg.slot.name.clone(),
+        };
         let row = from
-            .query_one(include_str!("sql/status_source.sql"), &[&leg.slot.name])
+            .query_one(include_str!("sql/status_source.sql"), &[&slot])
             .await
-            .on(leg.way.from(), doing)?;
-        let position = row.get(0).on(leg.way.from(), doing)?;
-        let kept: Option<u64> = row.get(1).on(leg.way.from(), doing)?;
-        self.keep_budget(leg.way, kept.unwrap_or(0))?;
-        Ok(SourceLook { position })
+            .on(side, doing)?;
+        let position = row.get(0).on(side, doing)?;
+        let kept: Option<u64> = row.get(1).on(side, doing)?;
+        let on_relay = look.as_ref().and_then(|look| look.kept_bytes);
+        self.keep_budget(leg.way, kept.max(on_relay).unwrap_or(0))?;
+        Ok(SourceLook {
+            position,
+            readable: look.map_or(position, |look| look.replayed),
+        })
     }
 
     fn keep_budget(&mut self, way: Way, kept_bytes: u64) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod ddl;
+mod relayed;
 
 use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
@@ -9,6 +10,7 @@ use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 pub use arrival::{Arrival, FollowStatus};
 pub use ddl::DdlStatus;
+pub use relayed::{RelayState, RelayStatus};
 
 use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
@@ -17,6 +19,7 @@ use crate::error::Error;
 use crate::journal::State;
 use crate::phase::Phase;
 use crate::plan::Plan;
+use crate::relay;
 use crate::report::SCHEMA_VERSION;
 use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
@@ -39,7 +42,9 @@ pub struct StatusReport {
     pub lag_bytes: Option<u64>,
     /// Age of the last transaction on the other side while there is lag, in seconds.
     pub lag_seconds: Option<f64>,
-    /// Bytes of log that the serving side keeps for us.
+    /// The relay through which changes come; none without one, and after the switch.
+    pub relay: Option<RelayStatus>,
+    /// Bytes of log that the serving side keeps for us: for the relay, where there is one.
     pub wal_kept_bytes: Option<u64>,
     /// Rows copied.
     pub rows_copied: u64,
@@ -146,11 +151,19 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         .on(Side::Target, doing)?;
     let source = Session::connect(&plan.source, "status").await.ok();
     let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
+    let relay = match state.way() {
+        Way::There => relayed::look(plan, slot).await,
+        Way::Back => None,
+    };
+    let physical = relay
+        .as_ref()
+        .and_then(|look| relay::physical_slot(plan, look));
+    let on_source = physical.as_deref().unwrap_or(slot);
     let (applied, written) = match (state.way(), source) {
         (Way::There, source) => {
             let applied = applied(target, &plan.name, leg).await;
             let written = match source {
-                Some(mut source) => written(&mut source, slot).await.ok(),
+                Some(mut source) => written(&mut source, on_source).await.ok(),
                 None => None,
             };
             (
@@ -174,10 +187,19 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
             .unwrap_or_default(),
         Way::Back => None,
     };
+    let relay = match state.way() {
+        Way::There => {
+            let applied = applied.position.max(applied.confirmed);
+            let applied = applied.filter(|_| state.phase.has_rows());
+            relayed::of(plan, relay.as_ref(), written.position, applied)
+        }
+        Way::Back => None,
+    };
     Ok(Some(StatusReport {
         ddl: ddl::read(plan, target, &state)
             .await
             .on(Side::Target, doing)?,
+        relay,
         validation,
         statements,
         ..report(identity.name, &state, &numbers, &applied, &written)
@@ -220,6 +242,7 @@ fn report(
         serves: state.way().from(),
         held: numbers.held,
         lag_bytes,
+        relay: None,
         lag_seconds: lag_bytes.and(match arrival {
             Arrival::Now => Some(0.0),
             _ => applied.age_seconds,
@@ -296,6 +319,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         held: false,
         lag_bytes: None,
         lag_seconds: None,
+        relay: None,
         wal_kept_bytes: None,
         rows_copied: 0,
         rows_total: 0,

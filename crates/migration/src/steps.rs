@@ -1,7 +1,7 @@
 //! What a run would do, said without doing it.
 
 use trunkline_changes::Side;
-use trunkline_load::TableKind;
+use trunkline_load::{Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
@@ -36,8 +36,20 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     let name = format!("trunkline_{}_<id>", plan.name);
-    for sql in prepare::statements(plan, &name, &tables) {
-        steps.push(format!("source: {sql}"));
+    let (last, made) = statements_of(plan, &name, &tables);
+    steps.extend(made.into_iter().map(|sql| format!("source: {sql}")));
+    match &plan.relay {
+        None => steps.push(format!("source: {last}")),
+        Some(relay) => {
+            let label = relay.server.label();
+            steps.push(format!("relay ({label}, a standby of the source): {last}"));
+            steps.push(
+                "relay: rows and changes are read there, rows under snapshots of temporary slots \
+                 that several tables share for five minutes; the source decodes nothing, and is \
+                 asked for pg_log_standby_snapshot() when a slot on the relay waits for it"
+                    .to_owned(),
+            );
+        }
     }
     steps.push(match plan.structure {
         StructurePlan::Restore { .. } => {
@@ -46,10 +58,14 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         StructurePlan::Present => "target: use the tables that stand there".to_owned(),
     });
     steps.push(format!(
-        "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time, each under a short \
-         snapshot of its own; build indexes, {} at a time, as soon as a table's rows are in",
+        "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time{}; build indexes, {} \
+         at a time, as soon as a table's rows are in",
         bytes >> 20,
         plan.copy.jobs,
+        match plan.relay {
+            None => ", each under a short snapshot of its own",
+            Some(_) => "",
+        },
         plan.copy.index_jobs
     ));
     steps.push(format!("follow the changes of {streamed} tables"));
@@ -58,12 +74,19 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
          validated; triggers, views, the rest"
             .to_owned(),
     );
-    steps.push(
-        "source: a temporary slot for each comparison; markers by pg_logical_emit_message"
-            .to_owned(),
-    );
+    let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
+    steps.push(format!(
+        "{slots_on}: a temporary slot for each comparison; source: markers by \
+         pg_logical_emit_message"
+    ));
     cutover_steps(plan, &mut steps).await;
     Ok(steps)
+}
+
+/// The statement that makes the slot, and those before it.
+fn statements_of(plan: &Plan, name: &str, tables: &[Table]) -> (String, Vec<String>) {
+    let mut made = prepare::statements(plan, name, tables);
+    (made.pop().unwrap_or_default(), made)
 }
 
 async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {

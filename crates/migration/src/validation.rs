@@ -122,6 +122,7 @@ impl Validation {
         follow.told = CancellationToken::new();
         let shared = Arc::new(Shared {
             way: leg.way,
+            read: run.plan.read_from(leg.way.from()).clone(),
             source: run.plan.source.clone(),
             target: run.plan.target.clone(),
             ledger,
@@ -255,8 +256,8 @@ async fn study(
     comparisons: Vec<Comparison>,
 ) -> Result<Vec<Subject>, Error> {
     let (from, to) = (leg.way.from(), leg.way.to());
-    let mut online =
-        Online::connect((from, run.plan.server(from)), (to, run.plan.server(to))).await?;
+    let (read, written) = (run.plan.read_from(from), run.plan.server(to));
+    let mut online = Online::connect((from, read), (to, written)).await?;
     let subjects = online.study(comparisons).await?;
     online.close().await;
     Ok(subjects)

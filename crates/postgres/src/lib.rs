@@ -12,6 +12,7 @@ mod limits;
 mod pipeline;
 mod replication;
 mod retry;
+mod running_record;
 mod session;
 mod sqlstate;
 mod tls;
@@ -23,6 +24,7 @@ pub use conninfo::{Conninfo, ConninfoError, Environment};
 pub use console::{Console, ConsoleRow};
 pub use error::{PgError, ServerError};
 pub use retry::{Backoff, Remedy, remedy};
+pub use running_record::{RunningRecord, log_running_transactions};
 pub use sqlstate::SqlState;
 pub use version::ServerVersion;
 

@@ -1,7 +1,7 @@
 //! What a server is to be like, before it starts.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::account::Account;
@@ -45,6 +45,7 @@ enum Data {
         conninfo: String,
         arguments: Vec<String>,
     },
+    Copy(PathBuf),
 }
 
 /// A throwaway server that does not run yet.
@@ -127,6 +128,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Takes a copy of the data of a server of the same major version that does not run.
+    #[must_use]
+    pub fn copy_of(mut self, data: &Path) -> Self {
+        self.data = Data::Copy(data.to_owned());
+        self
+    }
+
     /// How long the server may take to become ready; a minute by default.
     #[must_use]
     pub fn ready_within(mut self, limit: Duration) -> Self {
@@ -164,6 +172,7 @@ impl ServerBuilder {
                 options.extend_from_slice(arguments);
                 template::create(account, &self.installation, &options, server.data())
             }
+            Data::Copy(data) => account.copy_folder(data, server.data()),
             Data::BaseBackup {
                 conninfo,
                 arguments,

@@ -168,6 +168,34 @@ impl Cluster {
         ok("restart the server", self.server.restart());
     }
 
+    /// A streaming standby of this server, which is stopped for a moment while its files are
+    /// copied. It streams from a physical slot of that name; from none if it is empty.
+    pub fn standby(
+        &mut self,
+        slot: &str,
+        change: impl FnOnce(ClusterBuilder) -> ClusterBuilder,
+    ) -> Cluster {
+        self.stop(Mode::Fast);
+        let data = self.server.data().to_owned();
+        let builder = Self::builder(self.major()).map(|server| server.copy_of(&data));
+        let primary = self.server.conninfo("postgres");
+        let builder = change(builder)
+            .setting("primary_conninfo", &primary)
+            .setting("primary_slot_name", slot);
+        let mut standby = builder.prepare();
+        self.start_again();
+        if !slot.is_empty() {
+            let make = format!("SELECT pg_create_physical_replication_slot('{slot}', true)");
+            self.psql("postgres", &make);
+        }
+        ok(
+            "make a standby",
+            standby.server.write_file("standby.signal", ""),
+        );
+        standby.start_again();
+        standby
+    }
+
     /// Kills every process of the server, as a crash would.
     pub fn kill(&mut self) {
         ok("kill the server", self.server.kill());

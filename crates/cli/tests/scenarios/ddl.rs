@@ -101,9 +101,10 @@ async fn follows_what_is_added(source: u32, target: u32) {
     }
     // Of the leaves, too.
     scene.source_says("ALTER TABLE shop.events ADD COLUMN weight int NOT NULL DEFAULT 7");
-    let run = scene.start(&["run"]);
+    let mut run = scene.start(&["run"]);
     let settled = "SELECT count(*) FROM pg_attrdef WHERE adrelid = 'public.things'::regclass";
     until(PATIENCE, async || {
+        assert!(!run.is_over(), "it ended: {}", run.so_far());
         scene.target_says("SELECT count(*) FROM public.things WHERE mood::text = 'so-so'") != "0"
             && scene.target_says(settled) == scene.source_says(settled)
             && scene.target_says("SELECT count(*) FROM trunkline.ddl_log") == "9"
@@ -278,6 +279,13 @@ async fn a_log_alone_records_and_leaves_nothing_behind() {
     skip_unless_available!(major);
     let scene = scene(major, major, "log").await;
     let (source, _) = scene.catalogs().await;
+    // Killed while it is made, and given up.
+    let mut run = scene.start(&["run"]);
+    run.must_say("log of changes of structure").await;
+    run.kill().await;
+    scene.done(&["abort"]).await;
+    assert_eq!(triggers(&scene), "0");
+
     scene.done(&["run", "--until", "verified"]).await;
     assert_eq!(triggers(&scene), "2");
     let app = app(&scene).await;

@@ -19,6 +19,7 @@ mod interruptions;
 mod plain_roles;
 mod regressions;
 mod rehearsals;
+mod relay;
 mod reports;
 mod row_validation;
 mod subset;

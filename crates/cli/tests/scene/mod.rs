@@ -7,6 +7,7 @@ pub(crate) mod notes;
 pub(crate) mod ordeal;
 pub(crate) mod pooled;
 mod program;
+pub(crate) mod relayed;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -39,6 +39,8 @@ pub(crate) struct Preparation<'a> {
     pub(crate) target: &'a [Table],
     pub(crate) sizes: SplitSizes,
     pub(crate) page_ranges: bool,
+    /// Whether unlogged tables are among them.
+    pub(crate) unlogged: bool,
 }
 
 /// A job for every table whose rows are moved, the largest first; those that the ledger
@@ -48,7 +50,9 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
         by.target.iter().map(|table| (&table.name, table)).collect();
     let map = target_map(by.source, standing.keys().copied());
     let mut shared: HashMap<&TableName, usize> = HashMap::new();
-    let holds_rows = |table: &&Table| table.kind == TableKind::Ordinary && table.data;
+    let holds_rows = |table: &&Table| {
+        table.kind == TableKind::Ordinary && table.data && (by.unlogged || !table.unlogged)
+    };
     for table in by.source.iter().filter(holds_rows) {
         if let Some(place) = map.get(&table.name) {
             *shared.entry(place).or_default() += 1;
@@ -215,6 +219,7 @@ mod tests {
             target,
             sizes: SplitSizes::default(),
             page_ranges: true,
+            unlogged: true,
         };
         jobs(&by, Ledger::new())
     }

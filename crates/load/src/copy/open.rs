@@ -7,7 +7,6 @@ use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, PgError, Session, SqlState};
 
 use super::job::CopyJob;
-use super::part::begin_reading;
 use super::queue::Unit;
 use super::worker::{Copier, Pair, Shared, SharedSnapshot};
 use crate::chunks::{self, Cut, Part, Plan};
@@ -63,9 +62,7 @@ impl Copier {
         let mut leader = Session::connect(&self.source, "snapshot")
             .await
             .on(Side::Source, &doing)?;
-        let view = begin_reading(&mut leader, job)
-            .await
-            .on(Side::Source, &doing)?;
+        let view = self.begin(&mut leader, job).await?;
         let row = leader
             .query_one("SELECT pg_export_snapshot()", &[])
             .await

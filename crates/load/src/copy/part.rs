@@ -32,12 +32,15 @@ pub(crate) async fn snapshot_view(source: &mut Session) -> Result<String, PgErro
 /// Begins a transaction that reads a table under one snapshot, which is taken after the
 /// lock: nothing can change the table's shape between the two.
 pub(crate) async fn begin_reading(source: &mut Session, job: &CopyJob) -> Result<String, PgError> {
-    let sql = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ONLY {} IN ACCESS SHARE MODE",
-        job.name.quoted()
-    );
-    source.batch(&sql).await?;
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    source.batch(&format!("{begin}; {}", lock_sql(job))).await?;
     snapshot_view(source).await
+}
+
+/// Keeps a table's shape as it is.
+pub(crate) fn lock_sql(job: &CopyJob) -> String {
+    let table = job.name.quoted();
+    format!("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE")
 }
 
 impl Copier {
@@ -59,7 +62,7 @@ impl Copier {
         let (source, target) = pair.both(self).await?;
         let doing = format!("copying {}", job.name);
         let view = match shared {
-            None => begin_reading(source, job).await.on(Side::Source, &doing)?,
+            None => self.begin(source, job).await?,
             Some(shared) => {
                 let sql = format!(
                     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {}",

@@ -13,6 +13,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use super::job::CopyJob;
 use super::queue::{Ended, Next, Queue, Table, Unit};
+use super::standby::StandbySnapshots;
 use crate::build::Board;
 use crate::chunks::{Cut, Part};
 use crate::error::LoadError;
@@ -41,7 +42,7 @@ pub(crate) struct SharedSnapshot {
 const LEADER_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 impl SharedSnapshot {
-    async fn is_lost(&self) -> bool {
+    pub(crate) async fn is_lost(&self) -> bool {
         let mut leader = self.leader.lock().await;
         let answer =
             tokio::time::timeout(LEADER_ANSWERS_WITHIN, leader.query("SELECT 1", &[])).await;
@@ -61,6 +62,8 @@ pub(crate) struct Copier {
     pub(crate) cancel: CancellationToken,
     pub(crate) queue: Mutex<Queue<Shared>>,
     pub(crate) changed: Notify,
+    /// Where snapshots come from when the source that is read is a standby.
+    pub(crate) standby: Option<StandbySnapshots>,
 }
 
 /// A worker's connections, made when they are needed.

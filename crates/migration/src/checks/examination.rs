@@ -24,6 +24,7 @@ pub(super) struct Examination<'a> {
     pub intent: Intent,
     pub own_slot: Option<&'a str>,
     pub own_publication: Option<&'a str>,
+    pub relayed: bool,
     pub downstream: &'a [String],
     pub maintenance_database: &'a str,
     pub tables_on_target: Standing,
@@ -155,12 +156,14 @@ impl Examination<'_> {
     /// What a stream needs, and what would hold it up.
     async fn streaming(&mut self, tables: &Tables) -> Result<(), PgError> {
         let replication = replication::read(self.source).await?;
-        self.findings.extend(replication::judge(
+        let found = replication::judge(
             &replication,
             &self.source_server,
             self.own_slot,
             self.downstream,
-        ));
+        );
+        let is_needed = |finding: &Finding| !self.relayed || finding.code != "replication-slots";
+        self.findings.extend(found.into_iter().filter(is_needed));
         if let Some(mode) = self.ddl {
             let found = ddl::judge(mode, &self.source_role, &self.source_server);
             self.findings.extend(found);

@@ -24,3 +24,10 @@ pub(super) const SHORTEST_SENDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a copy is assumed to do, for estimates only: a modest single pair of servers
 /// (measured: 180 to 250 MB/s on one machine, less over a network and with indexes).
 pub(super) const ASSUMED_COPY_BYTES_PER_SECOND: u64 = 50_000_000;
+
+/// Slots that are needed on a relay at once: the one that is followed, and a temporary one
+/// for a snapshot.
+pub(super) const SLOTS_ON_RELAY: i64 = 2;
+
+/// A relay that is further behind than this is named: at 50 MB/s it needs 20 seconds.
+pub(super) const RELAY_BEHIND_BYTES: u64 = 1 << 30;

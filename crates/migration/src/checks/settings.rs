@@ -9,6 +9,7 @@ use trunkline_postgres::{PgError, Session};
 const ASKED: &[&str] = &[
     "block_size",
     "default_transaction_read_only",
+    "hot_standby_feedback",
     "idle_in_transaction_session_timeout",
     "idle_replication_slot_timeout",
     "idle_session_timeout",
@@ -18,8 +19,10 @@ const ASKED: &[&str] = &[
     "max_prepared_transactions",
     "max_replication_slots",
     "max_slot_wal_keep_size",
+    "max_standby_streaming_delay",
     "max_wal_senders",
     "output_plugin_libraries",
+    "recovery_min_apply_delay",
     "session_replication_role",
     "statement_timeout",
     "transaction_timeout",

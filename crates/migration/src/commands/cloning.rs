@@ -18,6 +18,12 @@ use crate::run::Run;
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    if plan.relay.is_some() {
+        return Err(Error::Plan {
+            why: "`clone` copies the source at rest, and knows no relay".to_owned(),
+            hint: "take [relay] out of the plan, or move live with `trunkline run`".to_owned(),
+        });
+    }
     begin_anew(plan)?;
     let findings = check(plan, false).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {

@@ -5,14 +5,17 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyOptions};
+use trunkline_capture::slot::SlotRecord;
 use trunkline_capture::{Feed, Mode, slot};
 
 use super::Follow;
 use super::pace::Pace;
 use super::recorded::recorded_position;
 use crate::error::Error;
+use crate::journal::{Leg, Object};
 use crate::limits::LINGER;
 use crate::phases::{copying, ddl_log};
+use crate::relay;
 use crate::run::Run;
 
 impl Follow {
@@ -24,7 +27,13 @@ impl Follow {
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
         let recorded = recorded_position(&mut receiver, &name, &leg).await?;
-        slot::examine(run.plan.server(from), from, &leg.slot, recorded.position).await?;
+        let read = run.plan.read_from(from);
+        let record = slot_as_it_stands(run, &leg).await?;
+        if let Err(refused) = slot::examine(read, from, &record, recorded.position).await {
+            // A relay that was promoted at this moment says more of it.
+            slot_as_it_stands(run, &leg).await?;
+            return Err(refused.into());
+        }
         let options = ApplyOptions {
             migration: name,
             side: to,
@@ -40,12 +49,16 @@ impl Follow {
             applier = applier.with_ddl(ddl);
         }
         let source = run.connect(from, "watch").await?;
+        let relay = match run.plan.relay_of(from) {
+            Some(_) => Some(run.connect_reading(from, "watch").await?),
+            None => None,
+        };
         let position = recorded.position.max(applier.applied());
         let (applied_feed, _) = watch::channel(applier.applied());
         run.beat();
         Ok(Follow {
             feed: Feed {
-                conninfo: run.plan.server(from).clone(),
+                conninfo: run.plan.read_from(from).clone(),
                 side: from,
                 slot: leg.slot.name.clone(),
                 publications: run.publications(&leg),
@@ -55,6 +68,7 @@ impl Follow {
             spill_folder: copying::folder(run)?,
             applier,
             source,
+            relay,
             live: None,
             batch: None,
             mode: Mode::Batch,
@@ -73,5 +87,39 @@ impl Follow {
             validation: None,
             differing_told: 0,
         })
+    }
+}
+
+/// The record of a leg's slot. One on a relay stays good when the relay follows its source to
+/// another timeline; one that the plan does not lead to cannot be looked at.
+async fn slot_as_it_stands(run: &Run<'_>, leg: &Leg) -> Result<SlotRecord, Error> {
+    let mut record = leg.slot.clone();
+    let name = record.name.clone();
+    let on_relay = Object::RelaySlot { name };
+    let is_on_relay = run.control.state().receipts.contains(&on_relay);
+    match run.plan.relay_of(leg.way.from()) {
+        Some(relay) if is_on_relay => {
+            let timeline = relay::follows_the_source(run.plan, &relay.server).await?;
+            if timeline != record.timeline {
+                tracing::warn!(
+                    before = record.timeline,
+                    now = timeline,
+                    "the source failed over, and the relay follows it"
+                );
+                record.timeline = timeline;
+            }
+            Ok(record)
+        }
+        None if !is_on_relay => Ok(record),
+        Some(_) => Err(Error::Refused {
+            why: "the migration was begun without a relay: its slot stands on the source"
+                .to_owned(),
+            hint: "take [relay] out of the plan; or `trunkline abort` and begin anew".to_owned(),
+        }),
+        None => Err(Error::Refused {
+            why: "the migration's slot stands on a relay, and the plan names none".to_owned(),
+            hint: "put [relay] back into the plan; without it the migration can only be ended"
+                .to_owned(),
+        }),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use trunkline_apply::Durability;
-use trunkline_capture::{Mode, ReadPosition};
+use trunkline_capture::{Lag, Mode, ReadPosition, lag};
 use trunkline_changes::Lsn;
 use trunkline_postgres::OnSide;
 
@@ -16,6 +16,12 @@ use crate::run::Run;
 use crate::status::{Arrival, FollowStatus};
 
 impl Follow {
+    /// How much of the log can be read at once: what a relay has not replayed cannot.
+    pub(super) async fn readable_lag(&mut self) -> Lag {
+        let read = self.relay.as_mut().unwrap_or(&mut self.source);
+        lag(read, self.position).await
+    }
+
     /// Twice a second: the lag, the budget, commands that wait, what watchers see.
     pub(super) async fn tick(
         &mut self,
@@ -26,9 +32,12 @@ impl Follow {
             return Ok(None);
         }
         self.last_tick = Some(Instant::now());
-        let looked = run.look_at_source(&mut self.source, &self.leg).await?;
+        let relay = self.relay.as_mut();
+        let looked = run
+            .look_at_source(&mut self.source, relay, &self.leg)
+            .await?;
         run.alive();
-        self.pace.look(looked.position, self.position);
+        self.pace.look(looked.readable, self.position);
         let status = FollowStatus {
             mode: self.mode_name(),
             lag_bytes: looked.position.bytes_since(self.position),

@@ -22,6 +22,7 @@ use crate::limits::BUDGET_LOOK;
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::plan::{Existing, Keep, Plan, StructurePlan};
+use crate::relay;
 use crate::run::Run;
 
 /// Between two looks at the copy's counters.
@@ -55,10 +56,14 @@ pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
 }
 
 fn loader(run: &Run<'_>) -> Loader {
+    let options = LoadOptions {
+        standby: relay::standby(run.plan, run.control.identity()),
+        ..load_options(run.plan)
+    };
     Loader::new(
-        run.plan.source.clone(),
+        run.plan.read_from(Side::Source).clone(),
         run.plan.target.clone(),
-        load_options(run.plan),
+        options,
         Progress::new(),
         run.cancel.clone(),
     )
@@ -156,6 +161,10 @@ async fn shown<T>(
     let mut source = Session::connect(&run.plan.source, "watch")
         .await
         .on(Side::Source, doing)?;
+    let mut relay = match &run.plan.relay {
+        Some(_) => Some(run.connect_reading(Side::Source, "watch").await?),
+        None => None,
+    };
     let mut work = std::pin::pin!(work);
     let mut looked = Instant::now();
     let ended = loop {
@@ -170,7 +179,18 @@ async fn shown<T>(
             && let Some(leg) = run.control.state().leg.clone()
         {
             looked = Instant::now();
-            run.look_at_source(&mut source, &leg).await?;
+            if relay.is_none() && run.plan.relay.is_some() {
+                relay = run.connect_reading(Side::Source, "watch").await.ok();
+                continue;
+            }
+            let seen = run.look_at_source(&mut source, relay.as_mut(), &leg).await;
+            match seen {
+                // The copy waits for a relay that is being started again; so does the look.
+                Err(error) if relay.is_some() && !source.is_broken() && error.may_retry() => {
+                    relay = None;
+                }
+                seen => drop(seen?),
+            }
         }
     };
     run.observer.notice(Notice::Copy(progress));

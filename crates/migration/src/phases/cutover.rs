@@ -207,7 +207,13 @@ async fn make_ready(
     let comparisons = verifying::comparisons(run.plan, &standing, &Selection::All);
     let mut comparer = verifying::connect_comparer(run, way, run.plan.copy.jobs).await?;
     comparer.study(&comparisons).await?;
-    let mut ours = comparer.process_ids();
+    // Those of a relay are another server's: the same numbers may be anybody's here.
+    let on_relay = run.plan.relay_of(way.from()).is_some();
+    let mut ours = if on_relay {
+        Vec::new()
+    } else {
+        comparer.process_ids()
+    };
     ours.push(follow.from().process_id());
     if way == Way::Back {
         ours.push(run.control.session()?.process_id());

@@ -141,6 +141,7 @@ async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
     let left = run.control.state().receipts.iter().filter_map(|object| {
         let what = match object {
             Object::Slot { side, name } if *side == Side::Source => format!("the slot {name}"),
+            Object::RelaySlot { name } => format!("the slot {name}, on the relay"),
             Object::Publication { side, name } if *side == Side::Source => {
                 format!("the publication {name}")
             }

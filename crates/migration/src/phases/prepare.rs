@@ -5,24 +5,26 @@
 //! the publications, then the slot (from there on no change is lost). Looks: by name, which
 //! is ours alone. Undone: [`undo`], by the receipts in the journal.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+mod slots;
 
-use trunkline_capture::slot::{NewSlot, SlotRecord, drop_slot, open_transactions};
+use std::collections::BTreeSet;
+
+use trunkline_capture::slot::{SlotRecord, drop_slot};
 use trunkline_changes::{Side, quote_ident};
 use trunkline_load::Table;
-use trunkline_postgres::{Canceller, OnSide, PgError, Session};
+use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
-use crate::limits::{CANCEL_WITHIN, OUTLAST_LOOK, SLOT_PATIENCE};
-use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::ddl_log;
 use crate::phases::verifying::coverage;
-use crate::plan::Plan;
+use crate::plan::{Plan, RelayPlan};
+use crate::relay;
 use crate::run::{Run, is_streamed};
 use crate::way::Way;
+use slots::outlast_commits_under_way;
+pub(crate) use slots::{Bound, make_slot, patiently};
 
 /// What one publication publishes.
 struct Publication {
@@ -99,7 +101,10 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     }
     publish(run, &mut source, Way::There, FIRST, &tables).await?;
     let slot = make_slot(run, &mut source, Side::Source, FIRST, Bound::None).await?;
-    outlast_commits_under_way(run, &mut source).await?;
+    if run.plan.relay.is_none() {
+        // From a relay rows are read under snapshots that are built from the log, too.
+        outlast_commits_under_way(run, &mut source).await?;
+    }
     let leg = Leg {
         number: FIRST,
         way: Way::There,
@@ -112,7 +117,8 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     run.control.moved(Event::SourcePrepared).await
 }
 
-/// Makes a leg's publications, and its log of changes of structure, on the side that its changes come from.
+/// Makes a leg's publications, and its log of changes of structure, on the side that its
+/// changes come from.
 pub(crate) async fn publish(
     run: &mut Run<'_>,
     from: &mut Session,
@@ -177,156 +183,6 @@ async fn publication_exists(source: &mut Session, name: &str) -> Result<bool, Pg
     Ok(source.query_opt(sql, &[&name]).await?.is_some())
 }
 
-/// Makes a leg's slot on the side that its changes come from.
-pub(crate) async fn make_slot(
-    run: &mut Run<'_>,
-    from: &mut Session,
-    side: Side,
-    number: u32,
-    bound: Bound,
-) -> Result<SlotRecord, Error> {
-    let name = run.control.identity().object_name(number);
-    let object = Object::Slot {
-        side,
-        name: name.clone(),
-    };
-    run.control.record(Entry::Making(object)).await?;
-    // A slot without its record was made by a run that died in between: nothing was copied
-    // yet, so a new one loses nothing.
-    let server = run.plan.server(side);
-    let record = record_to_drop(&name, server.database());
-    drop_slot(from, side, &record).await?;
-    run.step("replication slot");
-    let slot = NewSlot::prepare(server, side).await?;
-    let canceller = slot.canceller();
-    let creation = async { Ok(slot.create(&name).await?) };
-    let Bound::Within(time) = bound else {
-        return patiently(run, from, side, &canceller, creation).await;
-    };
-    let made = patiently(run, from, side, &canceller, creation);
-    if let Ok(made) = tokio::time::timeout(time, made).await {
-        return made;
-    }
-    let waits_for = waited_for(from, side).await?;
-    // The server gives the slot up.
-    let _sent = tokio::time::timeout(CANCEL_WITHIN, canceller.cancel()).await;
-    Err(Error::Refused {
-        why: format!(
-            "a slot on the {side} could not be made within {time:?}: it waits for {}",
-            match waits_for.as_slice() {
-                [] => "a transaction that has ended by now".to_owned(),
-                named => named.join(", "),
-            }
-        ),
-        hint: format!(
-            "nobody was held; end what is named on the {side} (pg_terminate_backend, ROLLBACK \
-             PREPARED), or wait for it, then run this again"
-        ),
-    })
-}
-
-/// How long a slot's creation may wait for open transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bound {
-    /// Until the operator interrupts it.
-    None,
-    /// So long; then it is refused, and says whom it waited for.
-    Within(Duration),
-}
-
-/// Waits until every transaction that has a number now has ended.
-///
-/// A transaction's commit may lie in the log before the slot's consistent point, so that it
-/// is not streamed, while snapshots do not see it yet: it is still on its way out (with
-/// synchronous replication for as long as the standby does not answer). A table that is
-/// read only after all these have ended has their rows.
-async fn outlast_commits_under_way(run: &Run<'_>, source: &mut Session) -> Result<(), Error> {
-    let doing = "waiting for transactions that were open when the slot was made";
-    let read = async |source: &mut Session, sql: &str| -> Result<u64, Error> {
-        let row = source.query_one(sql, &[]).await;
-        Ok(row.and_then(|row| row.get(0)).on(Side::Source, doing)?)
-    };
-    // A number of our own, taken now: whatever has one already has a smaller one. (The end of
-    // a snapshot would not do: it only comes after the newest transaction that has ended.)
-    let now = read(source, include_str!("../sql/take_number.sql")).await?;
-    let oldest = include_str!("../sql/oldest_running.sql");
-    let mut looked = tokio::time::Instant::now();
-    let mut said = BTreeSet::new();
-    while read(source, oldest).await? < now {
-        run.stop_if_cancelled()?;
-        if looked.elapsed() >= SLOT_PATIENCE {
-            say_who_is_waited_for(run, source, Side::Source, &mut said).await?;
-            looked = tokio::time::Instant::now();
-        }
-        tokio::time::sleep(OUTLAST_LOOK).await;
-    }
-    Ok(())
-}
-
-/// Waits for a slot's creation, which waits for every open transaction: says which, and gives
-/// it up when the operator interrupts.
-pub(crate) async fn patiently<T>(
-    run: &Run<'_>,
-    from: &mut Session,
-    side: Side,
-    canceller: &Canceller,
-    creation: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let mut creation = std::pin::pin!(creation);
-    let mut said = BTreeSet::new();
-    loop {
-        tokio::select! {
-            made = &mut creation => return made,
-            () = tokio::time::sleep(SLOT_PATIENCE) => {
-                say_who_is_waited_for(run, from, side, &mut said).await?;
-            }
-            () = run.cancel.cancelled() => {
-                // The server gives the slot up; the creation ends with that error.
-                let _sent = canceller.cancel().await;
-                return Err(Error::Interrupted(run.control.state().phase));
-            }
-        }
-    }
-}
-
-/// Each is said once.
-async fn say_who_is_waited_for(
-    run: &Run<'_>,
-    from: &mut Session,
-    side: Side,
-    said: &mut BTreeSet<String>,
-) -> Result<(), Error> {
-    for who in waited_for(from, side).await? {
-        let warning = format!("the slot waits for {who}");
-        if said.insert(warning.clone()) {
-            run.observer.notice(Notice::Warning(&warning));
-        }
-    }
-    Ok(())
-}
-
-/// The transactions that a slot's creation waits for, in words.
-async fn waited_for(from: &mut Session, side: Side) -> Result<Vec<String>, Error> {
-    let doing = "looking for open transactions";
-    let open = open_transactions(from).await.on(side, doing)?;
-    let described = open.into_iter().map(|open| {
-        let who = match (open.pid, &open.prepared) {
-            (Some(pid), _) => format!("process {pid}"),
-            (None, Some(gid)) => format!("prepared transaction {gid}"),
-            (None, None) => "a transaction".to_owned(),
-        };
-        let (user, since) = (
-            open.user.unwrap_or_default(),
-            open.since.unwrap_or_default(),
-        );
-        // It may be in any database of the server.
-        let place = open.database.map(|name| format!(" in database {name}"));
-        let place = place.unwrap_or_default();
-        format!("{who} of {user}{place}, open since {since}")
-    });
-    Ok(described.collect())
-}
-
 fn record_to_drop(name: &str, database: &str) -> SlotRecord {
     SlotRecord {
         name: name.to_owned(),
@@ -368,6 +224,18 @@ async fn remove(
             drop_slot(session, side, &record).await?;
             Ok(Some(format!("dropped the slot {name} on the {side}")))
         }
+        Object::RelaySlot { name } => {
+            let Some(on_relay) = &run.plan.relay else {
+                return Ok(Some(format!(
+                    "left on the relay, if it should come back: the slot {name}"
+                )));
+            };
+            let mut there = relay_session(on_relay, name).await?;
+            let record = record_to_drop(name, on_relay.server.database());
+            drop_slot(&mut there, side, &record).await?;
+            there.close().await;
+            Ok(Some(format!("dropped the slot {name} on the relay")))
+        }
         Object::Publication { name, .. } => {
             let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
             session
@@ -385,5 +253,18 @@ async fn remove(
             )))
         }
         Object::Structure | Object::SourceRecords => Ok(None),
+    }
+}
+
+/// A session on the relay to drop a slot. If it is gone for good, its slot is gone with it.
+async fn relay_session(on_relay: &RelayPlan, slot: &str) -> Result<Session, Error> {
+    match relay::connect(&on_relay.server, "clean up").await {
+        Err(Error::Server(fault)) if fault.cause.sqlstate().is_none() => Err(Error::Refused {
+            why: format!("the relay, on which the slot {slot} stands, does not answer: {fault}"),
+            hint: "when it is back, run this again; if it is gone for good, take [relay] out of \
+                   the plan, and the slot is left to it"
+                .to_owned(),
+        }),
+        session => session,
     }
 }

@@ -219,7 +219,7 @@ pub(crate) async fn pair_snapshots(
         1
     };
     let mut comparer = connect_comparer(run, way, jobs).await?;
-    let mut walsender = ReplicationSession::connect(run.plan.server(from), "snapshot")
+    let mut walsender = ReplicationSession::connect(run.plan.read_from(from), "snapshot")
         .await
         .on(from, doing)?;
     let slot = temporary_slot(run, follow, &mut walsender).await?;
@@ -275,8 +275,9 @@ pub(crate) async fn connect_comparer(
     way: Way,
     jobs: usize,
 ) -> Result<Comparer, Error> {
-    let end = |side: Side| (side, run.plan.server(side));
-    Ok(Comparer::connect(end(way.from()), end(way.to()), jobs).await?)
+    let (from, to) = (way.from(), way.to());
+    let (read, written) = (run.plan.read_from(from), run.plan.server(to));
+    Ok(Comparer::connect((from, read), (to, written), jobs).await?)
 }
 
 /// Writes a message into a server's log, in a transaction of its own; gives a position that

@@ -38,6 +38,8 @@ pub(super) enum Job {
 /// See the module.
 pub(super) struct Shared {
     pub(super) way: Way,
+    /// Where rows of the side that changes come from are read: there, or on the relay.
+    pub(super) read: Conninfo,
     pub(super) source: Conninfo,
     pub(super) target: Conninfo,
     pub(super) ledger: Ledger,

@@ -57,7 +57,7 @@ impl Hands {
         let wait = "SET synchronous_commit = remote_apply";
         marker.batch(wait).await.on(from, doing)?;
         Ok(Hands {
-            online: Online::connect((from, source), (to, target)).await?,
+            online: Online::connect((from, &shared.read), (to, target)).await?,
             behind: Marker {
                 session: marker,
                 side: from,

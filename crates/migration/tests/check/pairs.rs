@@ -77,6 +77,7 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         }),
         own_slot: Some("trunkline_app"),
         own_publication: Some("trunkline_app"),
+        relayed: false,
         downstream: &[],
         own_control_schema: false,
         way_back: true,
