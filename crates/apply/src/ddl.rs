@@ -198,7 +198,8 @@ impl Applier {
             };
             judged = judged.and(examined.judge(&mut self.writer.session).await?);
         }
-        if self.is_unexplained(said, &judged) && judged.is_nothing() {
+        // One that the stream waited for fits by now: the operator made it.
+        if self.is_unexplained(said, &judged) && judged.is_nothing() && known.is_none() {
             judged = Judged::open("what it changed is not among columns and constraints");
         }
         Ok(Answer::Judged(judged))

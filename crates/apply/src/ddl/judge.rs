@@ -186,15 +186,12 @@ fn added(table: &TableName, column: &Column) -> Judged {
         sql.push_str(" NOT NULL");
     }
     let mut judged = Judged::run(sql);
-    match (&column.given, &column.expression) {
-        (_, Some(default)) => {
-            judged
-                .run
-                .push(alter(table, name, &format!("SET DEFAULT {default}")))
-        }
-        (Some(_), None) => judged.run.push(alter(table, name, "DROP DEFAULT")),
-        (None, None) => {}
-    }
+    let afterwards = match (&column.given, &column.expression) {
+        (_, Some(default)) => format!("SET DEFAULT {default}"),
+        (Some(_), None) => "DROP DEFAULT".to_owned(),
+        (None, None) => return judged,
+    };
+    judged.run.push(alter(table, name, &afterwards));
     judged
 }
 
@@ -257,7 +254,7 @@ fn widens(from: &str, to: &str) -> bool {
 /// Compares an enum's values with the target's.
 pub(crate) fn labels(source: &Labels, target: &[String]) -> Judged {
     let name = TableName::new(&source.schema, &source.name);
-    let ours = source.labels.as_deref().unwrap_or_default();
+    let ours = source.values.as_deref().unwrap_or_default();
     if target.iter().any(|label| !ours.contains(label)) {
         return Judged::stop(format!(
             "the type {name} has a value on the target that the source has no more: renamed"

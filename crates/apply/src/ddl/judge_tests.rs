@@ -147,7 +147,7 @@ fn values_of_an_enum_are_added_where_the_source_has_them() {
     let source = Labels {
         schema: "s".to_owned(),
         name: "e".to_owned(),
-        labels: Some(["x", "a", "it's", "b"].map(str::to_owned).to_vec()),
+        values: Some(["x", "a", "it's", "b"].map(str::to_owned).to_vec()),
     };
     let judged = labels(&source, &["a".to_owned(), "b".to_owned()]);
     assert_eq!(

@@ -92,7 +92,8 @@ pub(crate) struct Index {
 pub(crate) struct Labels {
     pub(crate) schema: String,
     pub(crate) name: String,
-    pub(crate) labels: Option<Vec<String>>,
+    #[serde(rename = "labels")]
+    pub(crate) values: Option<Vec<String>>,
 }
 
 impl Said {
