@@ -73,7 +73,9 @@ pub(crate) fn route(target: TargetTable, identity: ReplicaIdentity, key: usize) 
         identity,
         columns: columns.collect(),
     };
-    Arc::new(Route::new(Arc::new(relation), Arc::new(target)).expect("every column is there"))
+    let same = trunkline_changes::ColumnMap::same();
+    let route = Route::new(Arc::new(relation), Arc::new(target), &same);
+    Arc::new(route.expect("every column is there"))
 }
 
 /// `-` is NULL, `?` is not sent.

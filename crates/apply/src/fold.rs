@@ -93,6 +93,11 @@ impl<'a> Tables<'a> {
         if route.target.fires {
             return Err(NotFoldable);
         }
+        // A row that an update brought into a publication's filter: what did not change was
+        // not sent, and is not NULL for that.
+        if matches!(change, RowChange::Insert(new) if new.has_unchanged()) {
+            return Err(NotFoldable);
+        }
         let index = *self.by_oid.entry(route.target.oid).or_insert_with(|| {
             self.folders.push(Folder::new(route));
             self.folders.len() - 1

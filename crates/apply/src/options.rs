@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use trunkline_changes::{Lsn, Side, TableName};
+use trunkline_changes::{ColumnMap, Lsn, Side, TableName};
 
 use crate::cover::CopyCover;
 
@@ -66,6 +66,7 @@ pub enum Destination {
 pub struct TableMap {
     destinations: BTreeMap<TableName, Destination>,
     sources: BTreeMap<TableName, BTreeSet<TableName>>,
+    columns: BTreeMap<TableName, ColumnMap>,
 }
 
 impl TableMap {
@@ -93,6 +94,18 @@ impl TableMap {
             .insert(source.clone());
         self.destinations.insert(source, Destination::Table(target));
         self
+    }
+
+    /// A source table's columns have other names on the target, or no place there.
+    pub fn columns(&mut self, source: TableName, columns: ColumnMap) -> &mut Self {
+        self.columns.insert(source, columns);
+        self
+    }
+
+    /// How a source table's columns are called on the target; `None` when each goes under its
+    /// own name.
+    pub fn columns_of(&self, source: &TableName) -> Option<&ColumnMap> {
+        self.columns.get(source)
     }
 
     /// Leaves a source table's changes out.

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use trunkline_changes::{OldRow, Relation, Row};
+use trunkline_changes::{OldRow, Row};
 use trunkline_postgres::{PgError, ToParam};
 
 use crate::batch::{Action, Entry, RowChange};
 use crate::conflict::{Conflict, Trouble};
 use crate::encode::json_object;
 use crate::plan::{Body, Statement};
+use crate::route::Route;
 
 const PARK_SQL: &str = include_str!("../sql/park.sql");
 
@@ -51,29 +52,35 @@ fn rows(entry: &Entry) -> (Option<String>, Option<String>) {
     let Action::Row { route, change } = &entry.action else {
         return (None, None);
     };
-    let relation = &*route.relation;
     match change {
-        RowChange::Insert(new) => (None, Some(json(relation, new))),
+        RowChange::Insert(new) => (None, Some(json(route, new))),
         RowChange::Update { old, new } => (
-            old.as_ref().map(|old| old_json(relation, old)),
-            Some(json(relation, new)),
+            old.as_ref().map(|old| old_json(route, old)),
+            Some(json(route, new)),
         ),
-        RowChange::Delete(old) => (Some(old_json(relation, old)), None),
+        RowChange::Delete(old) => (Some(old_json(route, old)), None),
     }
 }
 
-fn json(relation: &Relation, row: &Row) -> String {
-    let names = relation.columns.iter().map(|column| column.name.as_str());
-    json_object(names.zip(row.values()))
+/// What stays behind is not written down here either.
+fn json(route: &Route, row: &Row) -> String {
+    let names = route
+        .relation
+        .columns
+        .iter()
+        .map(|column| column.name.as_str());
+    let values = names.zip(row.values()).enumerate();
+    let taken = values.filter(|(source, _)| !route.leaves_out(*source));
+    json_object(taken.map(|(_, value)| value))
 }
 
 /// Of a row that is known by its key only, the key.
-fn old_json(relation: &Relation, old: &OldRow) -> String {
+fn old_json(route: &Route, old: &OldRow) -> String {
     let OldRow::Key(row) = old else {
-        return json(relation, old.row());
+        return json(route, old.row());
     };
-    let key = relation
-        .columns
+    let columns = &route.relation.columns;
+    let key = columns
         .iter()
         .zip(row.values())
         .filter(|(column, _)| column.key);

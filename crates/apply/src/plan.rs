@@ -224,7 +224,7 @@ fn unnested<'p>(
 ) -> Statement<'p> {
     let arrays = slots.iter().map(|&slot| {
         let (Slot::New(source) | Slot::Old(source)) = slot;
-        let array = &route.target.columns[route.columns[source]].value.array;
+        let array = &route.placed(source).value.array;
         let mut literal = ArrayLiteral::new(array.as_ref().map_or(b',', |array| array.delimiter));
         for &row in rows {
             literal.push(pick(slot, row));

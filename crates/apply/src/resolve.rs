@@ -50,7 +50,7 @@ impl Writer {
         };
         let trouble = match misfit {
             Some(misfit) if Shape::of_change(route, change).is_some() => trouble(misfit)?,
-            _ => Trouble::Unknown("the stream did not send what is needed to find the row"),
+            _ => Trouble::Unknown("the stream did not send all that is needed of the row"),
         };
         if matches!(trouble, Trouble::Missing) && self.replace(route, change, texts).await? {
             return Ok(());

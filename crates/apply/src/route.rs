@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
-use trunkline_changes::{Relation, ReplicaIdentity, Row, Side, Value};
+use trunkline_changes::{ColumnMap, Relation, ReplicaIdentity, Row, Side, Value};
 
 use crate::batch::RowChange;
 use crate::conflict::Operation;
 use crate::error::ApplyError;
-use crate::table::{Operator, TargetTable, Written};
+use crate::table::{Operator, TargetColumn, TargetTable, Written};
 
 /// A source table (as its Relation message describes it) and its target.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) relation: Arc<Relation>,
     pub(crate) target: Arc<TargetTable>,
-    /// For each column of the relation, the target's column.
-    pub(crate) columns: Vec<usize>,
+    /// For each column of the relation, the target's column; none for one that stays behind.
+    pub(crate) columns: Vec<Option<usize>>,
     pub(crate) lookup: Lookup,
 }
 
@@ -54,20 +54,24 @@ impl Route {
     pub(crate) fn new(
         relation: Arc<Relation>,
         target: Arc<TargetTable>,
+        names: &ColumnMap,
     ) -> Result<Self, ApplyError> {
         let columns = relation
             .columns
             .iter()
             .map(|column| {
-                target
-                    .column(&column.name)
-                    .ok_or_else(|| ApplyError::MissingColumn {
-                        table: target.name.clone(),
-                        column: column.name.clone(),
-                        side: Side::Target,
-                    })
+                let Some(name) = names.there(&column.name) else {
+                    return Ok(None);
+                };
+                let place = target.column(name);
+                let place = place.ok_or_else(|| ApplyError::MissingColumn {
+                    table: target.name.clone(),
+                    column: name.to_owned(),
+                    side: Side::Target,
+                })?;
+                Ok(Some(place))
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, ApplyError>>()?;
         let lookup = lookup(&relation, &target, &columns);
         Ok(Route {
             relation,
@@ -112,13 +116,31 @@ impl Route {
     }
 
     pub(crate) fn written(&self, source: usize) -> Written {
-        self.target.columns[self.columns[source]].written
+        let target = self.target_column(source);
+        target.map_or(Written::Never, |column| column.written)
+    }
+
+    /// The target's column for one of the relation's; none for one that stays behind.
+    fn target_column(&self, source: usize) -> Option<&TargetColumn> {
+        Some(&self.target.columns[self.columns[source]?])
+    }
+
+    /// Whether one of the relation's columns has no place on the target.
+    pub(crate) fn leaves_out(&self, source: usize) -> bool {
+        self.columns[source].is_none()
+    }
+
+    /// The target's column for one of the relation's that is written or looked up by.
+    pub(crate) fn placed(&self, source: usize) -> &TargetColumn {
+        let column = self.target_column(source);
+        column.expect("what stays behind is neither written nor looked up by")
     }
 
     /// Whether the relation sends every column that the target stores.
     pub(crate) fn sends_all(&self) -> bool {
         (0..self.target.columns.len()).all(|target| {
-            self.target.columns[target].written == Written::Never || self.columns.contains(&target)
+            self.target.columns[target].written == Written::Never
+                || self.columns.contains(&Some(target))
         })
     }
 
@@ -141,7 +163,7 @@ impl Route {
     }
 }
 
-fn lookup(relation: &Relation, target: &TargetTable, columns: &[usize]) -> Lookup {
+fn lookup(relation: &Relation, target: &TargetTable, columns: &[Option<usize>]) -> Lookup {
     let mut key = match relation.identity {
         ReplicaIdentity::Nothing => return Lookup::Never,
         ReplicaIdentity::Full => match key_for_full(target, columns) {
@@ -150,12 +172,16 @@ fn lookup(relation: &Relation, target: &TargetTable, columns: &[usize]) -> Looku
         },
         ReplicaIdentity::Default | ReplicaIdentity::Index => relation
             .key()
-            .map(|source| KeyColumn {
-                source,
-                target: columns[source],
-                compare: Compare::AsText,
+            .map(|source| {
+                Some(KeyColumn {
+                    source,
+                    target: columns[source]?,
+                    compare: Compare::AsText,
+                })
             })
-            .collect::<Vec<_>>(),
+            .collect::<Option<Vec<_>>>()
+            // A key of which a column stays behind tells no rows apart.
+            .unwrap_or_default(),
     };
     if key.is_empty() {
         return Lookup::Never;
@@ -169,15 +195,14 @@ fn lookup(relation: &Relation, target: &TargetTable, columns: &[usize]) -> Looku
 }
 
 /// The columns of a unique index of the target that names every row, if one does.
-fn key_for_full(target: &TargetTable, columns: &[usize]) -> Option<Vec<KeyColumn>> {
+fn key_for_full(target: &TargetTable, columns: &[Option<usize>]) -> Option<Vec<KeyColumn>> {
     let usable = target.keys.iter().find(|key| {
         key.immediate
-            && key
-                .columns
-                .iter()
-                .all(|(column, _)| target.columns[*column].not_null && columns.contains(column))
+            && key.columns.iter().all(|(column, _)| {
+                target.columns[*column].not_null && columns.contains(&Some(*column))
+            })
     })?;
-    let source_of = |target| columns.iter().position(|column| *column == target);
+    let source_of = |target| columns.iter().position(|column| *column == Some(target));
     usable
         .columns
         .iter()

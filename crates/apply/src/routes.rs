@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use trunkline_changes::{Relation, Side, TableName};
+use trunkline_changes::{ColumnMap, Relation, Side, TableName};
 use trunkline_postgres::Session;
 
 use crate::catalog;
@@ -71,7 +71,10 @@ impl Routes {
                 });
             }
         };
-        let route = Arc::new(self.make(session, relation, &target, changed).await?);
+        let columns = self.map.columns_of(&relation.name).cloned();
+        let columns = columns.unwrap_or_default();
+        let made = self.make(session, relation, &target, changed, &columns);
+        let route = Arc::new(made.await?);
         self.by_relation.insert(relation.id, Arc::clone(&route));
         Ok(Some(route))
     }
@@ -83,9 +86,10 @@ impl Routes {
         relation: &Arc<Relation>,
         target: &TableName,
         changed: bool,
+        columns: &ColumnMap,
     ) -> Result<Route, ApplyError> {
         if !changed && let Some(table) = self.described.get(target) {
-            match Route::new(Arc::clone(relation), Arc::clone(table)) {
+            match Route::new(Arc::clone(relation), Arc::clone(table), columns) {
                 Err(ApplyError::MissingColumn { .. }) => {}
                 outcome => return outcome,
             }
@@ -99,6 +103,6 @@ impl Routes {
         };
         let table = Arc::new(table);
         self.described.insert(target.clone(), Arc::clone(&table));
-        Route::new(Arc::clone(relation), table)
+        Route::new(Arc::clone(relation), table, columns)
     }
 }

@@ -81,7 +81,7 @@ impl Shape {
     /// what it needs.
     pub(crate) fn of_change(route: &Route, change: &RowChange) -> Option<Self> {
         let shape = match change {
-            RowChange::Insert(_) => return Some(Shape::insert()),
+            RowChange::Insert(new) => return (!new.has_unchanged()).then(Shape::insert),
             RowChange::Delete(_) => Shape::delete_by_key(),
             RowChange::Update { old, new } => of_update(route, old.as_ref(), new),
         };

@@ -73,7 +73,7 @@ pub(crate) fn inserted(route: &Route) -> Vec<usize> {
 }
 
 fn name(route: &Route, source: usize) -> String {
-    Ident(&route.target.columns[route.columns[source]].name).to_string()
+    Ident(&route.placed(source).name).to_string()
 }
 
 struct Builder<'r> {
@@ -97,7 +97,7 @@ impl Builder<'_> {
 
     fn column(&self, slot: Slot) -> &TargetColumn {
         let (Slot::New(source) | Slot::Old(source)) = slot;
-        &self.route.target.columns[self.route.columns[source]]
+        self.route.placed(source)
     }
 
     /// `unnest(…) AS v(…)` of every parameter so far.
@@ -185,7 +185,7 @@ impl Builder<'_> {
                 .route
                 .columns
                 .iter()
-                .position(|&mapped| mapped == target);
+                .position(|&mapped| mapped == Some(target));
             values.push(match source {
                 Some(source) if shape.sent.holds(source) => self.value(Slot::New(source)),
                 _ => format!("gone.{name}"),
@@ -248,9 +248,7 @@ impl Builder<'_> {
                 parts.push(format!("{name} IS NOT DISTINCT FROM NULL"));
                 continue;
             }
-            let exact = self.route.target.columns[self.route.columns[source]]
-                .value
-                .exact;
+            let exact = self.route.placed(source).value.exact;
             let value = self.value(Slot::Old(source));
             parts.push(if exact {
                 compared(&name, &Compare::By(Operator::builtin_equality()), &value)

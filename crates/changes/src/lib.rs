@@ -2,6 +2,7 @@
 //! transactions a snapshot saw. No I/O here; every other crate speaks in these words.
 
 mod change;
+mod columns;
 mod lsn;
 mod name;
 mod relation;
@@ -10,6 +11,7 @@ mod side;
 mod snapshot;
 
 pub use change::{Change, OldRow, StreamEvent, Transaction};
+pub use columns::ColumnMap;
 pub use lsn::{Lsn, ParseLsnError};
 pub use name::{Ident, TableName, quote_ident, quote_literal};
 pub use relation::{Column, Relation, ReplicaIdentity};

@@ -158,6 +158,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         target,
         relay: None,
         dir: dir.join("migration"),
+        transform: trunkline_load::Transform::none(),
         scope: Scope::everything(),
         insert_only: None,
         publication: None,

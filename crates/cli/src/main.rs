@@ -15,6 +15,7 @@ mod resolve;
 mod saved_plan;
 mod smoke;
 mod traffic_plan;
+mod transform_plan;
 
 use std::process::ExitCode;
 

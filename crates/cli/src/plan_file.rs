@@ -8,6 +8,7 @@ use trunkline_migration::Error;
 pub(crate) use trunkline_migration::nearest;
 
 use crate::traffic_plan::TrafficTables;
+use crate::transform_plan::TransformTable;
 
 /// `trunkline.toml`, as typed. Everything is optional; arguments go before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,7 @@ pub(crate) struct PlanFile {
     pub(crate) seed: SeedTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
+    pub(crate) transform: TransformTable,
     pub(crate) apply: ApplyTable,
     pub(crate) stream: StreamTable,
     pub(crate) cutover: CutoverTable,
@@ -194,6 +196,14 @@ const KEYS: &[&str] = &[
     "exclude",
     "filters",
     "insert_only",
+    "transform",
+    "mappings",
+    "rename_schemas",
+    "table",
+    "to",
+    "leave_out",
+    "rename_columns",
+    "where",
     "on_conflict",
     "stream",
     "ddl",

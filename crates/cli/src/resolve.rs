@@ -8,7 +8,7 @@ pub(crate) mod validating;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use trunkline_load::Scope;
+use trunkline_load::{Scope, Transform};
 use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
 use trunkline_migration::{ConflictPolicy, DdlMode, Error};
 use trunkline_postgres::Conninfo;
@@ -16,6 +16,7 @@ use trunkline_postgres::Conninfo;
 use crate::args::MigrationArgs;
 use crate::plan_file::{PlanFile, nearest, parse_duration, parse_size};
 use crate::saved_plan::{SAVED_PLAN, saved};
+use crate::transform_plan::transform;
 use switching::cutover;
 
 /// A plan and the text that later commands find it by.
@@ -55,10 +56,16 @@ pub(crate) fn resolve(args: &MigrationArgs) -> Result<Resolved, Error> {
 fn given_file(args: &MigrationArgs) -> Result<Option<PlanFile>, Error> {
     let here = Path::new("trunkline.toml");
     match &args.plan {
-        Some(path) => PlanFile::read(path).map(Some),
-        None if here.is_file() => PlanFile::read(here).map(Some),
+        Some(path) => read(path).map(Some),
+        None if here.is_file() => read(here).map(Some),
         None => Ok(None),
     }
+}
+
+fn read(path: &Path) -> Result<PlanFile, Error> {
+    let mut file = PlanFile::read(path)?;
+    file.transform.seen_from(path)?;
+    Ok(file)
 }
 
 /// The plan file with the arguments over it.
@@ -210,21 +217,24 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (scope, transform) = transform(&file, scope)?;
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
+    let ddl = ddl(&file, &transform)?;
     let plan = Plan {
         name,
         source,
         target,
         relay,
         dir,
-        scope: scope(&file)?,
+        scope,
+        transform,
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
         structure: structure(&file),
         copy: copy(&file)?,
         conflict: conflict(&file)?,
-        ddl: ddl(&file)?,
+        ddl,
         cutover,
         downstream: downstream(&file)?,
         validation: validating::plan(&file.validation)?,
@@ -332,9 +342,16 @@ fn conflict(file: &PlanFile) -> Result<ConflictPolicy, Error> {
     })
 }
 
-fn ddl(file: &PlanFile) -> Result<Option<DdlMode>, Error> {
+fn ddl(file: &PlanFile, transform: &Transform) -> Result<Option<DdlMode>, Error> {
     let value = file.stream.ddl.as_deref();
     one_of("ddl", value, &["stop", "log", "replay"])?;
+    if value == Some("replay") && !transform.is_none() {
+        return Err(plan_error(
+            "`ddl = \"replay\"` compares tables with those of the source, and the plan gives the \
+             target other names, columns or rows",
+            "`ddl = \"log\"` records what changes, and you make it on the target",
+        ));
+    }
     Ok(match value {
         Some("log") => Some(DdlMode::Log),
         Some("replay") => Some(DdlMode::Replay),

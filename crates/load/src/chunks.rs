@@ -280,7 +280,7 @@ mod tests {
     fn key_bounds_follow_the_sample() {
         assert_eq!(key_bounds(&[0, 100], 4), [25, 50, 75]);
         assert_eq!(key_bounds(&[0, 10, 1000], 4), [5, 10, 505]);
-        assert_eq!(key_bounds(&[7, 7, 7], 4), []);
-        assert_eq!(key_bounds(&[], 4), []);
+        assert!(key_bounds(&[7, 7, 7], 4).is_empty());
+        assert!(key_bounds(&[], 4).is_empty());
     }
 }

@@ -36,6 +36,18 @@ pub enum LoadError {
         /// The most similar name there is.
         nearest: Option<String>,
     },
+    /// A rule about names, columns or rows does not fit the source's tables.
+    #[error("the transformation cannot be done: {why}")]
+    Transform {
+        /// Which rule, and why.
+        why: String,
+    },
+    /// A table mapping cannot be read, or asks for what is not supported.
+    #[error("the table mapping: {why}")]
+    TableMapping {
+        /// Which rule, and why.
+        why: String,
+    },
     /// No `pg_dump` and `pg_restore` that can read the source.
     #[error(
         "no pg_dump of version {needed} or later was found (found: {found}) (hint: install the client programs of PostgreSQL {needed} or later)"

@@ -18,6 +18,7 @@ use crate::structure::{
     ANALYZED, Entry, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as,
     relation_of, split_foreign_key,
 };
+use crate::transform::Layout;
 
 /// Commits wait for the target's disk.
 const DURABLE: &str = "SET synchronous_commit = local";
@@ -205,10 +206,11 @@ impl Loader {
         .await?;
         let standing: HashMap<&TableName, &Table> =
             standing.iter().map(|table| (&table.name, table)).collect();
+        let layout = Layout::new(&self.options.transform, tables, self.options.naming());
         let mut roots: Vec<&Table> = tables
             .iter()
             .filter(|table| {
-                let there = standing.get(&table.name);
+                let there = standing.get(layout.place(&table.name));
                 let within = |parent: &TableName| standing.contains_key(parent);
                 there.is_some_and(|there| !there.partition_of.as_ref().is_some_and(within))
             })
@@ -231,7 +233,7 @@ impl Loader {
             tasks.push_back(Task {
                 key,
                 label,
-                sql: format!("ANALYZE {};", table.name.quoted()),
+                sql: format!("ANALYZE {};", layout.place(&table.name).quoted()),
             });
         }
         self.side_by_side(tasks, "statistics", |progress| progress.analyzed.one_done())

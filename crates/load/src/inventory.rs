@@ -15,6 +15,7 @@ use crate::options::StructureSource;
 use crate::retrying::retried;
 use crate::scope::OWN_SCHEMA;
 use crate::structure::{self, Entry, Programs, Selection, Structure, TableBuild, table_builds};
+use crate::transform::{Layout, Naming, leaving_out};
 
 /// What stands in scope on the source, read once.
 pub struct Inventory {
@@ -49,11 +50,16 @@ impl Loader {
         }
         let (entries, unreadable) = self.dumped(&mut source, &tables, directory).await?;
         let indexes = catalog::indexes(&mut source).await?;
+        let layout = Layout::new(&self.options.transform, &tables, Naming::Final);
+        let left_behind = layout.left_out();
+        let users = leaving_out::read_users(&mut source, &left_behind).await?;
         let selection = Selection {
             scope,
             tables: &tables,
             indexes: &indexes,
             no_privileges: self.options.no_privileges,
+            left_behind: &left_behind,
+            users: &users,
         };
         let mut structure = structure::select(entries, &selection);
         structure.note_unreadable(&unreadable);

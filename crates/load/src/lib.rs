@@ -24,6 +24,7 @@ mod scope;
 mod sequences;
 mod structure;
 mod target_map;
+mod transform;
 mod undo;
 
 pub use catalog::{
@@ -48,5 +49,6 @@ pub use sequences::{
 pub use structure::{
     Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects,
 };
-pub use target_map::{TableMap, target_map};
+pub use target_map::{TableMap, target_map, target_map_by};
+pub use transform::{Layout, Mappings, Moving, Naming, Renames, TableRules, Transform};
 pub use undo::standing;

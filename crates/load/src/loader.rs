@@ -19,7 +19,8 @@ use crate::ledger;
 use crate::options::{LoadOptions, StructureSource};
 use crate::progress::Progress;
 use crate::retrying::retried;
-use crate::structure::{self, LeftOut, Record, Runner, Stage};
+use crate::structure::{self, Key, LeftOut, Record, Runner, Stage};
+use crate::transform::{Layout, leaving_out};
 
 /// Loads a database: structure, rows, indexes, constraints, large objects.
 pub struct Loader {
@@ -70,7 +71,38 @@ impl Loader {
             .forgiving(inventory.structure.partial);
         let done = || self.progress.pre_data.one_done();
         make_in_order(&mut runner, &record, entries, done).await?;
-        self.make_durable().await
+        loop {
+            let record = self.record().await?;
+            let removed = self.remove_columns(inventory, &record).await?;
+            self.make_durable().await?;
+            // A crash of the target may have taken some back.
+            let record = self.record().await?;
+            if removed.iter().all(|key| record.holds(key)) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Columns that stay behind are gone before the first row comes.
+    async fn remove_columns(
+        &self,
+        inventory: &Inventory,
+        record: &Record,
+    ) -> Result<Vec<Key>, LoadError> {
+        let naming = self.options.naming();
+        let layout = Layout::new(&self.options.transform, &inventory.tables, naming);
+        let mut runner = self.runner("structure");
+        let mut removed = Vec::new();
+        for (table, sql) in leaving_out::removals(&inventory.tables, &layout.left_out()) {
+            let TableName { schema, name } = table.clone();
+            let key = (structure::LEFT_BEHIND.to_owned(), schema, name, 0);
+            if !record.holds(&key) {
+                let label = format!("the removal of columns of {table}");
+                runner.run(&key, &label, &sql).await?;
+            }
+            removed.push(key);
+        }
+        Ok(removed)
     }
 
     /// Waits until all that was committed is on the target's disk. Our sessions commit
@@ -176,9 +208,12 @@ impl Loader {
         let (mut target, replica) = connected.on(Side::Target, "connecting to copy")?;
         let tables = catalog::all_tables(&mut target, Side::Target).await?;
         let ledger = ledger::read(&mut target).await?;
+        let naming = self.options.naming();
+        let layout = Layout::new(&self.options.transform, &inventory.tables, naming);
         let preparation = Preparation {
             source: &inventory.tables,
             target: &tables,
+            layout: &layout,
             sizes: self.options.split,
             page_ranges,
             unlogged: self.options.standby.is_none(),

@@ -6,6 +6,7 @@ use crate::chunks::SplitSizes;
 use crate::copy::Standby;
 use crate::limits::{INDEX_JOBS, JOBS, MAINTENANCE_WORK_MEM};
 use crate::scope::Scope;
+use crate::transform::{Naming, Transform};
 
 /// Where the target's structure comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum StructureSource {
 pub struct LoadOptions {
     /// What is moved.
     pub scope: Scope,
+    /// What becomes of names, columns and rows.
+    pub transform: Transform,
     /// Where the target's structure comes from.
     pub structure: StructureSource,
     /// Connections to each side that copy rows.
@@ -46,10 +49,21 @@ pub struct LoadOptions {
     pub program_folders: Vec<PathBuf>,
 }
 
+impl LoadOptions {
+    /// By which names rows are copied: what was restored is renamed later.
+    pub(crate) fn naming(&self) -> Naming {
+        match self.structure {
+            StructureSource::Source => Naming::AsOnSource,
+            StructureSource::Target => Naming::Final,
+        }
+    }
+}
+
 impl Default for LoadOptions {
     fn default() -> Self {
         LoadOptions {
             scope: Scope::everything(),
+            transform: Transform::none(),
             structure: StructureSource::Source,
             jobs: JOBS,
             index_jobs: INDEX_JOBS,

@@ -31,6 +31,8 @@ pub struct Sequence {
     pub cycle: bool,
     /// The table that owns it (serial and identity columns).
     pub owner: Option<TableName>,
+    /// The column that it belongs to there.
+    pub owner_column: Option<String>,
     /// The last number, or the next one if `is_called` is false.
     pub last_value: i64,
     /// Whether `last_value` was given out.
@@ -168,6 +170,7 @@ fn sequence(row: &DataRow) -> Result<Sequence, PgError> {
             .0
             .zip(owner.1)
             .map(|(schema, name)| TableName::new(schema, name)),
+        owner_column: row.get(12)?,
         last_value: 0,
         is_called: false,
     })
@@ -287,6 +290,7 @@ mod tests {
             cache: 1,
             cycle: false,
             owner: None,
+            owner_column: None,
             last_value,
             is_called,
         }

@@ -15,6 +15,16 @@ pub fn target_map<'a>(
     source: &[Table],
     target: impl IntoIterator<Item = &'a TableName>,
 ) -> TableMap {
+    target_map_by(source, target, Some)
+}
+
+/// The same where tables have other names there; one for which `there` gives none has no
+/// place of its own.
+pub fn target_map_by<'a, 'n>(
+    source: &'n [Table],
+    target: impl IntoIterator<Item = &'a TableName>,
+    there: impl Fn(&'n TableName) -> Option<&'n TableName>,
+) -> TableMap {
     let standing: HashSet<&TableName> = target.into_iter().collect();
     let parents: HashMap<&TableName, &TableName> = source
         .iter()
@@ -23,9 +33,9 @@ pub fn target_map<'a>(
     source
         .iter()
         .filter_map(|table| {
-            let mut line =
-                std::iter::successors(Some(&table.name), |name| parents.get(*name).copied());
-            let place = line.find(|name| standing.contains(*name))?;
+            let line = std::iter::successors(Some(&table.name), |name| parents.get(*name).copied());
+            let mut places = line.filter_map(&there);
+            let place = places.find(|name| standing.contains(*name))?;
             Some((table.name.clone(), place.clone()))
         })
         .collect()

@@ -30,6 +30,7 @@ mod size;
 mod tables;
 mod tablespaces;
 mod tools;
+pub(crate) mod transform;
 mod unmoved;
 pub(crate) mod way_back;
 
@@ -95,6 +96,10 @@ pub struct CheckInput<'a> {
     pub downstream: &'a [String],
     /// Whether the schema `trunkline` on the target, if there is one, is this migration's.
     pub own_control_schema: bool,
+    /// Where a table of the source stands on the target.
+    pub place: &'a (dyn Fn(&TableName) -> TableName + Sync),
+    /// The source's table that stands at a place of the target, if one does.
+    pub placed: &'a (dyn Fn(&TableName) -> Option<TableName> + Sync),
     /// Whether a switch to the target is ahead after which changes are to flow back.
     pub way_back: bool,
     /// Whether the tables stand on the target, with their keys.
@@ -176,6 +181,8 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         relayed: input.relayed,
         downstream: input.downstream,
         maintenance_database: input.maintenance_database,
+        place: input.place,
+        placed: input.placed,
         tables_on_target: input.tables_on_target,
         ddl: input.ddl,
         source_server,

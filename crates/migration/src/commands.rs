@@ -7,7 +7,7 @@ mod validating;
 
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
-use trunkline_load::Scope;
+use trunkline_load::{Layout, Naming, Scope};
 use trunkline_postgres::{Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
@@ -27,7 +27,7 @@ use crate::phases::{copying, cutover, ending};
 use crate::plan::{Existing, Plan, StructurePlan, WayBack};
 use crate::relay;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
-use crate::run::{Pulse, Run};
+use crate::run::{Pulse, Run, naming};
 
 pub use cloning::clone;
 pub use running::{Until, run};
@@ -99,7 +99,8 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         Err(_) => trunkline_load::Programs::newest().await,
     };
     // A filter that matches nothing is the plan's error, not a finding.
-    trunkline_load::tables(&mut source, &plan.scope).await?;
+    let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+    let left_out = plan.transform.examine(&mut source, &tables).await?;
     if let Some(insert_only) = &plan.insert_only {
         trunkline_load::tables(&mut source, insert_only).await?;
     }
@@ -119,6 +120,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         StructurePlan::Restore { .. } | StructurePlan::Present => (false, false),
     };
     let state = own.as_ref().map(|(_, state)| state);
+    // Before it is restored, the names that it will have are looked for.
+    let names = match state {
+        Some(state) if !structure => naming(plan, state),
+        _ => Naming::Final,
+    };
+    let layout = Layout::new(&plan.transform, &tables, names);
     let switched = state.is_some_and(|state| state.phase.is_switched());
     let keyed = state.is_some_and(|state| state.phase.has_rows());
     let tables_on_target = if keyed || plan.structure == StructurePlan::Present {
@@ -149,8 +156,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
         ddl: plan.ddl,
+        place: &|table| layout.place(table).clone(),
+        placed: &|table| layout.source_of(table).cloned(),
     };
     let mut findings = checks::examine(input).await?;
+    let ours = checks::transform::examine(&mut source, plan, &tables, &left_out, live).await?;
+    findings.extend(ours);
     if live {
         findings.extend(check_relay(plan, &mut source, own_name.as_deref()).await?);
     }

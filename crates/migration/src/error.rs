@@ -189,7 +189,9 @@ impl Error {
             | Error::Load(
                 LoadError::Pattern { .. }
                 | LoadError::FilterSyntax { .. }
-                | LoadError::FilterMatchesNothing { .. },
+                | LoadError::FilterMatchesNothing { .. }
+                | LoadError::Transform { .. }
+                | LoadError::TableMapping { .. },
             ) => 2,
             Error::Preflight(_) => 3,
             Error::Server(_) | Error::Load(_) | Error::Capture(_) | Error::Apply { .. } => {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use trunkline_capture::slot::SlotRecord;
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_load::SchemaSettings;
+use trunkline_load::{Renames, SchemaSettings};
 
 use crate::baseline::Baseline;
 use crate::downstream::DownstreamSlot;
@@ -120,6 +120,12 @@ pub(crate) enum Entry {
     Standing(BTreeSet<String>),
     /// What these schemas were before the structure was restored.
     SchemasBefore(Vec<SchemaSettings>),
+    /// The plan's transformations, in words: they stay what they are.
+    Transformed(Vec<String>),
+    /// What was restored under the source's names has its own; in one transaction with that.
+    Renamed(Renames),
+    /// It has the source's again; in one transaction with that.
+    RenamedBack,
     /// The target, which has these settings, is about to be closed for a rollback: the journal
     /// goes on on the source.
     GoneAway(FenceBefore),
@@ -129,6 +135,10 @@ pub(crate) enum Entry {
 
 /// What the journal's entries add up to.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what was recorded, each independent of the others"
+)]
 pub(crate) struct State {
     /// Where the migration stands.
     pub(crate) phase: Phase,
@@ -150,6 +160,14 @@ pub(crate) struct State {
     pub(crate) standing: Option<BTreeSet<String>>,
     /// Owners, grants and comments of those schemas.
     pub(crate) schemas_before: Option<Vec<SchemaSettings>>,
+    /// The transformations that the migration began with; none before anything was made.
+    pub(crate) transform: Option<Vec<String>>,
+    /// Whether the target's tables were there before us.
+    pub(crate) structure_adopted: bool,
+    /// What was renamed on the target after it was restored.
+    pub(crate) renamed: Option<Renames>,
+    /// Schemas that we made for renamed tables.
+    pub(crate) schemas_made: BTreeSet<String>,
     /// Slots of other consumers that we made on the target.
     pub(crate) downstream: Vec<DownstreamSlot>,
     /// Whether consumers were handed over to them: then they are not ours to take away with
@@ -180,6 +198,10 @@ impl State {
             clients_released: true,
             standing: None,
             schemas_before: None,
+            transform: None,
+            structure_adopted: false,
+            renamed: None,
+            schemas_made: BTreeSet::new(),
             downstream: Vec::new(),
             downstream_handed: false,
             barrier: None,
@@ -247,8 +269,15 @@ impl State {
             Entry::Standing(names) => {
                 self.standing.get_or_insert_with(|| names.clone());
             }
+            Entry::Transformed(rules) => self.transform = Some(rules.clone()),
+            Entry::Renamed(renames) => {
+                self.schemas_made.extend(renames.schemas.iter().cloned());
+                self.renamed = Some(renames.clone());
+            }
+            Entry::RenamedBack => self.renamed = None,
             Entry::StructureAdopted => {
                 self.receipts.remove(&Object::Structure);
+                self.structure_adopted = true;
             }
             // The fence's intent too: should the source be lost, the target can be opened again.
             Entry::GoneAway(before) => {

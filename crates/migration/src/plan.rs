@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use trunkline_apply::{ConflictPolicy, DdlMode};
 use trunkline_changes::Side;
-use trunkline_load::Scope;
+use trunkline_load::{Scope, Transform};
 use trunkline_postgres::Conninfo;
 
 use crate::smoke::SmokeTest;
@@ -30,6 +30,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// Which tables.
     pub scope: Scope,
+    /// What becomes of names, columns and rows.
+    pub transform: Transform,
     /// Tables without a replica identity that the operator says are only inserted into.
     pub insert_only: Option<Scope>,
     /// A publication that an administrator made on the source; without it we make our own.

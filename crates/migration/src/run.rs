@@ -1,14 +1,15 @@
 //! What every phase of a running command has at hand: the plan, the journal, who watches,
 //! and the facts about tables that follow from them.
 
-use std::collections::BTreeSet;
+mod standing;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
-use trunkline_apply::{CopyCover, KeyRange, TableCover, TableMap};
-use trunkline_changes::{Lsn, Side, TableName};
+use trunkline_apply::{CopyCover, KeyRange, TableCover};
+use trunkline_changes::{Lsn, Side};
 use trunkline_load::{Cover, Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
@@ -21,6 +22,7 @@ use crate::plan::Plan;
 use crate::relay;
 use crate::validation::Changed;
 use crate::way::Way;
+pub(crate) use standing::{Tables, naming};
 
 /// A command at work on a migration that it holds.
 pub(crate) struct Run<'a> {
@@ -52,16 +54,6 @@ impl Pulse {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|at| at.elapsed() < RECONNECT_FOR)
     }
-}
-
-/// The tables of both sides.
-pub(crate) struct Tables {
-    /// Those in scope on the side that changes come from.
-    pub(crate) moving: Vec<Table>,
-    /// Where each of them stands on the other side.
-    pub(crate) places: trunkline_load::TableMap,
-    /// Partitioned tables of the other side.
-    pub(crate) partitioned: BTreeSet<TableName>,
 }
 
 /// A look at the source while following.
@@ -174,65 +166,6 @@ impl<'a> Run<'a> {
         Ok(cover)
     }
 
-    /// Where each table's changes go. Read from both sides each time, so that a table made
-    /// there since is known to be missing.
-    pub(crate) async fn table_map(&mut self, leg: &Leg) -> Result<TableMap, Error> {
-        let (tables, standing) = self.tables_of_both(leg.way).await?;
-        let places = places_of(&tables, &standing);
-        let mut map = TableMap::new();
-        for table in &tables {
-            match places.get(&table.name) {
-                Some(place) if table.data => map.route(table.name.clone(), place.clone()),
-                _ => map.ignore(table.name.clone()),
-            };
-        }
-        // Of a table that was dropped or renamed since, changes may still come: they belong to
-        // where its rows were copied, or to the table of that name.
-        let known: Vec<TableName> = if leg.number > 1 {
-            let names = standing.into_iter().map(|table| table.name);
-            let alone = |name: &TableName| map.sources_of(name).next().is_none();
-            names
-                .filter(|name| self.plan.scope.covers_table(name) && alone(name))
-                .collect()
-        } else {
-            let cover = trunkline_load::read_cover(self.control.session()?).await?;
-            cover.into_keys().collect()
-        };
-        for copied in known {
-            if map.destination(&copied).is_none() {
-                map.route(copied.clone(), copied);
-            }
-        }
-        Ok(map)
-    }
-
-    /// The tables in scope on the side that changes come from, and where each stands on the
-    /// other.
-    pub(crate) async fn tables_and_places(&mut self, way: Way) -> Result<Tables, Error> {
-        let (tables, standing) = self.tables_of_both(way).await?;
-        let partitioned = |table: &&Table| table.kind == TableKind::Partitioned;
-        Ok(Tables {
-            places: places_of(&tables, &standing),
-            partitioned: standing
-                .iter()
-                .filter(partitioned)
-                .map(|table| table.name.clone())
-                .collect(),
-            moving: tables,
-        })
-    }
-
-    /// The tables in scope on the side that changes come from, and every table of the other.
-    async fn tables_of_both(&self, way: Way) -> Result<(Vec<Table>, Vec<Table>), Error> {
-        let mut from = self.connect(way.from(), "catalog").await?;
-        let tables = trunkline_load::tables_by_now(&mut from, way.from(), &self.plan.scope).await?;
-        from.close().await;
-        let mut to = self.connect(way.to(), "catalog").await?;
-        let standing = trunkline_load::all_tables(&mut to, way.to()).await?;
-        to.close().await;
-        Ok((tables, standing))
-    }
-
     /// The position of the side that changes come from, and whether the log that is kept for
     /// us is within budget: on that side, and on the relay.
     pub(crate) async fn look_at_source(
@@ -317,12 +250,6 @@ impl<'a> Run<'a> {
         tracing::info!(step = what);
         self.observer.notice(Notice::Step(what));
     }
-}
-
-/// Where each table stands on the other side.
-fn places_of(tables: &[Table], standing: &[Table]) -> trunkline_load::TableMap {
-    let names: Vec<&TableName> = standing.iter().map(|table| &table.name).collect();
-    trunkline_load::target_map(tables, names)
 }
 
 fn table_cover(cover: Cover) -> TableCover {

@@ -1,12 +1,14 @@
 //! What a run would do, said without doing it.
 
+use std::collections::BTreeSet;
+
 use trunkline_changes::Side;
-use trunkline_load::{Table, TableKind};
+use trunkline_load::{Layout, Naming, Renames, Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::fence::{self, Strength};
-use crate::phases::prepare;
+use crate::phases::publishing;
 use crate::plan::{Plan, StructurePlan, WayBack};
 use crate::run::is_streamed;
 
@@ -17,7 +19,10 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         .await
         .on(Side::Source, doing)?;
     let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
+    let major = source.version().major();
+    let left_out = plan.transform.examine(&mut source, &tables).await?;
     source.close().await;
+    let layout = Layout::new(&plan.transform, &tables, Naming::Final);
     let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
     let bytes: u64 = tables.iter().map(trunkline_load::Table::bytes).sum();
     let with_rows = tables
@@ -36,7 +41,8 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     let name = format!("trunkline_{}_<id>", plan.name);
-    let (last, made) = statements_of(plan, &name, &tables);
+    let mut made = publishing::statements(plan, &name, &layout, (&tables, major));
+    let last = made.pop().unwrap_or_default();
     steps.extend(made.into_iter().map(|sql| format!("source: {sql}")));
     match &plan.relay {
         None => steps.push(format!("source: {last}")),
@@ -57,6 +63,10 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         }
         StructurePlan::Present => "target: use the tables that stand there".to_owned(),
     });
+    let rules = plan.transform.describe().into_iter();
+    steps.extend(rules.map(|rule| format!("on the way: {rule}")));
+    let left_out = left_out.into_iter();
+    steps.extend(left_out.map(|what| format!("target: left out with its column: {what}")));
     steps.push(format!(
         "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time{}; build indexes, {} \
          at a time, as soon as a table's rows are in",
@@ -74,6 +84,7 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
          validated; triggers, views, the rest"
             .to_owned(),
     );
+    steps.extend(renames(plan, &tables));
     let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
     steps.push(format!(
         "{slots_on}: a temporary slot for each comparison; source: markers by \
@@ -83,10 +94,18 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
     Ok(steps)
 }
 
-/// The statement that makes the slot, and those before it.
-fn statements_of(plan: &Plan, name: &str, tables: &[Table]) -> (String, Vec<String>) {
-    let mut made = prepare::statements(plan, name, tables);
-    (made.pop().unwrap_or_default(), made)
+fn renames(plan: &Plan, tables: &[Table]) -> Option<String> {
+    let StructurePlan::Restore { .. } = plan.structure else {
+        return None;
+    };
+    let renames = Renames::new(&plan.transform, tables, &BTreeSet::new());
+    (!renames.is_empty()).then(|| {
+        format!(
+            "target: then, in one transaction, rename {} tables and {} columns",
+            renames.tables.len(),
+            renames.columns.len()
+        )
+    })
 }
 
 async fn cutover_steps(plan: &Plan, steps: &mut Vec<String>) {

@@ -170,6 +170,7 @@ impl Cluster {
 
     /// A streaming standby of this server, which is stopped for a moment while its files are
     /// copied. It streams from a physical slot of that name; from none if it is empty.
+    #[must_use]
     pub fn standby(
         &mut self,
         slot: &str,

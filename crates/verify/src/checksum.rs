@@ -5,7 +5,7 @@
 use trunkline_changes::TableName;
 use trunkline_postgres::{PgError, Session};
 
-use crate::comparison::Reading;
+use crate::comparison::End;
 use crate::shape::{Rows, Shape};
 
 /// What a part of a table holds.
@@ -28,13 +28,12 @@ impl Checksum {
     }
 }
 
-fn statement(shape: &Shape, table: &TableName, reading: Reading, rows: &Rows) -> String {
+fn statement(shape: &Shape, table: &TableName, end: End, rows: &Rows) -> String {
     format!(
-        "SELECT count(*), coalesce(sum({hash}), 0)::text FROM {only}{table} AS t{selection}",
+        "SELECT count(*), coalesce(sum({hash}), 0)::text FROM {table}{selection}",
         hash = shape.row_hash(),
-        only = reading.prefix(),
-        table = table.quoted(),
-        selection = shape.selection(rows),
+        table = shape.comparison.from_item(end, table),
+        selection = shape.selection(end, rows),
     )
 }
 
@@ -43,11 +42,11 @@ pub(crate) async fn checksum(
     session: &mut Session,
     shape: &Shape,
     table: &TableName,
-    reading: Reading,
+    end: End,
     rows: &Rows,
 ) -> Result<Checksum, PgError> {
     let row = session
-        .query_one(&statement(shape, table, reading, rows), &[])
+        .query_one(&statement(shape, table, end, rows), &[])
         .await?;
     let sum: String = row.get(1)?;
     Ok(Checksum {

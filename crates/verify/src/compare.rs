@@ -309,11 +309,12 @@ pub(crate) async fn study(
         async { study_side(to, &targets).await.on(sides.to, doing) },
     )?;
     let hashing = Hashing::for_both(&one.0, &other.0);
-    let facts = one.1.iter().zip(&other.1);
+    let facts = one.1.into_iter().zip(other.1);
     let shapes = comparisons.into_iter().zip(facts);
     Ok(shapes
         .map(|(comparison, (source, target))| {
-            Arc::new(Shape::new(comparison, hashing, source, target))
+            let target = target.seen_as(&comparison.names);
+            Arc::new(Shape::new(comparison, hashing, &source, &target))
         })
         .collect())
 }

@@ -1,7 +1,7 @@
 //! What is to be compared with what: a table of the one side with the tables of the other
 //! whose rows it holds, and which of their columns and rows.
 
-use trunkline_changes::TableName;
+use trunkline_changes::{ColumnMap, TableName, quote_ident};
 
 /// Which rows of a table are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,55 @@ pub struct Comparison {
     pub source_reading: Reading,
     /// The columns, by name, in one order for both sides.
     pub columns: Vec<String>,
+    /// How columns are called in the target, where they have other names there.
+    pub names: ColumnMap,
+    /// Which rows of the sources are to be in the target: a condition on their columns, as
+    /// SQL; none for all of them. The target is read without it, so that what should not be
+    /// there is found.
+    pub moved: Option<String>,
     /// Which rows.
     pub choice: Choice,
     /// Bytes, about.
     pub bytes: u64,
     /// A larger table is read in parts of about this many bytes, where its key allows it.
     pub part_bytes: u64,
+}
+
+/// One of the two servers of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The one that changes come from.
+    From,
+    /// The one that they go to.
+    To,
+}
+
+impl Comparison {
+    /// What stands behind FROM to read a table, which is called `t` then and has the names
+    /// that the sources' columns have.
+    #[must_use]
+    pub fn from_item(&self, end: End, table: &TableName) -> String {
+        let reading = match end {
+            End::From => self.source_reading,
+            End::To => self.target_reading,
+        };
+        self.item(end, &format!("{}{}", reading.prefix(), table.quoted()))
+    }
+
+    /// The same for SQL that names a table.
+    pub(crate) fn item(&self, end: End, table: &str) -> String {
+        if end == End::From || !self.names.renames() {
+            return format!("{table} AS t");
+        }
+        let columns = self.columns.iter().filter_map(|column| {
+            let there = self.names.there(column)?;
+            Some(format!(
+                ", {} AS {}",
+                quote_ident(there),
+                quote_ident(column)
+            ))
+        });
+        let columns: String = columns.collect();
+        format!("(SELECT tableoid, ctid, xmin{columns} FROM {table}) AS t")
+    }
 }

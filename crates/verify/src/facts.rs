@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trunkline_changes::TableName;
+use trunkline_changes::{ColumnMap, TableName};
 use trunkline_postgres::{PgError, Session};
 
 /// What one side's catalog says of a column.
@@ -25,6 +25,22 @@ pub(crate) struct TableFacts {
 }
 
 impl TableFacts {
+    /// The same with the names that the other side's columns have.
+    pub(crate) fn seen_as(self, names: &ColumnMap) -> Self {
+        if !names.renames() {
+            return self;
+        }
+        let names = names.turned();
+        let name = |name: String| names.there(&name).unwrap_or(&name).to_owned();
+        let columns = self.columns.into_iter();
+        TableFacts {
+            columns: columns
+                .map(|(column, facts)| (name(column), facts))
+                .collect(),
+            key: self.key.into_iter().map(name).collect(),
+        }
+    }
+
     /// Reads many tables in two queries; gives them in the order of the names.
     pub(crate) async fn read(
         session: &mut Session,

@@ -25,7 +25,7 @@ mod worker;
 
 pub use checksum::Checksum;
 pub use compare::{Comparer, Found, View};
-pub use comparison::{Choice, Comparison, Reading};
+pub use comparison::{Choice, Comparison, End, Reading};
 pub use difference::{DifferenceKind, KeyValue, Place, RowDifference};
 pub use limits::PART_BYTES;
 pub use online::{Behind, Online, PartReport, Subject};

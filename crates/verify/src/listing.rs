@@ -4,7 +4,7 @@
 use trunkline_postgres::{CopyOut, Fault, OnSide, PgError, Session};
 
 use crate::compare::Sides;
-use crate::comparison::Reading;
+use crate::comparison::End;
 use crate::merge::{Leftovers, Merge, Next, Spot};
 use crate::shape::{Rows, Shape};
 
@@ -14,20 +14,18 @@ const AS_BEFORE: &str =
     "SET LOCAL client_encoding = 'UTF8'; SET LOCAL standard_conforming_strings = on";
 
 /// Everything that one side holds of a part, in the order of its hashes.
-fn listing_sql(shape: &Shape, is_from: bool, rows: &Rows) -> String {
+fn listing_sql(shape: &Shape, end: End, rows: &Rows) -> String {
     let comparison = &shape.comparison;
-    let target = std::slice::from_ref(&comparison.target);
-    let (tables, reading): (_, Reading) = if is_from {
-        (comparison.sources.as_slice(), comparison.source_reading)
-    } else {
-        (target, comparison.target_reading)
+    let tables = match end {
+        End::From => comparison.sources.as_slice(),
+        End::To => std::slice::from_ref(&comparison.target),
     };
-    let (key, row, selection) = (shape.key_hash(), shape.row_hash(), shape.selection(rows));
+    let (key, row) = (shape.key_hash(), shape.row_hash());
+    let selection = shape.selection(end, rows);
     let each = tables.iter().map(|table| {
         format!(
-            "SELECT {key} AS k, {row} AS r, t.tableoid, t.ctid, t.xmin FROM {only}{table} AS t{selection}",
-            only = reading.prefix(),
-            table = table.quoted(),
+            "SELECT {key} AS k, {row} AS r, t.tableoid, t.ctid, t.xmin FROM {table}{selection}",
+            table = comparison.from_item(end, table),
         )
     });
     let all = each.collect::<Vec<_>>().join(" UNION ALL ");
@@ -44,10 +42,11 @@ pub(crate) async fn list(
 ) -> Result<Leftovers, Fault> {
     let doing = || format!("listing the rows of {}", shape.comparison.target);
     let sql = (
-        listing_sql(shape, true, rows),
-        listing_sql(shape, false, rows),
+        listing_sql(shape, End::From, rows),
+        listing_sql(shape, End::To, rows),
     );
-    if shape.comparison.choice.condition.is_some() {
+    let comparison = &shape.comparison;
+    if comparison.choice.condition.is_some() || comparison.moved.is_some() {
         let (one, other) = tokio::join!(from.batch(AS_BEFORE), to.batch(AS_BEFORE));
         one.on(sides.from, doing())?;
         other.on(sides.to, doing())?;

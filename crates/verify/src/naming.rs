@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use crate::compare::Sides;
+use crate::comparison::End;
 use crate::difference::{DifferenceKind, KeyValue, Place, RowDifference};
 use crate::limits::DETAILS_AT_ONCE;
 use crate::merge::{Left, Leftovers, Spot};
@@ -56,8 +57,16 @@ pub(crate) async fn name(
         left.named.iter().filter_map(|l| l.to.as_ref()).collect(),
     );
     let (mut of_from, mut of_to) = tokio::try_join!(
-        async { details(from, shape, &of_from).await.on(sides.from, doing()) },
-        async { details(to, shape, &of_to).await.on(sides.to, doing()) },
+        async {
+            details(from, shape, End::From, &of_from)
+                .await
+                .on(sides.from, doing())
+        },
+        async {
+            details(to, shape, End::To, &of_to)
+                .await
+                .on(sides.to, doing())
+        },
     )?;
     let named = left.named.into_iter();
     let mut rows: Vec<Detailed> = named
@@ -81,6 +90,7 @@ type Details = HashMap<(u32, String), Detail>;
 async fn details(
     session: &mut Session,
     shape: &Shape,
+    end: End,
     spots: &[&Spot],
 ) -> Result<Details, PgError> {
     let mut by_relation: BTreeMap<u32, Vec<String>> = BTreeMap::new();
@@ -94,7 +104,7 @@ async fn details(
     for (oid, ctids) in by_relation {
         let name = "SELECT $1::oid::pg_catalog.regclass::text";
         let relation: String = session.query_one(name, &[&oid]).await?.get(0)?;
-        let sql = detail_sql(shape, &relation);
+        let sql = detail_sql(shape, end, &relation);
         for some in ctids.chunks(DETAILS_AT_ONCE) {
             for row in session.query(&sql, &[&some]).await? {
                 let ctid: String = row.get(0)?;
@@ -114,7 +124,7 @@ async fn details(
     Ok(found)
 }
 
-fn detail_sql(shape: &Shape, relation: &str) -> String {
+fn detail_sql(shape: &Shape, end: End, relation: &str) -> String {
     let key = shape
         .key_names()
         // The output function itself: a cast to text would trim bpchar.
@@ -122,9 +132,10 @@ fn detail_sql(shape: &Shape, relation: &str) -> String {
         .collect::<Vec<_>>();
     format!(
         "SELECT t.ctid::text, ARRAY[{key}]::text[], ARRAY[{columns}]::bigint[] \
-         FROM ONLY {relation} AS t WHERE t.ctid = ANY ($1::text[]::tid[])",
+         FROM {table} WHERE t.ctid = ANY ($1::text[]::tid[])",
         key = key.join(", "),
         columns = shape.column_hashes().join(", "),
+        table = shape.comparison.item(end, &format!("ONLY {relation}")),
     )
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use trunkline_changes::{quote_ident, quote_literal};
 
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, End};
 use crate::facts::{ColumnFacts, TableFacts};
 use crate::hashing::{Elements, Hashing, Sent};
 
@@ -203,11 +203,10 @@ impl Shape {
     }
 
     /// Which rows of `t` take part, as SQL: ` WHERE …`, or nothing.
-    pub(crate) fn selection(&self, rows: &Rows) -> String {
-        let mut all = Vec::new();
-        if let Some(condition) = &self.comparison.choice.condition {
-            all.push(format!("({condition})"));
-        }
+    pub(crate) fn selection(&self, end: End, rows: &Rows) -> String {
+        let moved = self.comparison.moved.iter().filter(|_| end == End::From);
+        let conditions = moved.chain(&self.comparison.choice.condition);
+        let mut all: Vec<String> = conditions.map(|sql| format!("({sql})")).collect();
         if let Some(share) = self.comparison.choice.sample {
             all.push(format!("({} & 65535) < {share}", self.key_hash()));
         }
@@ -357,6 +356,8 @@ mod tests {
             sources: vec![TableName::new("s", "a\"b")],
             source_reading: Reading::Only,
             columns: facts.columns.keys().cloned().collect(),
+            names: trunkline_changes::ColumnMap::same(),
+            moved: None,
             choice: Choice::default(),
             bytes: 0,
             part_bytes: crate::limits::PART_BYTES,
@@ -389,7 +390,7 @@ mod tests {
             up_to: None,
         };
         assert_eq!(
-            shape.selection(&Rows::Range(range)),
+            shape.selection(End::From, &Rows::Range(range)),
             " WHERE t.\"id\" > CAST('1''0' AS pg_catalog.x)"
         );
     }

@@ -13,6 +13,7 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 
 use crate::checksum::{Checksum, checksum};
 use crate::compare::Sides;
+use crate::comparison::End;
 use crate::difference::RowDifference;
 use crate::emptied::was_rewritten;
 use crate::limits::PART_ROWS_AT_LEAST;
@@ -284,9 +285,8 @@ async fn sum_of_sources(
     part: &Rows,
 ) -> Result<(Checksum, bool), PgError> {
     let (mut whole, mut gone) = (Checksum::default(), false);
-    let reading = shape.comparison.source_reading;
     for table in &shape.comparison.sources {
-        let sum = checksum(session, shape, table, reading, part).await?;
+        let sum = checksum(session, shape, table, End::From, part).await?;
         whole = whole.and(&sum);
         gone |= was_rewritten(session, table).await?;
     }
@@ -298,8 +298,7 @@ async fn sum_of_target(
     shape: &Shape,
     part: &Rows,
 ) -> Result<(Checksum, bool), PgError> {
-    let comparison = &shape.comparison;
-    let (table, reading) = (&comparison.target, comparison.target_reading);
-    let sum = checksum(session, shape, table, reading, part).await?;
+    let table = &shape.comparison.target;
+    let sum = checksum(session, shape, table, End::To, part).await?;
     Ok((sum, was_rewritten(session, table).await?))
 }

@@ -33,7 +33,8 @@ pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
                 .await
                 .on(Side::Target, doing)?;
             let tables = trunkline_load::tables(&mut source, &plan.scope).await?;
-            let names: Vec<TableName> = tables.into_iter().map(|table| table.name).collect();
+            let places = tables.iter().map(|table| plan.transform.place(&table.name));
+            let names: Vec<TableName> = places.collect();
             let made = scripts::triggers(&mut target, &names).await;
             let made = made.on(Side::Target, "reading the triggers")?;
             format!(

@@ -69,6 +69,34 @@ async fn a_move_through_a_standby_16_to_18_decodes_nothing_on_the_source() {
     moves_through_a_relay(16, 18).await;
 }
 
+/// The fact that the test below, and decision 8, rest on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standbys_own_snapshot_does_not_name_what_runs() {
+    skip_unless_available!(17);
+    let mut scene = Scene::new(17, 17).await.with(NOTES);
+    let relay = scene.relayed().await;
+    let holder = scene.on_source().await;
+    let hold = "BEGIN; INSERT INTO public.notes VALUES (900, 'held')";
+    holder.batch_execute(hold).await.expect("inserted");
+    let row = holder.query_one("SELECT txid_current()", &[]).await;
+    let held: i64 = row.expect("its number").get(0);
+    scene.source_says("INSERT INTO public.notes VALUES (901, 'done')");
+    until(PATIENCE, async || {
+        relay.psql(DATABASE, "SELECT count(*) FROM public.notes WHERE id = 901") == "1"
+    })
+    .await;
+    let view = relay.psql(DATABASE, "SELECT pg_current_snapshot()");
+    let parts: Vec<&str> = view.split(':').collect();
+    let number = |part: &str| part.parse::<i64>().expect("a number");
+    assert!(
+        (number(parts[0])..number(parts[1])).contains(&held),
+        "{view} {held}"
+    );
+    assert_eq!(parts[2], "", "it names what runs: {view}");
+    let seen = "SELECT count(*) FROM public.notes WHERE id = 900";
+    assert_eq!(relay.psql(DATABASE, seen), "0", "and yet it is not seen");
+}
+
 /// `pg_current_snapshot()` of a standby leaves out what runs: whoever believed it would take
 /// the rows of these transactions for copied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

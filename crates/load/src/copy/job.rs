@@ -12,7 +12,8 @@ use crate::error::LoadError;
 use crate::format::{self, CopyFormat};
 use crate::ledger::{Ledger, Recorded};
 use crate::progress::TableProgress;
-use crate::target_map::target_map;
+use crate::target_map::target_map_by;
+use crate::transform::Layout;
 
 /// One table to copy.
 #[derive(Debug)]
@@ -22,10 +23,14 @@ pub(crate) struct CopyJob {
     /// The target's table takes rows of this table only: it may be emptied.
     pub(crate) alone: bool,
     pub(crate) format: CopyFormat,
-    /// `("a", "b")`, or nothing when there is no column to name.
+    /// The columns by the source's names, quoted.
     columns: Vec<String>,
+    /// The same by the target's.
+    target_columns: Vec<String>,
     /// For an extension's table: which rows.
     condition: Option<String>,
+    /// Which rows the plan moves.
+    filter: Option<String>,
     pub(crate) bytes: u64,
     pub(crate) plan: Plan,
     /// What the ledger held when the copy began.
@@ -37,6 +42,7 @@ pub(crate) struct CopyJob {
 pub(crate) struct Preparation<'a> {
     pub(crate) source: &'a [Table],
     pub(crate) target: &'a [Table],
+    pub(crate) layout: &'a Layout,
     pub(crate) sizes: SplitSizes,
     pub(crate) page_ranges: bool,
     /// Whether unlogged tables are among them.
@@ -48,7 +54,8 @@ pub(crate) struct Preparation<'a> {
 pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJob>, LoadError> {
     let standing: HashMap<&TableName, &Table> =
         by.target.iter().map(|table| (&table.name, table)).collect();
-    let map = target_map(by.source, standing.keys().copied());
+    let there = |table| Some(by.layout.place(table));
+    let map = target_map_by(by.source, standing.keys().copied(), there);
     let mut shared: HashMap<&TableName, usize> = HashMap::new();
     let holds_rows = |table: &&Table| {
         table.kind == TableKind::Ordinary && table.data && (by.unlogged || !table.unlogged)
@@ -86,18 +93,23 @@ fn job(
         .stored_columns()
         .map(|column| (column.name.as_str(), column))
         .collect();
-    let mut pairs = Vec::new();
+    let map = by.layout.columns(&table.name);
+    let (mut pairs, mut target_columns) = (Vec::new(), Vec::new());
     for column in table.stored_columns() {
-        let counterpart = by_name.get(column.name.as_str()).copied();
+        let Some(name) = map.there(&column.name) else {
+            continue;
+        };
+        let counterpart = by_name.get(name).copied();
         if counterpart.is_none() {
             return Err(LoadError::MissingColumn {
                 table: target.name.clone(),
-                column: column.name.clone(),
+                column: name.to_owned(),
             });
         }
+        target_columns.push(quote_ident(name));
         pairs.push((column, counterpart));
     }
-    let columns = pairs
+    let columns: Vec<String> = pairs
         .iter()
         .map(|(column, _)| quote_ident(&column.name))
         .collect();
@@ -107,7 +119,9 @@ fn job(
         alone,
         format: format::choose(pairs),
         columns,
+        target_columns,
         condition: table.extension_condition.clone(),
+        filter: by.layout.condition(&table.name).map(str::to_owned),
         bytes: table.bytes(),
         plan: plan(table, &by.sizes, alone, by.page_ranges),
         recorded,
@@ -129,21 +143,28 @@ impl CopyJob {
     pub(crate) fn out_sql(&self, cut: &Cut, bounds: Bounds) -> String {
         let table = self.name.quoted();
         let format = self.format.sql();
-        let filter = match (cut, &self.condition) {
+        let bounded = match (cut, &self.condition) {
             (_, Some(condition)) => Some(condition.clone()),
             (Cut::Whole, None) => None,
-            (Cut::Pages, None) => Some(filter("ctid", bounds, |page| {
+            (Cut::Pages, None) => Some(within("ctid", bounds, |page| {
                 format!("'({page},0)'::pg_catalog.tid")
             })),
-            (Cut::Key(column), None) => Some(filter(&quote_ident(column), bounds, |key| {
+            (Cut::Key(column), None) => Some(within(&quote_ident(column), bounds, |key| {
                 format!("'{key}'::pg_catalog.int8")
             })),
+        };
+        let filter = match (&bounded, &self.filter) {
+            (_, None) => bounded,
+            (Some(bounded), Some(filter)) if !bounded.is_empty() => {
+                Some(format!("{bounded} AND ({filter})"))
+            }
+            (_, Some(filter)) => Some(format!("WHERE ({filter})")),
         };
         match filter {
             // COPY of a table's name copies that table only, as ONLY would.
             None => format!(
                 "COPY {table}{} TO STDOUT (FORMAT {format})",
-                self.column_list()
+                Self::column_list(&self.columns)
             ),
             Some(filter) => format!(
                 "COPY (SELECT {} FROM ONLY {table} {filter}) TO STDOUT (FORMAT {format})",
@@ -159,20 +180,21 @@ impl CopyJob {
         let frozen = if frozen { ", FREEZE" } else { "" };
         format!(
             "COPY {table}{} FROM STDIN (FORMAT {format}{frozen})",
-            self.column_list()
+            Self::column_list(&self.target_columns)
         )
     }
 
-    fn column_list(&self) -> String {
-        if self.columns.is_empty() {
+    /// ` ("a", "b")`, or nothing when there is no column to name.
+    fn column_list(columns: &[String]) -> String {
+        if columns.is_empty() {
             String::new()
         } else {
-            format!(" ({})", self.columns.join(", "))
+            format!(" ({})", columns.join(", "))
         }
     }
 }
 
-fn filter(column: &str, bounds: Bounds, literal: impl Fn(i64) -> String) -> String {
+fn within(column: &str, bounds: Bounds, literal: impl Fn(i64) -> String) -> String {
     let low = bounds
         .low
         .map(|low| format!("{column} >= {}", literal(low)));
@@ -192,6 +214,7 @@ mod tests {
     use super::*;
     use crate::catalog::TableColumn;
     use crate::format::ColumnType;
+    use crate::transform::{Naming, TableRules, Transform};
 
     fn table(name: &str, columns: &[&str]) -> Table {
         let mut table = Table::bare(TableName::new("public", name));
@@ -214,9 +237,18 @@ mod tests {
     }
 
     fn prepared(source: &[Table], target: &[Table]) -> Result<Vec<CopyJob>, LoadError> {
+        laid_out(source, target, &Layout::default())
+    }
+
+    fn laid_out(
+        source: &[Table],
+        target: &[Table],
+        layout: &Layout,
+    ) -> Result<Vec<CopyJob>, LoadError> {
         let by = Preparation {
             source,
             target,
+            layout,
             sizes: SplitSizes::default(),
             page_ranges: true,
             unlogged: true,
@@ -245,6 +277,42 @@ mod tests {
             jobs[0].out_sql(&Cut::Pages, pages),
             "COPY (SELECT \"b\", \"a \"\"x\"\"\" FROM ONLY \"public\".\"t\" WHERE ctid >= '(10,0)'::pg_catalog.tid \
              AND ctid < '(20,0)'::pg_catalog.tid) TO STDOUT (FORMAT binary)"
+        );
+    }
+
+    #[test]
+    fn a_transformed_table_goes_to_its_place_without_what_stays_behind() {
+        let mut transform = Transform::none();
+        let rules = TableRules {
+            to: Some(TableName::new("app", "u")),
+            leave_out: vec!["secret".to_owned()],
+            rename_columns: [("a".to_owned(), "b".to_owned())].into(),
+            condition: Some("id < 9 OR id > 99".to_owned()),
+        };
+        transform.add_table(&TableName::new("public", "t"), rules);
+        let source = [table("t", &["id", "a", "secret"])];
+        transform.refuse_unfit(&source).expect("it fits");
+        let layout = Layout::new(&transform, &source, Naming::Final);
+        let mut target = [table("u", &["b", "id"])];
+        target[0].name.schema = "app".to_owned();
+        let jobs = laid_out(&source, &target, &layout).expect("jobs");
+        assert_eq!(
+            jobs[0].out_sql(&Cut::Whole, Bounds::default()),
+            "COPY (SELECT \"id\", \"a\" FROM ONLY \"public\".\"t\" WHERE (id < 9 OR id > 99)) \
+             TO STDOUT (FORMAT binary)"
+        );
+        let keys = Bounds {
+            low: Some(5),
+            high: None,
+        };
+        let ranged = jobs[0].out_sql(&Cut::Key("id".to_owned()), keys);
+        assert!(
+            ranged.contains("WHERE \"id\" >= '5'::pg_catalog.int8 AND (id < 9 OR id > 99)"),
+            "{ranged}"
+        );
+        assert_eq!(
+            jobs[0].in_sql(false),
+            "COPY \"app\".\"u\" (\"id\", \"b\") FROM STDIN (FORMAT binary)"
         );
     }
 

@@ -4,6 +4,8 @@
 mod ini;
 mod pattern;
 
+use std::collections::HashMap;
+
 use trunkline_changes::TableName;
 
 use crate::catalog::Table;
@@ -22,6 +24,8 @@ pub struct Scope {
     exclude_tables: Vec<Pattern>,
     exclude_indexes: Vec<Pattern>,
     exclude_data: Vec<Pattern>,
+    /// The names that the patterns are about, of tables with other names.
+    known_as: HashMap<TableName, TableName>,
 }
 
 /// The texts of a scope's patterns, by section.
@@ -83,6 +87,7 @@ impl ScopeBuilder {
             exclude_tables: read(&self.exclude_tables, Pattern::of_table)?,
             exclude_indexes: read(&self.exclude_indexes, Pattern::of_table)?,
             exclude_data: read(&self.exclude_data, Pattern::of_table)?,
+            known_as: HashMap::new(),
         })
     }
 }
@@ -139,15 +144,34 @@ impl Scope {
         by_schema && by_table && !wholly_excluded
     }
 
+    /// The same for a server on which tables have other names: `known_as` gives, for those,
+    /// the names that the patterns are about.
+    #[must_use]
+    pub fn seen_as(&self, known_as: HashMap<TableName, TableName>) -> Self {
+        Scope {
+            known_as,
+            ..self.clone()
+        }
+    }
+
+    fn meant<'a>(&'a self, table: &'a TableName) -> &'a TableName {
+        self.known_as.get(table).unwrap_or(table)
+    }
+
     /// Whether a table by itself is covered; its partition ancestors are not asked.
     pub fn covers_table(&self, table: &TableName) -> bool {
+        let table = self.meant(table);
         let (schema, name) = (table.schema.as_str(), table.name.as_str());
-        !self.excludes_table(table)
+        !self.excludes(table)
             && (self.include_schemas.is_empty() || any(&self.include_schemas, schema, ""))
             && (self.include_tables.is_empty() || any(&self.include_tables, schema, name))
     }
 
     pub(crate) fn excludes_table(&self, table: &TableName) -> bool {
+        self.excludes(self.meant(table))
+    }
+
+    fn excludes(&self, table: &TableName) -> bool {
         let (schema, name) = (table.schema.as_str(), table.name.as_str());
         is_reserved(schema)
             || any(&self.exclude_schemas, schema, "")
@@ -172,6 +196,7 @@ impl Scope {
 
     /// Whether the rows of a covered table are moved.
     pub fn covers_data(&self, table: &TableName) -> bool {
+        let table = self.meant(table);
         !any(&self.exclude_data, &table.schema, &table.name)
     }
 

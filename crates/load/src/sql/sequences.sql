@@ -25,7 +25,9 @@ SELECT n.nspname::text,
                   JOIN pg_attrdef ad ON ad.oid = du.objid
                  WHERE du.classid = 'pg_attrdef'::regclass
                    AND du.refclassid = 'pg_class'::regclass AND du.refobjid = c.oid) u
-       )
+       ),
+       (SELECT oa.attname::text FROM pg_attribute oa
+         WHERE oa.attrelid = d.refobjid AND oa.attnum = d.refobjsubid)
   FROM pg_sequence s
   JOIN pg_class c ON c.oid = s.seqrelid
   JOIN pg_namespace n ON n.oid = c.relnamespace

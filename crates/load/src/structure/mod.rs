@@ -22,6 +22,8 @@ pub(crate) use foreign_key::split as split_foreign_key;
 pub(crate) use order::BuildStep;
 pub(crate) use order::{Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
-pub(crate) use record::{ANALYZED, Key, REFRESHED, Record, VALIDATED, given_up, key, key_as};
+pub(crate) use record::{
+    ANALYZED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED, given_up, key, key_as,
+};
 pub(crate) use run::Runner;
 pub(crate) use select::{Selection, select};

@@ -28,6 +28,9 @@ pub(crate) const REFRESHED: &str = "REFRESH";
 /// The kind under which a table's statistics are recorded.
 pub(crate) const ANALYZED: &str = "ANALYZE";
 
+/// The kind under which the removal of a table's columns that stay behind is recorded.
+pub(crate) const LEFT_BEHIND: &str = "LEFT BEHIND";
+
 /// An entry's key.
 pub(crate) fn key(entry: &Entry) -> Key {
     (

@@ -10,6 +10,7 @@ use super::dump::Structure;
 use super::entry::{Entry, LeftOut};
 use crate::catalog::{IndexFacts, Table};
 use crate::scope::{OWN_SCHEMA, Scope};
+use crate::transform::leaving_out::{self, Columns, Users};
 
 /// Kinds that are never made: rows and positions come by other ways, and the source's
 /// publications and subscriptions would act on the target by themselves.
@@ -39,6 +40,9 @@ pub(crate) struct Selection<'a> {
     pub(crate) tables: &'a [Table],
     pub(crate) indexes: &'a [IndexFacts],
     pub(crate) no_privileges: bool,
+    /// Columns that stay behind, and what uses them.
+    pub(crate) left_behind: &'a Columns,
+    pub(crate) users: &'a Users,
 }
 
 /// Chooses.
@@ -58,6 +62,17 @@ pub(crate) fn select(entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
     spread(&entries, &tables, &mut reasons);
     let consequences: HashSet<u32> = consequences(&entries, &tables, &reasons);
     let mut structure = Structure::default();
+    let known: HashSet<(u32, u32)> = entries.iter().map(|e| (e.class, e.oid)).collect();
+    // What stands within a table's definition goes with the column.
+    let within = by
+        .users
+        .iter()
+        .filter(|(id, _)| id.0 != leaving_out::DEFAULTS && !known.contains(id));
+    structure.left_out.extend(within.map(|(_, user)| LeftOut {
+        entry: user.description.clone(),
+        reason: needs_column(user),
+        by_consequence: true,
+    }));
     for entry in entries {
         match reasons.remove(&entry.id) {
             None => structure.entries.push(entry),
@@ -160,6 +175,12 @@ fn own_reason(
     if excluded_indexes.contains(&entry.oid) && [1259, 2606].contains(&entry.class) {
         return Some(EXCLUDED.to_owned());
     }
+    if leaving_out::is_about_one(by.left_behind, &entry.schema, &entry.name) {
+        return Some("its column is left out".to_owned());
+    }
+    if let Some(user) = by.users.get(&(entry.class, entry.oid)) {
+        return Some(needs_column(user));
+    }
     let is_relation = ["VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE"].contains(&kind);
     if is_relation && by.scope.excludes_table(&entry.table_name()) {
         return Some(EXCLUDED.to_owned());
@@ -179,6 +200,10 @@ fn is_our_log(name: &str) -> bool {
 
 /// Begins the reason of whatever is left out for something else.
 const NEEDS: &str = "it needs ";
+
+fn needs_column(user: &leaving_out::User) -> String {
+    format!("{NEEDS}the column {}, which is left out", user.column)
+}
 
 /// Why an entry that a filter names is left out.
 const EXCLUDED: &str = "excluded by a filter";
@@ -327,6 +352,8 @@ mod tests {
             tables: &tables,
             indexes: &[],
             no_privileges,
+            left_behind: &Columns::new(),
+            users: &Users::new(),
         };
         select(world(), &by)
             .entries
@@ -345,6 +372,8 @@ mod tests {
             tables: &[orders],
             indexes: &[],
             no_privileges: false,
+            left_behind: &Columns::new(),
+            users: &Users::new(),
         };
         let structure = select(entries, &by);
         let named: Vec<&str> = structure

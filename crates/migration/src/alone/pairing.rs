@@ -162,6 +162,8 @@ impl Pairing {
             sources,
             source_reading,
             columns: common_columns(from.root, to.root),
+            names: trunkline_changes::ColumnMap::same(),
+            moved: None,
             choice: Choice::default(),
             bytes: from.bytes(),
             part_bytes: PART_BYTES,

@@ -147,6 +147,7 @@ mod tests {
             cache: 1,
             cycle: false,
             owner: None,
+            owner_column: None,
             last_value,
             is_called,
         };

@@ -9,9 +9,9 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, activity, collations, ddl, downstream, existing, extensions, features,
-    firing, identity, privileges, replication, role, roles, sequences, server, sessions, size,
-    tables, tablespaces, tools, unmoved, way_back,
+    Intent, PgDump, Scope, TablePredicate, activity, collations, ddl, downstream, existing,
+    extensions, features, firing, identity, privileges, replication, role, roles, sequences,
+    server, sessions, size, tables, tablespaces, tools, unmoved, way_back,
 };
 use crate::way::Way;
 use way_back::{Question, Standing};
@@ -27,6 +27,8 @@ pub(super) struct Examination<'a> {
     pub relayed: bool,
     pub downstream: &'a [String],
     pub maintenance_database: &'a str,
+    pub place: &'a (dyn Fn(&TableName) -> TableName + Sync),
+    pub placed: &'a (dyn Fn(&TableName) -> Option<TableName> + Sync),
     pub tables_on_target: Standing,
     pub ddl: Option<DdlMode>,
     pub source_server: server::Facts,
@@ -81,6 +83,7 @@ impl Examination<'_> {
         let question = Question {
             way: Way::There,
             scope: self.scope.included,
+            placed: self.placed,
             insert_only: self.scope.insert_only,
             maintenance_database: self.maintenance_database,
             downstream: self.downstream,
@@ -198,8 +201,12 @@ impl Examination<'_> {
         let unmoved = unmoved::read(self.target).await?;
         self.findings.extend(unmoved::judge_target(&unmoved));
         let existing = existing::read(self.target).await?;
+        let place = existing::Places {
+            moving,
+            place: self.place,
+        };
         self.findings
-            .extend(existing::judge(&existing, tables, moving, role, intent));
+            .extend(existing::judge(&existing, tables, &place, role, intent));
         Ok(())
     }
 
@@ -292,12 +299,19 @@ impl Examination<'_> {
     /// What would fire on the target for each change. Where the structure is to be made, the
     /// target will have the source's triggers.
     async fn firing(&mut self) -> Result<(), Fault> {
-        let (side, session) = match (self.intent.structure, self.intent.live) {
-            (false, _) => (Side::Target, &mut *self.target),
-            (true, true) => (Side::Source, &mut *self.source),
-            (true, false) => return Ok(()),
+        let (included, placed) = (self.scope.included, self.placed);
+        let on_target = |name: &TableName| placed(name).is_some_and(|name| included(&name));
+        let (side, session, included): (_, _, TablePredicate<'_>) =
+            match (self.intent.structure, self.intent.live) {
+                (false, _) => (Side::Target, &mut *self.target, &on_target),
+                (true, true) => (Side::Source, &mut *self.source, included),
+                (true, false) => return Ok(()),
+            };
+        let scope = Scope {
+            included,
+            insert_only: self.scope.insert_only,
         };
-        let firing = firing::read(session, &self.scope)
+        let firing = firing::read(session, &scope)
             .await
             .on(side, "reading the triggers")?;
         self.findings.extend(firing::judge(&firing, side));

@@ -68,18 +68,28 @@ pub(super) async fn read_views(
         .collect()
 }
 
-/// `moving` are all relations that the source would bring, tables and others.
+/// What the source would bring, and where to.
+pub(super) struct Places<'a> {
+    /// All relations of the source that move, tables and others.
+    pub(super) moving: &'a BTreeSet<TableName>,
+    /// Where a table of the source stands on the target.
+    pub(super) place: &'a (dyn Fn(&TableName) -> TableName + Sync),
+}
+
 pub(super) fn judge(
     facts: &Facts,
     tables: &Tables,
-    moving: &BTreeSet<TableName>,
+    places: &Places<'_>,
     role: &role::Facts,
     intent: Intent,
 ) -> Vec<Finding> {
     let mut findings = if intent.structure {
-        judge_in_the_way(facts, moving, intent)
+        // Tables are made under the source's names, and get their own later.
+        let mut moving = places.moving.clone();
+        moving.extend(tables.list.iter().map(|table| (places.place)(&table.name)));
+        judge_in_the_way(facts, &moving, intent)
     } else {
-        judge_needed(facts, tables, role)
+        judge_needed(facts, tables, places, role)
     };
     if facts.control_schema && !intent.own_control_schema {
         let message = "the schema trunkline stands on the target, and is not this migration's: another one was \
@@ -135,30 +145,39 @@ fn judge_in_the_way(facts: &Facts, moving: &BTreeSet<TableName>, intent: Intent)
     findings
 }
 
-fn judge_needed(facts: &Facts, tables: &Tables, role: &role::Facts) -> Vec<Finding> {
+fn judge_needed(
+    facts: &Facts,
+    tables: &Tables,
+    places: &Places<'_>,
+    role: &role::Facts,
+) -> Vec<Finding> {
     let needed = tables
         .list
         .iter()
         .filter(|table| matches!(table.kind, Kind::Ordinary | Kind::Unlogged));
-    let findings = needed.filter_map(|table| match facts.relations.get(&table.name) {
-        None => {
-            let message = "the plan says that the target's tables are there, and this one is not";
-            Some(Finding::blocker("table-missing", message).about(&table.name))
-        }
-        Some(relation) if !relation.writable => {
-            let message = "our role may not read and write this table of the target";
-            Some(
-                Finding::blocker("table-write", message)
-                    .about(&table.name)
-                    .mend(format!(
-                        "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE {} TO {};",
-                        table.name.quoted(),
-                        role.quoted()
-                    )),
-            )
-        }
-        Some(_) => None,
-    });
+    let placed: Vec<TableName> = needed.map(|table| (places.place)(&table.name)).collect();
+    let findings = placed
+        .iter()
+        .filter_map(|name| match facts.relations.get(name) {
+            None => {
+                let message =
+                    "the plan says that the target's tables are there, and this one is not";
+                Some(Finding::blocker("table-missing", message).about(name))
+            }
+            Some(relation) if !relation.writable => {
+                let message = "our role may not read and write this table of the target";
+                Some(
+                    Finding::blocker("table-write", message)
+                        .about(name)
+                        .mend(format!(
+                            "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE {} TO {};",
+                            name.quoted(),
+                            role.quoted()
+                        )),
+                )
+            }
+            Some(_) => None,
+        });
     each(findings, |finding| finding)
 }
 
@@ -166,7 +185,7 @@ fn judge_needed(facts: &Facts, tables: &Tables, role: &role::Facts) -> Vec<Findi
 mod tests {
     use super::super::tables::{example, examples};
     use super::super::{Intent, intent_of_a_live_move, role};
-    use super::{Facts, Relation, judge};
+    use super::{Facts, Places, Relation, judge};
     use trunkline_changes::TableName;
 
     fn facts(droppable: bool, writable: bool) -> Facts {
@@ -187,7 +206,11 @@ mod tests {
             .map(|name| TableName::new("public", *name))
             .collect();
         let tables = examples(vec![example("orders")]);
-        judge(facts, &tables, &moving, &role::example(), intent)
+        let places = Places {
+            moving: &moving,
+            place: &TableName::clone,
+        };
+        judge(facts, &tables, &places, &role::example(), intent)
             .into_iter()
             .map(|finding| finding.code)
             .collect()

@@ -25,6 +25,8 @@ pub(crate) struct Question<'a> {
     pub(crate) way: Way,
     /// The tables that move.
     pub(crate) scope: TablePredicate<'a>,
+    /// The source's table that stands at a place of the target, if one does.
+    pub(crate) placed: &'a (dyn Fn(&TableName) -> Option<TableName> + Sync),
     /// Those of which only new rows come.
     pub(crate) insert_only: TablePredicate<'a>,
     /// The other database from which a fence is set, on either server.
@@ -75,7 +77,7 @@ pub(crate) async fn obstacles(
     let left = read(from, question.way.from(), question).await?;
     let serving = read(to, question.way.to(), question).await?;
     let doing = "looking whether changes can flow back";
-    let unwritable = unwritable(from, question)
+    let unwritable = unwritable(from, question.way.from(), question)
         .await
         .on(question.way.from(), doing)?;
     let published = match question.tables {
@@ -163,8 +165,20 @@ async fn read(session: &mut Session, side: Side, question: &Question<'_>) -> Res
     })
 }
 
+impl Question<'_> {
+    /// The source's name of a table of one side, if it moves.
+    fn known(&self, side: Side, table: &TableName) -> Option<TableName> {
+        let name = match side {
+            Side::Source => Some(table.clone()),
+            Side::Target => (self.placed)(table),
+        };
+        name.filter(|name| (self.scope)(name))
+    }
+}
+
 async fn unwritable(
     session: &mut Session,
+    side: Side,
     question: &Question<'_>,
 ) -> Result<Vec<TableName>, PgError> {
     let mut names = Vec::new();
@@ -173,7 +187,7 @@ async fn unwritable(
         .await?
     {
         let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
-        if (question.scope)(&name) {
+        if question.known(side, &name).is_some() {
             names.push(name);
         }
     }
@@ -186,15 +200,33 @@ async fn published(
     to: &mut Session,
     question: &Question<'_>,
 ) -> Result<Vec<Table>, PgError> {
-    let scope = Scope {
-        included: question.scope,
-        insert_only: question.insert_only,
-    };
-    let there = tables::read(from, &scope).await?;
-    let there: BTreeSet<TableName> = there.list.into_iter().map(|table| table.name).collect();
-    let Tables { list, .. } = tables::read(to, &scope).await?;
+    let way = question.way;
+    let there = read_tables(from, way.from(), question).await?;
+    let there: BTreeSet<TableName> = there.into_iter().map(|(name, _)| name).collect();
+    let list = read_tables(to, way.to(), question).await?;
     let both = list
         .into_iter()
-        .filter(|table| there.contains(&table.name) && table.kind == tables::Kind::Ordinary);
-    Ok(both.collect())
+        .filter(|(name, table)| there.contains(name) && table.kind == tables::Kind::Ordinary);
+    Ok(both.map(|(_, table)| table).collect())
+}
+
+/// The tables of one side that move, with their names on the source.
+async fn read_tables(
+    session: &mut Session,
+    side: Side,
+    question: &Question<'_>,
+) -> Result<Vec<(TableName, Table)>, PgError> {
+    let insert_only = |table: &TableName| {
+        let known = question.known(side, table);
+        known.is_some_and(|name| (question.insert_only)(&name))
+    };
+    let scope = Scope {
+        included: &|table| question.known(side, table).is_some(),
+        insert_only: &insert_only,
+    };
+    let Tables { list, .. } = tables::read(session, &scope).await?;
+    let named = list
+        .into_iter()
+        .filter_map(|table| Some((question.known(side, &table.name)?, table)));
+    Ok(named.collect())
 }

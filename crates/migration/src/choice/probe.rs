@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
-use trunkline_verify::{Comparison, Reading};
+use trunkline_verify::{Comparison, End};
 
 use super::{Chosen, Condition};
 use crate::error::Error;
@@ -39,13 +39,15 @@ pub(crate) async fn refuse_unusable(
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         session.batch(begin).await.on(side, doing)?;
         for comparison in comparisons {
-            let target = std::slice::from_ref(&comparison.target);
-            let (tables, reading) = if side == from {
-                (comparison.sources.as_slice(), comparison.source_reading)
+            let (tables, end) = if side == from {
+                (comparison.sources.as_slice(), End::From)
             } else {
-                (target, comparison.target_reading)
+                (std::slice::from_ref(&comparison.target), End::To)
             };
-            probe(&mut session, side, condition, tables, reading).await?;
+            for table in tables {
+                let item = comparison.from_item(end, table);
+                probe(&mut session, side, condition, table, &item).await?;
+            }
         }
         session.close().await;
     }
@@ -56,27 +58,20 @@ async fn probe(
     session: &mut Session,
     side: Side,
     condition: &Condition,
-    tables: &[TableName],
-    reading: Reading,
+    table: &TableName,
+    item: &str,
 ) -> Result<(), Error> {
-    for table in tables {
-        let only = match reading {
-            Reading::Only => "ONLY ",
-            Reading::WithPartitions => "",
-        };
-        // The extended protocol takes one statement.
-        let sql = format!(
-            "SELECT FROM {only}{table} AS t WHERE ({condition}) LIMIT 0",
-            table = table.quoted(),
-            condition = condition.sql(),
-        );
-        let asked = session.query(&sql, &[]).await;
-        asked.map_err(|cause| {
-            let doing = format!("reading the condition for {table}");
-            let fault = Fault { side, doing, cause };
-            refuse_condition(Some(condition), Error::Server(fault))
-        })?;
-    }
+    // The extended protocol takes one statement.
+    let sql = format!(
+        "SELECT FROM {item} WHERE ({condition}) LIMIT 0",
+        condition = condition.sql(),
+    );
+    let asked = session.query(&sql, &[]).await;
+    asked.map_err(|cause| {
+        let doing = format!("reading the condition for {table}");
+        let fault = Fault { side, doing, cause };
+        refuse_condition(Some(condition), Error::Server(fault))
+    })?;
     Ok(())
 }
 

@@ -1,9 +1,5 @@
 //! `clone`: a copy at rest, in one go.
 
-use trunkline_changes::Side;
-use trunkline_load::{read_sequences, set_sequences};
-use trunkline_postgres::{OnSide, Session};
-
 use super::running::begin_anew;
 use super::{Setting, check};
 use crate::checks::{self, Verdict};
@@ -11,8 +7,8 @@ use crate::control::Claim;
 use crate::error::Error;
 use crate::phase::{Event, Phase};
 use crate::phases::copying;
+use crate::phases::cutover::sequences;
 use crate::report::{EndReport, SCHEMA_VERSION};
-use crate::run::Run;
 
 /// Copies a database at rest: no slot, no stream. Run again after an interruption, it goes
 /// on; what changed on the source meanwhile is not followed.
@@ -51,7 +47,10 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
         copying::copy(&mut run).await?;
     }
     copying::finish_structure(&mut run).await?;
-    let sequences = clone_sequences(&mut run).await?;
+    let sequences = sequences::carry_over_at_rest(&mut run).await?;
+    let sequences = sequences.map_err(|differences| {
+        Error::Differences(differences.iter().map(ToString::to_string).collect())
+    })?;
     let name = run.control.identity().name.clone();
     let folder = copying::folder(&run)?;
     run.control.erase().await?;
@@ -66,23 +65,4 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
         ],
         next_steps: Vec::new(),
     })
-}
-
-async fn clone_sequences(run: &mut Run<'_>) -> Result<usize, Error> {
-    let doing = "connecting to read the sequences";
-    let mut source = Session::connect(&run.plan.source, "clone")
-        .await
-        .on(Side::Source, doing)?;
-    let scope = &run.plan.scope;
-    let wanted = read_sequences(&mut source, Side::Source, scope).await?;
-    source.close().await;
-    let target = run.control.session()?;
-    set_sequences(target, Side::Target, &wanted).await?;
-    let found = read_sequences(target, Side::Target, scope).await?;
-    let differences = trunkline_load::compare_sequences(&wanted, &found);
-    if differences.is_empty() {
-        return Ok(wanted.len());
-    }
-    let names: Vec<String> = differences.iter().map(ToString::to_string).collect();
-    Err(Error::Differences(names))
 }

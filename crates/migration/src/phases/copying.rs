@@ -21,6 +21,7 @@ use crate::journal::{Entry, Object};
 use crate::limits::BUDGET_LOOK;
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
+use crate::phases::renaming;
 use crate::plan::{Existing, Keep, Plan, StructurePlan};
 use crate::relay;
 use crate::run::Run;
@@ -42,6 +43,7 @@ pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
     };
     LoadOptions {
         scope: plan.scope.clone(),
+        transform: plan.transform.clone(),
         structure,
         jobs: plan.copy.jobs,
         index_jobs: plan.copy.index_jobs,
@@ -71,6 +73,7 @@ fn loader(run: &Run<'_>) -> Loader {
 
 /// Makes what comes before the rows.
 pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
+    renaming::note_rules(run).await?;
     run.step("structure");
     let folder = folder(run)?;
     let loader = loader(run);
@@ -110,6 +113,7 @@ async fn drop_existing(run: &mut Run<'_>, inventory: &Inventory) -> Result<(), E
 
 /// Copies rows and builds what stands on them.
 pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
+    run.refuse_other_transform()?;
     let folder = folder(run)?;
     let loader = loader(run);
     let inventory = loader.inventory(&folder).await?;
@@ -140,6 +144,10 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
 /// were copied at different moments: a row that refers to another may have come without it.
 /// So everything that was committed on the source during the copy must be applied before.
 pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.control.state().renamed.is_some() {
+        // Nothing is renamed before all of this is there.
+        return Ok(());
+    }
     let folder = folder(run)?;
     let loader = loader(run);
     let inventory = loader.inventory(&folder).await?;
@@ -148,7 +156,7 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     for left_out in loader.given_up().await? {
         run.observer.notice(Notice::Warning(&left_out.to_string()));
     }
-    Ok(())
+    renaming::rename(run).await
 }
 
 /// Shows the counters while the loader works, and keeps the source's budget.
@@ -189,7 +197,8 @@ async fn shown<T>(
                 Err(error) if relay.is_some() && !source.is_broken() && error.may_retry() => {
                     relay = None;
                 }
-                seen => drop(seen?),
+                Err(error) => return Err(error),
+                Ok(_) => {}
             }
         }
     };

@@ -14,7 +14,7 @@ mod giving_back;
 mod moving;
 mod pause;
 mod proof;
-mod sequences;
+pub(crate) mod sequences;
 mod stopwatch;
 mod summary;
 mod unstreamed;
@@ -24,6 +24,7 @@ pub(crate) use moving::{finish, move_clients};
 
 use tokio::time::Instant;
 use trunkline_changes::Side;
+use trunkline_load::Layout;
 use trunkline_postgres::{Backoff, OnSide, PgError, Session};
 use trunkline_verify::{Comparer, Comparison};
 
@@ -68,6 +69,8 @@ struct Ready {
     comparer: Option<Comparer>,
     comparisons: Vec<Comparison>,
     unlogged: Vec<unstreamed::Unlogged>,
+    /// What stands for what.
+    layout: Layout,
     before: FenceBefore,
     verified: VerifyReport,
     /// Our own sessions in the database of the side that serves.
@@ -227,7 +230,8 @@ async fn make_ready(
         to: run.connect(way.to(), "switch").await?,
         before: fence::settings_before(follow.from(), way.from()).await?,
         comparisons,
-        unlogged: unstreamed::unlogged_tables(&standing.moving, &standing.places),
+        unlogged: unstreamed::unlogged_tables(&standing),
+        layout: standing.layout().clone(),
         comparer: Some(comparer),
         verified,
         ours,

@@ -16,7 +16,7 @@ use crate::fence;
 use crate::journal::{Entry, Object};
 use crate::phase::{Event, Phase};
 use crate::phases::cutover::consumers;
-use crate::phases::{copying, cutover, prepare, way_back};
+use crate::phases::{copying, cutover, prepare, renaming, way_back};
 use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
@@ -62,6 +62,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
     done.extend(unfence(&mut run, Side::Target).await?);
     if tables == TargetTables::Drop && run.control.state().receipts.contains(&Object::Structure) {
         run.step("dropping what was restored");
+        renaming::rename_back(&mut run).await?;
         let loader = Loader::new(
             run.plan.source.clone(),
             run.plan.target.clone(),

@@ -98,6 +98,18 @@ async fn see(run: &mut Run<'_>, follow: &mut Follow, report: &VerifyReport) -> R
     let way = follow.leg().way;
     let standing = run.tables_and_places(way).await?;
     let list = comparisons(run.plan, &standing, &Selection::Targets(&names));
+    if let Some(other) = list
+        .iter()
+        .find(|c| !c.names.is_same() || c.moved.is_some())
+    {
+        return Err(Error::Refused {
+            why: format!(
+                "{} is not mended: its columns or rows are not all those of the source",
+                other.target
+            ),
+            hint: "mend its rows by hand; `trunkline verify` names them".to_owned(),
+        });
+    }
     let PairedSnapshots {
         point,
         mut comparer,

@@ -7,5 +7,7 @@ pub(crate) mod ddl_log;
 pub(crate) mod ending;
 pub(crate) mod mending;
 pub(crate) mod prepare;
+pub(crate) mod publishing;
+pub(crate) mod renaming;
 pub(crate) mod verifying;
 pub(crate) mod way_back;

@@ -51,6 +51,7 @@ pub(crate) fn comparisons(
         moving: tables,
         places,
         partitioned,
+        ..
     } = standing;
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
     for table in tables.iter().filter(|table| is_streamed(table)) {
@@ -62,7 +63,7 @@ pub(crate) fn comparisons(
             Selection::Chosen(chosen) => chosen.covers(&table.name),
             Selection::Targets(names) => names.contains(place),
         };
-        if !is_selected || plan.validation.leaves_out(&table.name) {
+        if !is_selected || plan.validation.leaves_out(standing.on_source(&table.name)) {
             continue;
         }
         let comparison = by_target.entry(place).or_insert_with(|| Comparison {
@@ -74,7 +75,9 @@ pub(crate) fn comparisons(
             },
             sources: Vec::new(),
             source_reading: Reading::Only,
-            columns: column_names(plan, table),
+            columns: column_names(plan, standing, table),
+            names: standing.columns(&table.name),
+            moved: standing.moved(&table.name).map(str::to_owned),
             choice: Choice::default(),
             bytes: 0,
             part_bytes: plan.validation.part_bytes,
@@ -91,11 +94,21 @@ pub(crate) fn comparisons(
 }
 
 /// Every column, generated ones too, by name, so that the order of either side is no matter.
-fn column_names(plan: &Plan, table: &Table) -> Vec<String> {
-    let columns = table.columns.iter().map(|column| column.name.clone());
-    let mut names: Vec<String> = columns
-        .filter(|column| !plan.validation.leaves_out_column(&table.name, column))
-        .collect();
+fn column_names(plan: &Plan, standing: &Tables, table: &Table) -> Vec<String> {
+    let names = standing.columns(&table.name);
+    let of = standing.on_source(&table.name);
+    let compared = |column: &&str| {
+        // A plan speaks of the source's columns.
+        let name = if of == &table.name {
+            Some(*column)
+        } else {
+            names.there(column)
+        };
+        let is_left_out = |name| plan.validation.leaves_out_column(of, name);
+        names.there(column).is_some() && !name.is_some_and(is_left_out)
+    };
+    let columns = table.columns.iter().map(|column| column.name.as_str());
+    let mut names: Vec<String> = columns.filter(compared).map(str::to_owned).collect();
     names.sort();
     names
 }
@@ -111,8 +124,7 @@ pub(crate) struct PairedSnapshots {
 pub(crate) async fn refuse_gaps(run: &mut Run<'_>, follow: &mut Follow) -> Result<Tables, Error> {
     let leg = follow.leg().clone();
     let standing = run.tables_and_places(leg.way).await?;
-    let Tables { moving, places, .. } = &standing;
-    coverage::refuse_gaps(run, &leg, follow.from(), moving, places).await?;
+    coverage::refuse_gaps(run, &leg, follow.from(), &standing).await?;
     Ok(standing)
 }
 
@@ -135,7 +147,8 @@ pub(crate) async fn verify(
     let (point, applied) = (paired.point, paired.applied);
     let mut found = compare_while_following(run, follow, paired, list.clone()).await?;
     settle(run, follow, &list, &mut found).await?;
-    let report = report(run, point, applied, found, began);
+    let mut report = report(run, point, applied, found, began);
+    report.not_compared.extend(standing.left_behind());
     if !matches!(selection, Selection::Chosen(_)) {
         validation::settled(run, leg.number, &report).await?;
     }

@@ -12,14 +12,16 @@ use trunkline_postgres::OnSide;
 
 use super::cutover::consumers;
 use super::prepare::{self, Bound};
+use super::publishing::{self, Publishing};
 use crate::checks::Standing;
+use crate::checks::transform::WHY_NO_WAY_BACK;
 use crate::checks::way_back::{self, Obstacle, Question};
 use crate::control;
 use crate::error::Error;
 use crate::journal::{Entry, Leg, Object};
 use crate::limits::WAY_BACK_SLOT_WITHIN;
 use crate::plan::WayBack;
-use crate::run::{Run, Tables, is_streamed};
+use crate::run::{Run, is_streamed};
 use crate::way::Way;
 
 /// Refuses at once, before anything is compared or held, a switch after which nothing could
@@ -30,6 +32,14 @@ pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
         return Ok(());
     }
     let way = run.way();
+    if way == Way::There && plan.transform.leaves_something_behind() {
+        return Err(Error::Refused {
+            why: format!("there would be no way back: {WHY_NO_WAY_BACK}"),
+            hint: "give the way back up with --no-way-back, or `way_back = \"none\"` in the plan"
+                .to_owned(),
+        });
+    }
+    let layout = run.layout().await?;
     let mut from = run.connect(way.from(), "way back").await?;
     let mut to = run.connect(way.to(), "way back").await?;
     let insert_only = |table: &TableName| {
@@ -39,6 +49,7 @@ pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
     let question = Question {
         way,
         scope: &|table| plan.scope.covers_table(table),
+        placed: &|table| layout.source_of(table).cloned(),
         insert_only: &insert_only,
         maintenance_database: &plan.cutover.maintenance_database,
         downstream: &plan.downstream,
@@ -97,17 +108,20 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
         control::make_tables(&mut session, to).await?;
         session.close().await;
     }
-    let Tables {
-        moving: tables,
-        places,
-        ..
-    } = run.tables_and_places(way).await?;
+    let mut standing = run.tables_and_places(way).await?;
+    let tables = std::mem::take(&mut standing.moving);
     let (placed, left_out): (Vec<_>, Vec<_>) = tables
         .into_iter()
-        .partition(|table| places.contains_key(&table.name));
+        .partition(|table| standing.places.contains_key(&table.name));
     let number = run.control.state().legs + 1;
     let mut session = run.connect(from, "way back").await?;
-    prepare::publish(run, &mut session, way, number, &placed).await?;
+    let what = Publishing {
+        way,
+        tables: &placed,
+        layout: standing.layout(),
+        major: session.version().major(),
+    };
+    publishing::publish(run, &mut session, number, &what).await?;
     let slot = prepare::make_slot(
         run,
         &mut session,

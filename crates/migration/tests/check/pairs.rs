@@ -80,6 +80,8 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         relayed: false,
         downstream: &[],
         own_control_schema: false,
+        place: &|table| table.clone(),
+        placed: &|table| Some(table.clone()),
         way_back: true,
         tables_on_target: Standing::NotYet,
         ddl: None,

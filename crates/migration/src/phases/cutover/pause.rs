@@ -113,7 +113,8 @@ pub(super) async fn pause(
     let rechecked = recheck(run, ready, watch, deadline).await?;
 
     run.step("setting sequences");
-    let set = sequences::set_and_read_back(run, way, follow.from(), &mut ready.to);
+    let (from, to) = (follow.from(), &mut ready.to);
+    let set = sequences::set_and_read_back(run, way, from, to, &ready.layout);
     let sequences = within(deadline, "sequences", watch, set).await?;
 
     run.step("smoke tests");

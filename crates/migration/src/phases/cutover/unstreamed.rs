@@ -2,39 +2,49 @@
 //! once more, and large objects are seen to be the same ones as when they were copied.
 
 use trunkline_changes::{TableName, quote_ident};
-use trunkline_load::{Table, TableKind, TableMap, count_large_objects};
+use trunkline_load::{Table, TableKind, count_large_objects};
 use trunkline_postgres::{OnSide, Session, pump};
 
 use super::Missed;
 use crate::alone::large_objects;
 use crate::error::Error;
 use crate::observer::Notice;
-use crate::run::Run;
+use crate::run::{Run, Tables};
 use crate::way::Way;
 
 /// An unlogged table: its changes leave no trace in the log.
 pub(super) struct Unlogged {
     source: TableName,
     target: TableName,
+    /// The columns by the names of either side.
     columns: String,
+    target_columns: String,
+    /// Which rows, as SQL: ` WHERE …`, or nothing.
+    selection: String,
 }
 
 /// The unlogged tables of the migration.
-pub(super) fn unlogged_tables(tables: &[Table], places: &TableMap) -> Vec<Unlogged> {
+pub(super) fn unlogged_tables(standing: &Tables) -> Vec<Unlogged> {
     let unlogged =
         |table: &&Table| table.unlogged && table.data && table.kind == TableKind::Ordinary;
     let copied = |table: &Table| {
-        let columns: Vec<String> = table
-            .stored_columns()
-            .map(|column| quote_ident(&column.name))
-            .collect();
+        let names = standing.columns(&table.name);
+        let columns = table.stored_columns().filter_map(|column| {
+            let there = names.there(&column.name)?;
+            Some((quote_ident(&column.name), quote_ident(there)))
+        });
+        let (columns, target_columns): (Vec<String>, Vec<String>) = columns.unzip();
+        let selection = standing.moved(&table.name);
         Some(Unlogged {
             source: table.name.clone(),
-            target: places.get(&table.name)?.clone(),
+            target: standing.places.get(&table.name)?.clone(),
             columns: columns.join(", "),
+            target_columns: target_columns.join(", "),
+            selection: selection.map_or_else(String::new, |moved| format!(" WHERE ({moved})")),
         })
     };
-    tables.iter().filter(unlogged).filter_map(copied).collect()
+    let tables = standing.moving.iter();
+    tables.filter(unlogged).filter_map(copied).collect()
 }
 
 /// Copies the unlogged tables again and compares the large objects.
@@ -144,9 +154,11 @@ async fn copy_again(
     to.batch(&begin).await.on(side, doing.as_str())?;
     let columns = &table.columns;
     let out = format!(
-        "COPY (SELECT {columns} FROM ONLY {}) TO STDOUT",
-        table.source.quoted()
+        "COPY (SELECT {columns} FROM ONLY {}{}) TO STDOUT",
+        table.source.quoted(),
+        table.selection
     );
+    let columns = &table.target_columns;
     let into = format!("COPY {} ({columns}) FROM STDIN", table.target.quoted());
     pump(from, &out, &mut to, &into, &|_, _| {}).await?;
     to.batch("COMMIT").await.on(side, doing)?;

@@ -9,7 +9,7 @@ use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::Error;
 use crate::journal::Leg;
-use crate::run::{Run, is_streamed};
+use crate::run::{Run, Tables, is_streamed};
 use crate::way::Way;
 
 /// Refuses a side whose tables in scope are not all published, copied and placed, or that
@@ -18,17 +18,17 @@ pub(super) async fn refuse_gaps(
     run: &mut Run<'_>,
     leg: &Leg,
     from: &mut Session,
-    tables: &[Table],
-    places: &TableMap,
+    standing: &Tables,
 ) -> Result<(), Error> {
+    let (tables, places, layout) = (&standing.moving, &standing.places, standing.layout());
     let side = leg.way.from();
     let published = published(from, side, &run.publications(leg)).await?;
     let copied: BTreeSet<TableName> = if leg.number == 1 {
         let cover = trunkline_load::read_cover(run.control.session()?).await?;
         cover.into_keys().collect()
     } else {
-        let ours =
-            |table: &&TableName| table.schema != OWN_SCHEMA && run.plan.scope.covers_table(table);
+        let scope = run.scope_on(side, layout);
+        let ours = |table: &&TableName| table.schema != OWN_SCHEMA && scope.covers_table(table);
         published.iter().filter(ours).cloned().collect()
     };
     let wanted: Vec<&Table> = tables
