@@ -38,6 +38,16 @@ pub enum DdlMode {
     Replay,
 }
 
+impl DdlMode {
+    /// As the plan spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DdlMode::Log => "log",
+            DdlMode::Replay => "replay",
+        }
+    }
+}
+
 /// Tables in scope, by name.
 pub type InScope = Arc<dyn Fn(&TableName) -> bool + Send + Sync>;
 

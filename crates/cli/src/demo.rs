@@ -167,6 +167,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             privileges: Keep::Yes,
             existing: Existing::Refuse,
         },
+        seed: trunkline_migration::plan::Seed::Copy,
         copy: CopyPlan {
             jobs: 4,
             index_jobs: 2,

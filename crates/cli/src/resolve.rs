@@ -1,16 +1,18 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod ddl;
 mod relaying;
+mod seeding;
 mod switching;
 pub(crate) mod validating;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use trunkline_load::{Scope, Transform};
+use trunkline_load::Scope;
 use trunkline_migration::plan::{Budget, CopyPlan, Existing, Keep, Plan, StructurePlan};
-use trunkline_migration::{ConflictPolicy, DdlMode, Error};
+use trunkline_migration::{ConflictPolicy, Error};
 use trunkline_postgres::Conninfo;
 
 use crate::args::MigrationArgs;
@@ -214,13 +216,19 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
     one_of("route", file.migration.route.as_deref(), &["stream"])?;
-    one_of("method", file.seed.method.as_deref(), &["copy"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
+    let (_, seed_port) = target.first_host();
     let (scope, transform) = transform(&file, scope)?;
+    if !transform.is_none() && file.seed.method.as_deref() == Some("snapshot") {
+        return Err(plan_error(
+            "transformations and [seed] method = \"snapshot\" are both given",
+            "a physical copy has the source's names, columns and rows: leave one of them out",
+        ));
+    }
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
-    let ddl = ddl(&file, &transform)?;
+    let ddl = ddl::mode(&file, &transform)?;
     let plan = Plan {
         name,
         source,
@@ -232,6 +240,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         insert_only: insert_only(&file)?,
         publication: file.source.publication.clone(),
         structure: structure(&file),
+        seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
         conflict: conflict(&file)?,
         ddl,
@@ -339,23 +348,6 @@ fn conflict(file: &PlanFile) -> Result<ConflictPolicy, Error> {
         Some("park") => ConflictPolicy::Park,
         Some("upsert") => ConflictPolicy::Upsert,
         _ => ConflictPolicy::Stop,
-    })
-}
-
-fn ddl(file: &PlanFile, transform: &Transform) -> Result<Option<DdlMode>, Error> {
-    let value = file.stream.ddl.as_deref();
-    one_of("ddl", value, &["stop", "log", "replay"])?;
-    if value == Some("replay") && !transform.is_none() {
-        return Err(plan_error(
-            "`ddl = \"replay\"` compares tables with those of the source, and the plan gives the \
-             target other names, columns or rows",
-            "`ddl = \"log\"` records what changes, and you make it on the target",
-        ));
-    }
-    Ok(match value {
-        Some("log") => Some(DdlMode::Log),
-        Some("replay") => Some(DdlMode::Replay),
-        _ => None,
     })
 }
 

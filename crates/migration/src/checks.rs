@@ -22,6 +22,7 @@ mod replication;
 mod report;
 mod role;
 mod roles;
+pub(crate) mod seeded;
 mod sequences;
 mod server;
 mod sessions;

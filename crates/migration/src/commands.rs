@@ -3,6 +3,7 @@
 mod cloning;
 pub(crate) mod reopening;
 mod running;
+mod seeded;
 mod validating;
 
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use trunkline_postgres::{Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::choice::{self, Chosen};
-use crate::control::{self, Claim};
+use crate::control::{self, Claim, file};
 use crate::error::Error;
 use crate::follow::Follow;
 use crate::journal::Object;
@@ -24,7 +25,7 @@ use crate::phases::ending::{OldDatabase, TargetTables};
 use crate::phases::mending::{Mending, mend};
 use crate::phases::verifying::{self, Selection};
 use crate::phases::{copying, cutover, ending};
-use crate::plan::{Existing, Plan, StructurePlan, WayBack};
+use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
 use crate::relay;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run, naming};
@@ -85,10 +86,20 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let mut source = Session::connect(&plan.source, "check")
         .await
         .on(Side::Source, doing)?;
+    let in_file = file::peek(&plan.dir)?.map(|peeked| (peeked.identity, peeked.state));
+    let seed_found = in_file
+        .as_ref()
+        .is_some_and(|(_, state)| state.seed.is_some());
+    if plan.begins_in_file() && !seed_found && !target_is_ours(plan).await {
+        return Ok(seeded::check_source(plan, &mut source, in_file).await?);
+    }
     let mut target = Session::connect(&plan.target, "check")
         .await
         .on(Side::Target, doing)?;
-    let own = control::peek(&mut target, &plan.name).await?;
+    let own = match in_file {
+        Some(own) => Some(own),
+        None => control::peek(&mut target, &plan.name).await?,
+    };
     let own_name = own
         .as_ref()
         .map(|(identity, _)| identity.object_name(FIRST_LEG));
@@ -116,6 +127,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         .as_ref()
         .is_some_and(|(_, state)| state.receipts.contains(&Object::Structure));
     let (structure, drop_if_exists) = match plan.structure {
+        _ if plan.seed != Seed::Copy => (false, false),
         StructurePlan::Restore { existing, .. } if !restored => (true, existing == Existing::Drop),
         StructurePlan::Restore { .. } | StructurePlan::Present => (false, false),
     };
@@ -128,7 +140,8 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let layout = Layout::new(&plan.transform, &tables, names);
     let switched = state.is_some_and(|state| state.phase.is_switched());
     let keyed = state.is_some_and(|state| state.phase.has_rows());
-    let tables_on_target = if keyed || plan.structure == StructurePlan::Present {
+    let stands = plan.structure == StructurePlan::Present || plan.seed != Seed::Copy;
+    let tables_on_target = if keyed || stands {
         Standing::There
     } else {
         Standing::NotYet
@@ -184,6 +197,14 @@ async fn check_relay(
     let found = checks::relay::examine(source, &mut session, &question).await?;
     session.close().await;
     Ok(found)
+}
+
+/// Whether the target has this migration's journal: before that, a physical copy is not made.
+async fn target_is_ours(plan: &Plan) -> bool {
+    let Ok(mut target) = Session::connect(&plan.target, "check").await else {
+        return false;
+    };
+    matches!(control::peek(&mut target, &plan.name).await, Ok(Some(_)))
 }
 
 /// A migration that is held for a command other than `run`; its rows must be there.
@@ -301,6 +322,9 @@ pub async fn rollback(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRe
 
 /// Gives the migration up.
 pub async fn abort(setting: &Setting<'_>, tables: TargetTables) -> Result<EndReport, Error> {
+    if ending::finish_removal(setting.plan).await? {
+        return Ok(ending::removal_finished(setting.plan));
+    }
     let run = setting
         .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
         .await?;

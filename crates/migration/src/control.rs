@@ -145,14 +145,6 @@ impl Control {
         }
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
     /// Whether the journal is a file still.
     pub(crate) fn is_in_file(&self) -> bool {
         matches!(self.place, Place::File(_))
@@ -263,6 +255,13 @@ impl Control {
         }
         self.replay().await?;
         self.follow_away(source).await
+    }
+
+    /// Lets the migration go, for a journal that is removed with the server that it is on.
+    pub(crate) async fn close(self) {
+        if let Place::Target(session) = self.place {
+            session.close().await;
+        }
     }
 
     /// Removes the journal, with the control schema: the last act of a migration.

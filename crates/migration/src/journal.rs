@@ -2,6 +2,7 @@
 //! gives the state, and any prefix of them can be gone on from.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use trunkline_capture::slot::SlotRecord;
 use trunkline_changes::{Lsn, Side, TableName};
@@ -51,6 +52,12 @@ pub(crate) enum Object {
         /// The name that theirs begin with.
         name: String,
     },
+    /// A physical copy on this machine, by its data folder. A receipt in the folder itself
+    /// says the same.
+    Copy {
+        /// The data folder.
+        data_directory: PathBuf,
+    },
 }
 
 impl Object {
@@ -61,7 +68,7 @@ impl Object {
             | Object::Slot { side, .. }
             | Object::DdlLog { side, .. } => *side == at,
             Object::RelaySlot { .. } => at == Side::Source,
-            Object::Structure | Object::SourceRecords => false,
+            Object::Structure | Object::SourceRecords | Object::Copy { .. } => false,
         }
     }
 }
@@ -129,6 +136,12 @@ pub(crate) enum Entry {
     /// The target, which has these settings, is about to be closed for a rollback: the journal
     /// goes on on the source.
     GoneAway(FenceBefore),
+    /// The position at which a physical copy is what the source was. The last one counts:
+    /// recovery that is interrupted may end elsewhere.
+    SeedFound {
+        /// The position on the source.
+        position: Lsn,
+    },
     /// What was written on the source is on the target too, and the journal goes on here.
     CameHome,
 }
@@ -182,6 +195,10 @@ pub(crate) struct State {
     pub(crate) baseline: Option<Baseline>,
     /// Whether the journal goes on on the source.
     pub(crate) away: bool,
+    /// The position of the physical copy that the target is made of, once it is known.
+    pub(crate) seed: Option<Lsn>,
+    /// Whether the first rows came with a physical copy: there is no ledger of copied tables.
+    pub(crate) seeded: bool,
 }
 
 impl State {
@@ -208,6 +225,8 @@ impl State {
             left_at: None,
             baseline: None,
             away: false,
+            seed: None,
+            seeded: false,
         }
     }
 
@@ -284,6 +303,7 @@ impl State {
                 self.away = true;
                 self.target_fence = Some(before.clone());
             }
+            Entry::SeedFound { position } => self.seed = Some(*position),
             Entry::CameHome => self.away = false,
         }
         Ok(())
@@ -303,6 +323,12 @@ impl State {
                     start: onwards.unwrap_or(leg.slot.consistent_point),
                     ..leg
                 });
+            }
+            Event::Seeded { at } => {
+                self.seeded = true;
+                if let Some(leg) = &mut self.leg {
+                    leg.start = *at;
+                }
             }
             Event::CleanedUp => {
                 self.source_fence = None;

@@ -194,3 +194,24 @@ pub(crate) const VALIDATE_AGAIN: Duration = Duration::from_secs(2);
 
 /// Between two looks whether validation may go on, while the source's budget pauses it.
 pub(crate) const VALIDATION_LOOK: Duration = Duration::from_millis(500);
+
+/// Rows on each side of a seed's position that a copy is asked about: one query each, a few
+/// milliseconds together.
+pub(crate) const PROBED_ROWS: usize = 200;
+
+/// How far before a seed's position its stream is first read: at 16 MB, one segment, decoding
+/// takes a second. Sixteen times as much each time that nothing of ours was changed in it.
+pub(crate) const PROBE_BACK_FIRST_BYTES: u64 = 16 << 20;
+
+/// How long a pull of that stream waits before it looks how far the server has read.
+pub(crate) const PROBE_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a copy may take to recover. The log of its own making, which is all that it reads:
+/// two hours of copying at 50 MB/s are 360 GB, replayed at 100 MB/s in an hour.
+pub(crate) const COPY_RECOVERS_WITHIN: Duration = Duration::from_hours(2);
+
+/// How often a copy that recovers is asked how far it is.
+pub(crate) const COPY_LOOK: Duration = Duration::from_millis(100);
+
+/// How often the progress of a copy is said.
+pub(crate) const COPY_SAY_EVERY: Duration = Duration::from_secs(5);

@@ -58,6 +58,11 @@ pub enum Event {
     CopyBegan,
     /// Rows and indexes are complete.
     CopyFinished,
+    /// The target is a physical copy of the source, exactly as it was at this position.
+    Seeded {
+        /// The position.
+        at: Lsn,
+    },
     /// The structure is complete, and the lag fell below the plan's bound.
     CaughtUp,
     /// Both sides were equal at this position.
@@ -113,7 +118,7 @@ impl Phase {
             (P::Checked, E::SourcePrepared) => Ok(P::Prepared),
             (P::Prepared, E::StructureRestored) => Ok(P::Structured),
             (P::Structured | P::Copying, E::CopyBegan) => Ok(P::Copying),
-            (P::Copying, E::CopyFinished) => Ok(P::Loaded),
+            (P::Copying, E::CopyFinished) | (P::Prepared, E::Seeded { .. }) => Ok(P::Loaded),
             (P::Loaded | P::Following | P::RolledBack, E::CaughtUp)
             | (P::Verified | P::Fenced | P::Drained, E::FenceLifted) => Ok(P::Following),
             (P::Verified, E::CaughtUp) => Ok(P::Verified),

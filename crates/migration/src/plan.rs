@@ -1,6 +1,8 @@
 //! The plan: what a migration is to do, parsed once and then true. The binary turns
 //! arguments and the plan file into this; nothing checks it again.
 
+mod seed;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use trunkline_changes::Side;
 use trunkline_load::{Scope, Transform};
 use trunkline_postgres::Conninfo;
 
+pub use crate::plan::seed::{BaseBackup, PositionFrom, Seed, Snapshot};
 use crate::smoke::SmokeTest;
 use crate::traffic::Traffic;
 pub use crate::validation::{Share, ValidationPlan};
@@ -38,6 +41,8 @@ pub struct Plan {
     pub publication: Option<String>,
     /// What becomes of the structure.
     pub structure: StructurePlan,
+    /// How the first rows come.
+    pub seed: Seed,
     /// How rows are copied.
     pub copy: CopyPlan,
     /// What happens when a change does not fit the target.
@@ -56,6 +61,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether the target comes to be during the migration, so that its journal begins as a
+    /// file.
+    pub(crate) fn begins_in_file(&self) -> bool {
+        self.seed != Seed::Copy
+    }
+
     /// How one of the two servers is reached.
     pub fn server(&self, side: Side) -> &Conninfo {
         match side {

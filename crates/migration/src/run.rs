@@ -152,10 +152,16 @@ impl<'a> Run<'a> {
         names.collect()
     }
 
+    /// Whether the ledger says what was copied before the leg: not after a switch, and not
+    /// where the first rows came with a physical copy.
+    pub(crate) fn has_ledger(&self, leg: &Leg) -> bool {
+        leg.number == 1 && !self.control.state().seeded
+    }
+
     /// What the copy holds, as the ledger says. After a switch there was none: both sides
     /// agreed where the leg begins.
     pub(crate) async fn cover(&mut self, leg: &Leg) -> Result<CopyCover, Error> {
-        if leg.number > 1 {
+        if !self.has_ledger(leg) {
             return Ok(CopyCover::nothing_copied());
         }
         let ledger = trunkline_load::read_cover(self.control.session()?).await?;

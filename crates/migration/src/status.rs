@@ -2,6 +2,7 @@
 
 mod arrival;
 mod ddl;
+mod in_file;
 mod next;
 mod relayed;
 
@@ -111,7 +112,7 @@ struct Written {
 /// out; an unreachable target is an error, because the journal is there.
 pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     if let Some(peeked) = file::peek(&plan.dir)? {
-        return Ok(in_file(plan, peeked));
+        return Ok(in_file::report(plan, peeked));
     }
     let doing = "reading the status";
     let target = Session::connect(&plan.target, "status")
@@ -119,6 +120,8 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
         .on(Side::Target, doing);
     let mut target = match target.map_err(Error::from) {
         Err(error) if reopening::is_closed(&error) => return closed(plan, error).await,
+        // A target that we made goes with a migration that is given up.
+        Err(error) if plan.begins_in_file() => return ended_or_unknown(plan).map_err(|_| error),
         opened => opened?,
     };
     match of_journal(plan, &mut target).await {
@@ -269,16 +272,6 @@ async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
     match away::peek(&plan.source, &plan.name).await? {
         Some(peeked) => Ok(on_the_source(plan, peeked)),
         None => Err(error),
-    }
-}
-
-/// Before the target can be written, the journal in the migration's folder says where it is.
-fn in_file(plan: &Plan, peeked: file::Peeked) -> StatusReport {
-    StatusReport {
-        migration: peeked.identity.name,
-        held: peeked.held,
-        next_steps: peeked.state.next_steps(peeked.held),
-        ..over(plan, peeked.state.phase)
     }
 }
 

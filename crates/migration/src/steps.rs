@@ -9,7 +9,7 @@ use trunkline_postgres::{OnSide, Session};
 use crate::error::Error;
 use crate::fence::{self, Strength};
 use crate::phases::publishing;
-use crate::plan::{Plan, StructurePlan, WayBack};
+use crate::plan::{Plan, PositionFrom, Seed, Snapshot, StructurePlan, WayBack};
 use crate::run::is_streamed;
 
 /// The steps, a line each; statements on the source are marked as such.
@@ -23,12 +23,6 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
     let left_out = plan.transform.examine(&mut source, &tables).await?;
     source.close().await;
     let layout = Layout::new(&plan.transform, &tables, Naming::Final);
-    let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
-    let bytes: u64 = tables.iter().map(trunkline_load::Table::bytes).sum();
-    let with_rows = tables
-        .iter()
-        .filter(|table| table.kind == TableKind::Ordinary)
-        .count();
     let streamed = tables.iter().filter(|table| is_streamed(table)).count();
     let mut steps = vec![
         format!(
@@ -40,6 +34,11 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "check both servers; stop at a blocker".to_owned(),
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
+    if plan.seed != Seed::Copy {
+        steps[2] = "this machine: a journal in the migration's folder, until the target can hold \
+                    it (CREATE SCHEMA trunkline)"
+            .to_owned();
+    }
     let name = format!("trunkline_{}_<id>", plan.name);
     let mut made = publishing::statements(plan, &name, &layout, (&tables, major));
     let last = made.pop().unwrap_or_default();
@@ -57,6 +56,41 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
             );
         }
     }
+    match plan.seed.snapshot() {
+        Some(snapshot) => steps.extend(seed_steps(plan, snapshot)),
+        None => steps.extend(copy_steps(plan, &tables, left_out)),
+    }
+    steps.push(format!("follow the changes of {streamed} tables"));
+    if plan.seed == Seed::Copy {
+        steps.push(
+            "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
+             validated; triggers, views, the rest"
+                .to_owned(),
+        );
+    }
+    steps.extend(renames(plan, &tables));
+    let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
+    steps.push(format!(
+        "{slots_on}: a temporary slot for each comparison; source: markers by \
+         pg_logical_emit_message"
+    ));
+    cutover_steps(plan, &mut steps).await;
+    Ok(steps)
+}
+
+/// Structure and rows, read from the source's tables.
+fn copy_steps<W: std::fmt::Display>(
+    plan: &Plan,
+    tables: &[Table],
+    left_out: impl IntoIterator<Item = W>,
+) -> Vec<String> {
+    let mut steps = Vec::new();
+    let rows: u64 = tables.iter().map(|table| table.estimated_rows).sum();
+    let bytes: u64 = tables.iter().map(Table::bytes).sum();
+    let with_rows = tables
+        .iter()
+        .filter(|table| table.kind == TableKind::Ordinary)
+        .count();
     steps.push(match plan.structure {
         StructurePlan::Restore { .. } => {
             "target: restore the structure (pg_dump, pg_restore) up to the rows".to_owned()
@@ -78,20 +112,57 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         },
         plan.copy.index_jobs
     ));
-    steps.push(format!("follow the changes of {streamed} tables"));
+    steps
+}
+
+/// A physical copy in place of both.
+fn seed_steps(plan: &Plan, snapshot: &Snapshot) -> Vec<String> {
+    let mut steps = Vec::new();
+    match snapshot {
+        Snapshot::BaseBackup(made) => {
+            steps.push(format!(
+                "this machine: pg_basebackup of the source's whole server into {}; recovered \
+                 until it is consistent, and its position read there",
+                made.data_directory.display()
+            ));
+        }
+        Snapshot::Operator(from) => {
+            steps.push("wait until somebody has made a copy of the source's storage".to_owned());
+            steps.push(match from {
+                None => "its position is not in the plan yet: `run` ends there, and goes on with \
+                         a plan that says it"
+                    .to_owned(),
+                Some(PositionFrom::Given(at)) => format!("the copy's position is {at}"),
+                Some(PositionFrom::Log(path)) => {
+                    format!("the copy's position is read from {}", path.display())
+                }
+                Some(PositionFrom::Aurora) => {
+                    "target: SELECT aurora_volume_logical_start_lsn()".to_owned()
+                }
+                Some(PositionFrom::Rds) => "target: SELECT rds_tools.logical_seed_lsn()".to_owned(),
+            });
+        }
+    }
     steps.push(
-        "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
-         validated; triggers, views, the rest"
+        "rows that changed around the position are looked for on the copy: a position that they \
+         contradict is refused"
             .to_owned(),
     );
-    steps.extend(renames(plan, &tables));
-    let slots_on = plan.relay.as_ref().map_or("source", |_| "relay");
-    steps.push(format!(
-        "{slots_on}: a temporary slot for each comparison; source: markers by \
-         pg_logical_emit_message"
-    ));
-    cutover_steps(plan, &mut steps).await;
-    Ok(steps)
+    steps.push(
+        "target: slots, subscriptions, prepared transactions and our publication, which came \
+         along, are removed"
+            .to_owned(),
+    );
+    if let Snapshot::BaseBackup(made) = snapshot {
+        if let Some(major) = made.upgrade_to {
+            steps.push(format!("this machine: pg_upgrade of the copy to {major}"));
+        }
+        steps.push(format!(
+            "this machine: start the new server, {}",
+            plan.target.label()
+        ));
+    }
+    steps
 }
 
 fn renames(plan: &Plan, tables: &[Table]) -> Option<String> {

@@ -2,6 +2,7 @@
 //! start, stop and promotion by `pg_ctl`. The server is nobody's child: it outlives us.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -120,7 +121,9 @@ impl Instance {
             return false;
         }
         // 0: it runs; 3: it does not; 4: there is no data folder.
-        let status = self.pg_ctl("status").status().await;
+        let mut command = self.pg_ctl("status");
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let status = command.status().await;
         status.is_ok_and(|status| status.success())
     }
 

@@ -14,6 +14,7 @@ mod limits;
 mod programs;
 mod settings;
 mod standby;
+mod upgrade;
 
 pub use account::Account;
 pub use asking::{Recovery, carried_settings, end_recovery, recovery, tablespaces};
@@ -24,3 +25,4 @@ pub use folder::Made;
 pub use instance::{Instance, StopMode};
 pub use programs::{Programs, backup_program};
 pub use settings::Setting;
+pub use upgrade::ClusterFacts;

@@ -52,6 +52,18 @@ impl Programs {
         find(major, UPGRADING, further).await
     }
 
+    /// Those of any version: for a folder that no server was made in yet.
+    pub async fn any(further: &[PathBuf]) -> Result<Programs, PhysicalError> {
+        for bin in folders(further) {
+            if SERVER.iter().all(|name| bin.join(name).is_file())
+                && let Some(version) = probe(&bin, "postgres").await
+            {
+                return Ok(Programs { bin, version });
+            }
+        }
+        Err(missing(0, SERVER, further))
+    }
+
     /// The folder.
     pub fn bin(&self) -> &Path {
         &self.bin

@@ -8,12 +8,20 @@ use crate::error::Error;
 use crate::phase::{Event, Phase};
 use crate::phases::copying;
 use crate::phases::cutover::sequences;
+use crate::plan::Seed;
 use crate::report::{EndReport, SCHEMA_VERSION};
 
 /// Copies a database at rest: no slot, no stream. Run again after an interruption, it goes
 /// on; what changed on the source meanwhile is not followed.
 pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     let plan = setting.plan;
+    if plan.seed != Seed::Copy {
+        return Err(Error::Refused {
+            why: "`clone` reads tables at rest, and the plan's [seed] names a storage copy"
+                .to_owned(),
+            hint: "use `trunkline run`, or take `method` out of [seed]".to_owned(),
+        });
+    }
     if plan.relay.is_some() {
         return Err(Error::Plan {
             why: "`clone` copies the source at rest, and knows no relay".to_owned(),

@@ -15,14 +15,22 @@ pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Contr
     if let Some(control) = open_file(plan, claim, false).await? {
         return Ok(control);
     }
-    let opened = match Control::open(&plan.target, &plan.name, claim, begin).await {
+    let begin_there = begin && !plan.begins_in_file();
+    let opened = match Control::open(&plan.target, &plan.name, claim, begin_there).await {
         Err(error) if is_closed(&error) => {
             reopen(plan, error).await?;
-            Control::open(&plan.target, &plan.name, claim, begin).await
+            Control::open(&plan.target, &plan.name, claim, begin_there).await
         }
         opened => opened,
     };
-    let mut control = opened?;
+    let mut control = match opened {
+        Err(error) if begin && plan.begins_in_file() && !matches!(error, Error::Held { .. }) => {
+            // The target is not there yet, or not a migration's. A file whose journal went on
+            // there begins nothing.
+            return open_file(plan, claim, true).await?.ok_or(error);
+        }
+        opened => opened?,
+    };
     control.follow_away(&plan.source).await?;
     Ok(control)
 }

@@ -14,9 +14,11 @@ use crate::limits::{RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::phases::cutover::Extent;
+use crate::phases::ending;
+use crate::phases::seeding::{self, Seeding};
 use crate::phases::verifying;
 use crate::phases::{copying, cutover, prepare, way_back};
-use crate::plan::Plan;
+use crate::plan::{Plan, Seed};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
@@ -39,6 +41,7 @@ pub enum Until {
 /// Moves a live database, as far as `until`. Goes on where an earlier run stopped; a lost
 /// connection is made again while that may help.
 pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error> {
+    ending::finish_removal(setting.plan).await?;
     begin_anew(setting.plan)?;
     let pulse = Pulse::default();
     let mut backoff = again();
@@ -178,6 +181,14 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
         match phase {
             Phase::Planned => preflight(run).await?,
             Phase::Checked => prepare::prepare(run).await?,
+            Phase::Prepared if run.plan.seed != Seed::Copy => {
+                if seeding::seed(run).await? == Seeding::Awaited {
+                    return Ok(EndReport {
+                        next_steps: seeding::what_is_awaited(),
+                        ..end_report(run)
+                    });
+                }
+            }
             Phase::Prepared => copying::restore(run).await?,
             Phase::Structured | Phase::Copying => copying::copy(run).await?,
             Phase::Loaded => catch_up(run).await?,
@@ -283,7 +294,9 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
         follow.until(run, Goal::Commit(copied)).await?;
         follow.close(run).await?;
         // Now the target is what the source was at one moment.
-        copying::finish_structure(run).await?;
+        if !run.control.state().seeded {
+            copying::finish_structure(run).await?;
+        }
     }
     let mut follow = Follow::open(run).await?;
     follow

@@ -216,6 +216,15 @@ pub(crate) fn peek(dir: &Path) -> Result<Option<Peeked>, Error> {
     }))
 }
 
+/// Who the migration of a folder is, wherever its journal goes on.
+pub(crate) fn identity_in(dir: &Path) -> Result<Option<Identity>, Error> {
+    let path = dir.join(JOURNAL);
+    let Some(mut file) = open(&path, false)? else {
+        return Ok(None);
+    };
+    Ok(read(&mut file, &path)?.map(|found| found.identity))
+}
+
 /// Removes what is left of a journal that went on on the target, once that is over.
 pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
     remove_at(&dir.join(JOURNAL))

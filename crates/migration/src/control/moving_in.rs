@@ -61,14 +61,6 @@ impl Control {
         }))
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the routes that begin in a file")
-    )]
     /// The target can be written: makes the schema `trunkline` there, and the journal goes on
     /// in it. Where it does already, nothing is done.
     pub(crate) async fn move_in(&mut self) -> Result<(), Error> {

@@ -16,8 +16,9 @@ use crate::fence;
 use crate::journal::{Entry, Object};
 use crate::phase::{Event, Phase};
 use crate::phases::cutover::consumers;
+use crate::phases::seeding::own_copy;
 use crate::phases::{copying, cutover, prepare, renaming, way_back};
-use crate::plan::Plan;
+use crate::plan::{BaseBackup, Plan, Snapshot};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
 use crate::status::{OUTCOME_FILE, next_steps};
@@ -81,8 +82,83 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
             .record(Entry::Removed(Object::Structure))
             .await?;
     }
+    if tables == TargetTables::Drop
+        && let Some(made) = our_copy(&run)
+    {
+        return without_its_copy(run, &made, done).await;
+    }
     run.control.moved(Event::GivenUp).await?;
     end(run, Phase::Aborted, done).await
+}
+
+/// The copy that we made, if the target is one.
+fn our_copy(run: &Run<'_>) -> Option<BaseBackup> {
+    let Some(Snapshot::BaseBackup(made)) = run.plan.seed.snapshot() else {
+        return None;
+    };
+    let object = Object::Copy {
+        data_directory: made.data_directory.clone(),
+    };
+    let receipts = &run.control.state().receipts;
+    receipts.contains(&object).then(|| made.clone())
+}
+
+/// Removes the target that we made, and a journal on it with it. The outcome is written
+/// before, and the journal's file goes after: see [`finish_removal`].
+async fn without_its_copy(
+    mut run: Run<'_>,
+    made: &BaseBackup,
+    mut done: Vec<String>,
+) -> Result<EndReport, Error> {
+    run.step("removing the copy");
+    run.control.moved(Event::GivenUp).await?;
+    let folder = copying::folder(&run)?;
+    let identity = run.control.identity().clone();
+    let Run { plan, control, .. } = run;
+    write_outcome(plan, Phase::Aborted)?;
+    control.close().await;
+    own_copy::remove(made, &identity.object_name(1)).await?;
+    file::remove(&plan.dir)?;
+    copying::remove_folder(&folder)?;
+    let data = made.data_directory.display();
+    done.push(format!("stopped the copy and removed {data}"));
+    Ok(EndReport {
+        schema_version: SCHEMA_VERSION,
+        migration: identity.name,
+        phase: Phase::Aborted,
+        done,
+        next_steps: next_steps(Phase::Aborted, false),
+    })
+}
+
+/// Ends the removal of a copy that a process began and did not live to end. Gives whether
+/// there was one.
+pub(crate) async fn finish_removal(plan: &Plan) -> Result<bool, Error> {
+    let Some(Snapshot::BaseBackup(made)) = plan.seed.snapshot() else {
+        return Ok(false);
+    };
+    let outcome = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
+    if outcome.trim() != Phase::Aborted.name() {
+        return Ok(false);
+    }
+    let Some(identity) = file::identity_in(&plan.dir)? else {
+        return Ok(false);
+    };
+    own_copy::remove(made, &identity.object_name(1)).await?;
+    file::remove(&plan.dir)?;
+    copying::remove_folder(&plan.dir.join(&identity.id))?;
+    Ok(true)
+}
+
+/// The report of an `abort` that had only that to do.
+pub(crate) fn removal_finished(plan: &Plan) -> EndReport {
+    EndReport {
+        schema_version: SCHEMA_VERSION,
+        migration: plan.name.clone(),
+        phase: Phase::Aborted,
+        done: vec!["removed the copy that an earlier abort left".to_owned()],
+        next_steps: next_steps(Phase::Aborted, false),
+    }
 }
 
 /// Ends the migration after the switch.
@@ -196,6 +272,9 @@ async fn unfence(run: &mut Run<'_>, side: Side) -> Result<Option<String>, Error>
 }
 
 async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndReport, Error> {
+    if let Some(made) = our_copy(&run) {
+        own_copy::release(&made, &run.control.identity().object_name(1)).await?;
+    }
     let folder = copying::folder(&run)?;
     let Run { plan, control, .. } = run;
     let migration = control.identity().name.clone();
@@ -210,13 +289,17 @@ async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndRep
     })
 }
 
-/// Removes the journal, after the migration's end is written down on this machine.
-async fn forget(plan: &Plan, control: Control, folder: &Path, phase: Phase) -> Result<(), Error> {
+fn write_outcome(plan: &Plan, phase: Phase) -> Result<(), Error> {
     let path = plan.dir.join(OUTCOME_FILE);
     std::fs::write(&path, phase.name()).map_err(|cause| Error::File {
         path: path.display().to_string(),
         cause,
-    })?;
+    })
+}
+
+/// Removes the journal, after the migration's end is written down on this machine.
+async fn forget(plan: &Plan, control: Control, folder: &Path, phase: Phase) -> Result<(), Error> {
+    write_outcome(plan, phase)?;
     control.erase().await?;
     file::remove(&plan.dir)?;
     copying::remove_folder(folder)

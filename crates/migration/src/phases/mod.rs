@@ -9,5 +9,6 @@ pub(crate) mod mending;
 pub(crate) mod prepare;
 pub(crate) mod publishing;
 pub(crate) mod renaming;
+pub(crate) mod seeding;
 pub(crate) mod verifying;
 pub(crate) mod way_back;

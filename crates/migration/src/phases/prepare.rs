@@ -20,7 +20,8 @@ use crate::phase::Event;
 use crate::phases::ddl_log;
 use crate::phases::publishing::{Publishing, publish, refuse_incomplete};
 use crate::phases::renaming;
-use crate::plan::RelayPlan;
+use crate::phases::seeding;
+use crate::plan::{RelayPlan, Seed};
 use crate::relay;
 use crate::run::Run;
 use crate::way::Way;
@@ -47,9 +48,12 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     };
     publish(run, &mut source, FIRST, &what).await?;
     let slot = make_slot(run, &mut source, Side::Source, FIRST, Bound::None).await?;
-    if run.plan.relay.is_none() {
+    match (&run.plan.seed, &run.plan.relay) {
+        (Seed::Copy, None) => outlast_commits_under_way(run, &mut source).await?,
         // From a relay rows are read under snapshots that are built from the log, too.
-        outlast_commits_under_way(run, &mut source).await?;
+        (Seed::Copy, Some(_)) => {}
+        // A physical copy is told by commit records, not by what a snapshot saw.
+        (Seed::Snapshot(_), _) => seeding::mark(run, &mut source).await?,
     }
     let leg = Leg {
         number: FIRST,
@@ -132,7 +136,7 @@ async fn remove(
                 "dropped the log of changes of structure {name} on the {side}"
             )))
         }
-        Object::Structure | Object::SourceRecords => Ok(None),
+        Object::Structure | Object::SourceRecords | Object::Copy { .. } => Ok(None),
     }
 }
 

@@ -97,7 +97,7 @@ impl Run<'_> {
         }
         // Of a table that was dropped or renamed since, changes may still come: they belong to
         // where its rows were copied, or to the table of that name.
-        let known: Vec<(TableName, TableName)> = if leg.number > 1 {
+        let known: Vec<(TableName, TableName)> = if !self.has_ledger(leg) {
             let scope = self.scope_on(leg.way.to(), &tables.layout);
             let alone = |name: &TableName| map.sources_of(name).next().is_none();
             let names = standing.into_iter().map(|table| table.name);

@@ -23,7 +23,7 @@ pub(super) async fn refuse_gaps(
     let (tables, places, layout) = (&standing.moving, &standing.places, standing.layout());
     let side = leg.way.from();
     let published = published(from, side, &run.publications(leg)).await?;
-    let copied: BTreeSet<TableName> = if leg.number == 1 {
+    let copied: BTreeSet<TableName> = if run.has_ledger(leg) {
         let cover = trunkline_load::read_cover(run.control.session()?).await?;
         cover.into_keys().collect()
     } else {
