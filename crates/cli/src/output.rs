@@ -5,6 +5,7 @@ mod alone;
 mod comparison;
 mod ddl;
 mod relayed;
+mod subscription;
 mod validation;
 
 use std::fmt::Write as _;
@@ -123,7 +124,7 @@ impl Report for StatusReport {
                     thousands(self.rows_total)
                 ),
             ),
-            ("changes applied", thousands(self.rows_applied)),
+            ("changes applied", changes_applied(self)),
             (
                 "lag",
                 format!(
@@ -141,6 +142,9 @@ impl Report for StatusReport {
         if let Some(status) = &self.ddl {
             ddl::text(&mut text, status);
         }
+        if let Some(status) = &self.subscription {
+            subscription::text(&mut text, status);
+        }
         if let Some(relay) = &self.relay {
             relayed::text(&mut text, relay);
         }
@@ -150,6 +154,14 @@ impl Report for StatusReport {
         latencies(&mut text, &self.statements);
         next_steps(&mut text, &self.next_steps);
         text
+    }
+}
+
+/// Changes applied since clients were last moved. A subscription does not count them.
+fn changes_applied(status: &StatusReport) -> String {
+    match status.subscription {
+        Some(_) => "by the subscription, which does not count them".to_owned(),
+        None => thousands(status.rows_applied),
     }
 }
 

@@ -319,4 +319,9 @@ async fn a_log_that_cannot_be_is_refused_beforehand() {
         assert!(report.stdout.contains(part), "{part}: {report}");
     }
     assert_eq!(triggers(&scene), "0");
+    scene.plan("[transform]\nrename_schemas = { shop = \"store\" }\n");
+    let ran = scene.trunkline(&["check"]).await.expect_code(2);
+    ran.expect_said(&["gives the target other names"]);
+    scene.plan("[seed]\nmethod = \"snapshot\"\n");
+    scene.trunkline(&["check"]).await.expect_code(2);
 }
