@@ -7,13 +7,12 @@ use trunkline_changes::{Change, Lsn, Side, StreamEvent, Transaction};
 use trunkline_postgres::{Conninfo, OnSide};
 
 use crate::batch::{Action, Entry, Pending, RowChange};
-use crate::conflict::Operation;
 use crate::cover::CopyCover;
+use crate::ddl::Ddl;
 use crate::error::ApplyError;
 use crate::limits::{Bounds, DURABLE_EVERY};
 use crate::options::{ApplyOptions, Durability};
 use crate::progress::{self, Position};
-use crate::route::{Lookup, Route};
 use crate::routes::Routes;
 use crate::session;
 use crate::stats::ApplyStats;
@@ -23,9 +22,10 @@ use crate::writer::Writer;
 /// Applies one stream to one target, over one connection. Its calls are not cancel-safe:
 /// one that is dropped half-way leaves the applier of no use.
 pub struct Applier {
-    writer: Writer,
-    routes: Routes,
-    cover: CopyCover,
+    pub(crate) writer: Writer,
+    pub(crate) routes: Routes,
+    pub(crate) cover: CopyCover,
+    pub(crate) ddl: Ddl,
     linger: std::time::Duration,
     side: Side,
     inside: Inside,
@@ -75,6 +75,7 @@ impl Applier {
             writer: Writer::new(session, options.migration, options.policy, progress.applied),
             routes,
             cover: options.cover,
+            ddl: Ddl::default(),
             linger: options.linger,
             side: options.side,
             inside: Inside::Nothing,
@@ -170,6 +171,7 @@ impl Applier {
                 "a transaction begins inside another one",
             ));
         }
+        self.ddl.begin();
         let reached = self
             .waiting
             .map_or(self.writer.at(), |position| position.end_lsn);
@@ -194,7 +196,10 @@ impl Applier {
             } => (transaction, unseen),
         };
         let action = match change {
-            Change::Message { .. } => None,
+            Change::Message { prefix, content } => {
+                self.ddl(transaction, &prefix, &content).await?;
+                None
+            }
             Change::Truncate {
                 relations,
                 restart_identity,
@@ -240,7 +245,7 @@ impl Applier {
         else {
             return Ok(None);
         };
-        must_be_findable(&route, &change)?;
+        route.must_find(&change)?;
         let kept = if unseen {
             Some(change)
         } else {
@@ -320,10 +325,24 @@ impl Applier {
             self.commit_whole(Durability::Fast).await?;
         }
         if self.partial.exceeds(&bounds) {
-            let part = std::mem::take(&mut self.partial);
-            let written = self.writer.write_part(&part.entries).await?;
-            self.count(&part, written);
+            self.write_partial().await?;
         }
+        Ok(())
+    }
+
+    /// Writes what waits, so that something can be done in its place: whole transactions are
+    /// committed, the one that is under way is open on the target.
+    pub(crate) async fn write_what_waits(&mut self) -> Result<(), ApplyError> {
+        if self.waiting.is_some() {
+            self.commit_whole(Durability::Fast).await?;
+        }
+        self.write_partial().await
+    }
+
+    async fn write_partial(&mut self) -> Result<(), ApplyError> {
+        let part = std::mem::take(&mut self.partial);
+        let written = self.writer.write_part(&part.entries).await?;
+        self.count(&part, written);
         Ok(())
     }
 
@@ -376,17 +395,5 @@ impl Applier {
             entry.count_in(&mut self.pending_stats);
         }
         self.pending_stats.add(&written);
-    }
-}
-
-fn must_be_findable(route: &Route, change: &RowChange) -> Result<(), ApplyError> {
-    match change.operation() {
-        operation @ (Operation::Update | Operation::Delete) if route.lookup == Lookup::Never => {
-            Err(ApplyError::NoIdentity {
-                table: route.relation.name.clone(),
-                operation,
-            })
-        }
-        _ => Ok(()),
     }
 }

@@ -112,6 +112,15 @@ impl CopyCover {
             .is_none_or(|newest| newest.nearest(xid) >= newest)
     }
 
+    /// Whether a part of the table was copied when the transaction was visible.
+    pub(crate) fn has_seen(&self, table: &TableName, xid: u32) -> bool {
+        match self.tables.get(table) {
+            Some(TableCover::Whole(view)) => view.saw(xid),
+            Some(TableCover::ByKey { ranges, .. }) => ranges.iter().any(|r| r.view.saw(xid)),
+            Some(TableCover::NotCopied) | None => false,
+        }
+    }
+
     fn cover_of(&self, table: &TableName) -> Result<&TableCover, CoverError> {
         match self.tables.get(table) {
             Some(cover) => Ok(cover),

@@ -6,6 +6,7 @@ use trunkline_postgres::Fault;
 
 use crate::conflict::{Conflict, Operation};
 use crate::cover::CoverError;
+use crate::ddl::DdlStop;
 
 /// Why applying stopped. Nothing that was not committed before is on the target, except
 /// with [`ApplyError::CommitUnknown`].
@@ -105,6 +106,9 @@ pub enum ApplyError {
          `park` and look at trunkline.parked"
     )]
     Conflict(Box<Conflict>),
+    /// The source's structure was changed in a way that is not replayed.
+    #[error(transparent)]
+    Ddl(Box<DdlStop>),
     /// The progress row is not what this applier wrote last: somebody else applies too.
     #[error(
         "the progress of migration {migration} on the target is no longer at {expected}: another \

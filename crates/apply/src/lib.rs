@@ -7,6 +7,7 @@ mod batch;
 mod catalog;
 mod conflict;
 mod cover;
+mod ddl;
 mod encode;
 mod error;
 #[cfg(test)]
@@ -32,6 +33,10 @@ mod writer;
 pub use applier::Applier;
 pub use conflict::{Conflict, Operation, Trouble};
 pub use cover::{CopyCover, CoverError, KeyRange, TableCover};
+pub use ddl::{
+    DdlLog, DdlMode, DdlOptions, DdlStop, ForeignKeys, InScope, LoggedChange, changes_to_look_at,
+    count_replayed,
+};
 pub use error::ApplyError;
 pub use limits::Bounds;
 pub use options::{ApplyOptions, ConflictPolicy, Destination, Durability, TableMap};

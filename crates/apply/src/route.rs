@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use trunkline_changes::{ColumnMap, Relation, ReplicaIdentity, Row, Side, Value};
 
+use crate::batch::RowChange;
+use crate::conflict::Operation;
 use crate::error::ApplyError;
 use crate::table::{Operator, TargetColumn, TargetTable, Written};
 
@@ -77,6 +79,19 @@ impl Route {
             columns,
             lookup,
         })
+    }
+
+    /// The rows of updates and deletes must be found somehow.
+    pub(crate) fn must_find(&self, change: &RowChange) -> Result<(), ApplyError> {
+        match change.operation() {
+            operation @ (Operation::Update | Operation::Delete) if self.lookup == Lookup::Never => {
+                Err(ApplyError::NoIdentity {
+                    table: self.relation.name.clone(),
+                    operation,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The key columns, when rows are found by a key.

@@ -41,6 +41,12 @@ impl Routes {
         &self.map
     }
 
+    /// The target's tables may have changed: they are described anew.
+    pub(crate) fn forget(&mut self) {
+        self.described.clear();
+        self.by_relation.clear();
+    }
+
     /// Where a relation's changes go; `None` when the table is left out.
     pub(crate) async fn route(
         &mut self,

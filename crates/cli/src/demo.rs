@@ -176,6 +176,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
             split_above_bytes: 1 << 30,
         },
         conflict: ConflictPolicy::Stop,
+        ddl: None,
         cutover: CutoverPlan {
             max_lag_bytes: 1 << 20,
             max_pause: Duration::from_secs(30),

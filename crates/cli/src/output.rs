@@ -3,6 +3,7 @@
 
 mod alone;
 mod comparison;
+mod ddl;
 mod relayed;
 mod subscription;
 mod validation;
@@ -137,6 +138,9 @@ impl Report for StatusReport {
             ("parked changes", thousands(self.parked_changes)),
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
+        }
+        if let Some(status) = &self.ddl {
+            ddl::text(&mut text, status);
         }
         if let Some(status) = &self.subscription {
             subscription::text(&mut text, status);

@@ -27,6 +27,7 @@ pub(crate) struct PlanFile {
     pub(crate) tables: TablesTable,
     pub(crate) transform: TransformTable,
     pub(crate) apply: ApplyTable,
+    pub(crate) stream: StreamTable,
     pub(crate) cutover: CutoverTable,
     pub(crate) downstream: DownstreamTable,
     pub(crate) notify: NotifyTable,
@@ -128,6 +129,13 @@ pub(crate) struct TablesTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ApplyTable {
     pub(crate) on_conflict: Option<String>,
+}
+
+/// `[stream]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StreamTable {
+    pub(crate) ddl: Option<String>,
 }
 
 /// `[cutover]`.
@@ -242,6 +250,8 @@ const KEYS: &[&str] = &[
     "rename_columns",
     "where",
     "on_conflict",
+    "stream",
+    "ddl",
     "max_lag",
     "max_pause",
     "recheck",

@@ -1,6 +1,7 @@
 //! From what was typed to what is meant: arguments before the plan file, the plan file
 //! before what `run` saved, then defaults.
 
+mod ddl;
 mod decoding;
 mod relaying;
 mod replica;
@@ -233,6 +234,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     }
     let relay = relaying::relay(file.relay.as_mut(), &source)?;
     let cutover = cutover(&mut file, &source, &target, &name)?;
+    let ddl = ddl::mode(&file, &route, &transform)?;
     let plan = Plan {
         name,
         source,
@@ -249,6 +251,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         seed: seeding::seed(&file, seed_port)?,
         copy: copy(&file)?,
         conflict: conflict(&file)?,
+        ddl,
         cutover,
         downstream: downstream(&file)?,
         validation: validating::plan(&file.validation)?,

@@ -5,6 +5,7 @@
 
 mod activity;
 mod collations;
+mod ddl;
 mod decoder;
 mod downstream;
 mod examination;
@@ -40,6 +41,7 @@ pub(crate) mod way_back;
 
 use std::path::PathBuf;
 
+use trunkline_apply::DdlMode;
 use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, ServerVersion, Session};
@@ -115,6 +117,8 @@ pub struct CheckInput<'a> {
     pub way_back: bool,
     /// Whether the tables stand on the target, with their keys.
     pub tables_on_target: Standing,
+    /// What becomes of changes of the source's structure; none if they are not logged.
+    pub ddl: Option<DdlMode>,
 }
 
 /// Which tables are looked at.
@@ -198,6 +202,7 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         place: input.place,
         placed: input.placed,
         tables_on_target: input.tables_on_target,
+        ddl: input.ddl,
         source_server,
         target_server,
         findings,

@@ -271,8 +271,8 @@ impl Control {
             Place::File(file) => return file.remove(),
         };
         let doing = "removing the control schema";
-        let drop = "DROP SCHEMA IF EXISTS trunkline CASCADE";
-        session.batch(drop).await.on(Side::Target, doing)?;
+        let remove = include_str!("sql/records_remove.sql");
+        session.batch(remove).await.on(Side::Target, doing)?;
         session.close().await;
         Ok(())
     }

@@ -52,6 +52,13 @@ pub(crate) enum Object {
     Structure,
     /// The schema `trunkline` on the source, which the way back needs.
     SourceRecords,
+    /// The function and the event triggers that log changes of structure.
+    DdlLog {
+        /// Where.
+        side: Side,
+        /// The name that theirs begin with.
+        name: String,
+    },
     /// A physical copy on this machine, by its data folder. A receipt in the folder itself
     /// says the same.
     Copy {
@@ -64,7 +71,9 @@ impl Object {
     /// Whether it is what a leg that comes from this side follows.
     pub(crate) fn is_followed_on(&self, at: Side) -> bool {
         match self {
-            Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
+            Object::Publication { side, .. }
+            | Object::Slot { side, .. }
+            | Object::DdlLog { side, .. } => *side == at,
             Object::RelaySlot { .. } | Object::Subscription { .. } => at == Side::Source,
             Object::Structure | Object::SourceRecords | Object::Copy { .. } => false,
         }

@@ -46,7 +46,7 @@ pub use phases::ending::{OldDatabase, TargetTables};
 pub use phases::mending::Mending;
 pub use run::is_streamed;
 pub use subscription::status::{SubscriptionStatus, SyncingTable};
-pub use trunkline_apply::ConflictPolicy;
+pub use trunkline_apply::{ConflictPolicy, DdlMode};
 pub use trunkline_verify::{
     DifferenceKind, KeyValue, ObjectKind, Outcome, Place, RowCounts, RowDifference, SchemaChange,
     SchemaDifference, TableVerdict,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use trunkline_apply::ConflictPolicy;
+use trunkline_apply::{ConflictPolicy, DdlMode};
 use trunkline_changes::Side;
 use trunkline_load::{Scope, Transform};
 use trunkline_postgres::Conninfo;
@@ -54,6 +54,9 @@ pub struct Plan {
     pub copy: CopyPlan,
     /// What happens when a change does not fit the target.
     pub conflict: ConflictPolicy,
+    /// What becomes of changes of the source's structure. Without it they are not logged, and
+    /// the stream stops at the first row that does not fit.
+    pub ddl: Option<DdlMode>,
     /// The cutover.
     pub cutover: CutoverPlan,
     /// How both sides are compared while changes flow.

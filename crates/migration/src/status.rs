@@ -1,6 +1,7 @@
 //! Where a migration stands, read without holding it.
 
 mod arrival;
+mod ddl;
 mod in_file;
 mod next;
 mod numbers;
@@ -11,6 +12,7 @@ use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{OnSide, Session};
 
 pub use arrival::{Arrival, FollowStatus};
+pub use ddl::DdlStatus;
 pub use next::next_steps;
 pub use relayed::{RelayState, RelayStatus};
 
@@ -65,6 +67,8 @@ pub struct StatusReport {
     pub eta: String,
     /// Changes put aside.
     pub parked_changes: u64,
+    /// Changes of the source's structure; none where the plan does not log them.
+    pub ddl: Option<DdlStatus>,
     /// How far the validation of the rows is; none before it begins and after a switch.
     pub validation: Option<ValidationStatus>,
     /// What the application's busiest statements took on the source before the switch, and
@@ -185,6 +189,9 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         report.next_steps.push(mending.to_owned());
     }
     Ok(Some(StatusReport {
+        ddl: ddl::read(plan, target, &state)
+            .await
+            .on(Side::Target, doing)?,
         relay,
         validation,
         statements,
@@ -242,6 +249,7 @@ fn report(
         eta_seconds,
         eta: in_words(arrival),
         parked_changes: applied.parked,
+        ddl: None,
         validation: None,
         statements: Vec::new(),
         subscription: None,
@@ -305,6 +313,7 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         eta_seconds: None,
         eta: if phase.is_final() { "over" } else { "unknown" }.to_owned(),
         parked_changes: 0,
+        ddl: None,
         validation: None,
         statements: Vec::new(),
         subscription: None,

@@ -12,6 +12,7 @@ mod compare_alone_chosen;
 mod compare_alone_rights;
 mod consumers;
 mod cutover;
+mod ddl;
 mod decoder;
 mod ending;
 mod idle;

@@ -165,6 +165,9 @@ fn own_reason(
     if entry.schema == OWN_SCHEMA || (kind == "SCHEMA" && entry.name == OWN_SCHEMA) {
         return Some("Trunkline's own".to_owned());
     }
+    if kind == "EVENT TRIGGER" && is_our_log(&entry.name) {
+        return Some("Trunkline's own".to_owned());
+    }
     if kind == "TABLE" {
         let known = tables.contains_key(&entry.table_name());
         return (!known).then(|| "not in scope".to_owned());
@@ -188,6 +191,11 @@ fn own_reason(
         return Some("its schema is not in scope".to_owned());
     }
     None
+}
+
+/// The event triggers of a log of changes of structure: what they call is in our schema.
+fn is_our_log(name: &str) -> bool {
+    name.starts_with("trunkline_") && (name.ends_with("_ddl") || name.ends_with("_drop"))
 }
 
 /// Begins the reason of whatever is left out for something else.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use trunkline_apply::DdlMode;
 use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
@@ -9,8 +10,8 @@ use trunkline_postgres::{Fault, OnSide, PgError, Session};
 use super::finding::Finding;
 use super::tables::Tables;
 use super::{
-    Intent, PgDump, Scope, TablePredicate, activity, collations, decoder, downstream, existing,
-    extensions, features, firing, identity, naming, privileges, replication, role, roles,
+    Intent, PgDump, Scope, TablePredicate, activity, collations, ddl, decoder, downstream,
+    existing, extensions, features, firing, identity, naming, privileges, replication, role, roles,
     sequences, server, sessions, size, subscription, tables, tablespaces, tools, unmoved, way_back,
 };
 use crate::plan::SubscriptionPlan;
@@ -33,6 +34,7 @@ pub(super) struct Examination<'a> {
     pub place: &'a (dyn Fn(&TableName) -> TableName + Sync),
     pub placed: &'a (dyn Fn(&TableName) -> Option<TableName> + Sync),
     pub tables_on_target: Standing,
+    pub ddl: Option<DdlMode>,
     pub source_server: server::Facts,
     pub target_server: server::Facts,
     pub source_role: role::Facts,
@@ -187,6 +189,10 @@ impl Examination<'_> {
         );
         let is_needed = |finding: &Finding| !self.relayed || finding.code != "replication-slots";
         self.findings.extend(found.into_iter().filter(is_needed));
+        if let Some(mode) = self.ddl {
+            let found = ddl::judge(mode, &self.source_role, &self.source_server);
+            self.findings.extend(found);
+        }
         self.decoder(&replication).await?;
         let activity = activity::read(self.source).await?;
         self.findings

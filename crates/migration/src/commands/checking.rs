@@ -127,6 +127,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
+        ddl: plan.ddl,
         place: &|table| layout.place(table).clone(),
         placed: &|table| layout.source_of(table).cloned(),
     };

@@ -15,7 +15,7 @@ use super::recorded::recorded_position;
 use crate::error::Error;
 use crate::journal::{Leg, Object};
 use crate::limits::LINGER;
-use crate::phases::copying;
+use crate::phases::{copying, ddl_log};
 use crate::relay;
 use crate::run::Run;
 
@@ -37,6 +37,7 @@ impl Stream {
 
     async fn open_from(run: &mut Run<'_>, leg: Leg, cover: CopyCover) -> Result<Stream, Error> {
         let (from, to) = (leg.way.from(), leg.way.to());
+        let ddl = ddl_log::options(run, &leg)?;
         refuse_another_decoder(run, &leg)?;
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
@@ -58,7 +59,10 @@ impl Stream {
             linger: LINGER,
         };
         let applier = Applier::open(run.plan.server(to), options).await;
-        let applier = applier.map_err(|cause| Error::Apply { to, cause })?;
+        let mut applier = applier.map_err(|cause| Error::Apply { to, cause })?;
+        if let Some(ddl) = ddl {
+            applier = applier.with_ddl(ddl);
+        }
         let source = run.connect(from, "watch").await?;
         let relay = match run.plan.relay_of(from) {
             Some(_) => Some(run.connect_reading(from, "watch").await?),

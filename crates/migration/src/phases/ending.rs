@@ -225,6 +225,9 @@ async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
             Object::Publication { side, name } if *side == Side::Source => {
                 format!("the publication {name}")
             }
+            Object::DdlLog { side, name } if *side == Side::Source => {
+                format!("the event triggers {name}_ddl and {name}_drop")
+            }
             Object::SourceRecords => "the schema trunkline".to_owned(),
             _ => return None,
         };

@@ -3,6 +3,7 @@
 
 pub(crate) mod copying;
 pub(crate) mod cutover;
+pub(crate) mod ddl_log;
 pub(crate) mod ending;
 pub(crate) mod mending;
 pub(crate) mod prepare;

@@ -9,6 +9,7 @@ use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
+use crate::phases::ddl_log;
 use crate::phases::verifying::coverage;
 use crate::plan::Plan;
 use crate::run::{Run, is_streamed};
@@ -146,6 +147,7 @@ pub(crate) fn statements(
     };
     let made = publications(plan, name, &what);
     let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
+    sql.extend(ddl_log::statements(plan, name));
     sql.push(format!(
         "CREATE_REPLICATION_SLOT {} LOGICAL {}",
         quote_ident(name),
@@ -174,7 +176,7 @@ pub(crate) async fn publish(
             from.batch(&publication.sql()).await.on(side, doing)?;
         }
     }
-    Ok(())
+    ddl_log::make(run, from, what.way, number).await
 }
 
 /// An administrator's publication must be there and name every table: the changes of one

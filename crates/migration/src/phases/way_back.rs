@@ -179,7 +179,7 @@ async fn refuse_anothers_records(run: &Run<'_>) -> Result<(), Error> {
     let mut source = run.connect(side, "way back").await?;
     let row = source
         .query_one(
-            "SELECT pg_catalog.to_regnamespace('trunkline') IS NOT NULL",
+            "SELECT pg_catalog.to_regclass('trunkline.migration') IS NOT NULL",
             &[],
         )
         .await;
@@ -254,8 +254,8 @@ pub(crate) async fn remove_records(run: &mut Run<'_>) -> Result<Option<String>, 
     }
     let (side, doing) = (Side::Source, "removing the schema trunkline");
     let mut source = run.connect(side, "clean up").await?;
-    let drop = "DROP SCHEMA IF EXISTS trunkline CASCADE";
-    source.batch(drop).await.on(side, doing)?;
+    let remove = include_str!("../sql/records_remove.sql");
+    source.batch(remove).await.on(side, doing)?;
     source.close().await;
     let removed = Entry::Removed(Object::SourceRecords);
     run.control.record(removed).await?;

@@ -88,6 +88,7 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         placed: &|table| Some(table.clone()),
         way_back: true,
         tables_on_target: Standing::NotYet,
+        ddl: None,
     }
 }
 

@@ -8,6 +8,7 @@ use trunkline_verify::{Comparison, TableVerdict};
 
 use crate::error::Error;
 use crate::fence::{self, FenceError};
+use crate::phases::ddl_log;
 use crate::run::Run;
 use crate::way::Way;
 
@@ -24,7 +25,8 @@ pub(super) async fn may_be_fenced(from: &mut Session, side: Side) -> Result<(), 
     }
 }
 
-/// A parked change is a row that the target does not have as the source does.
+/// A parked change is a row that the target does not have as the source does; a change of
+/// structure that nobody looked at may be a table.
 pub(super) async fn nothing_parked(run: &Run<'_>, side: Side) -> Result<(), Error> {
     let mut session = run.connect(side, "gates").await?;
     none_parked(run, &mut session, side).await?;
@@ -41,7 +43,7 @@ pub(super) async fn none_parked(
     let name = &run.control.identity().name;
     let parked = trunkline_apply::count_parked(session, name).await;
     match parked.on(side, "counting parked changes")? {
-        0 => Ok(()),
+        0 => ddl_log::none_open(run, session).await,
         count => Err(Error::Refused {
             why: format!("{count} changes are parked in trunkline.parked on the {side}"),
             hint: format!("look at each, mend its row on the {side}, and delete it there"),

@@ -6,6 +6,7 @@ use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
+use crate::phases::ddl_log;
 use crate::plan::RelayPlan;
 use crate::relay;
 use crate::run::Run;
@@ -94,6 +95,12 @@ async fn remove(
                 .on(side, "dropping the publication")?;
             Ok(Some(format!(
                 "dropped the publication {name} on the {side}"
+            )))
+        }
+        Object::DdlLog { name, .. } => {
+            ddl_log::remove(session, side, name).await?;
+            Ok(Some(format!(
+                "dropped the log of changes of structure {name} on the {side}"
             )))
         }
         Object::Subscription { name } => {

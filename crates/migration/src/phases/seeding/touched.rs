@@ -39,13 +39,13 @@ pub(super) enum Part {
 }
 
 /// A table, and the key of a row of it.
-type Row = (TableName, Vec<Vec<u8>>);
+type RowKey = (TableName, Vec<Vec<u8>>);
 
 /// The changes on one side of the position.
 #[derive(Debug)]
 pub(super) struct Touched {
     part: Part,
-    rows: BTreeMap<Row, (u64, Touch)>,
+    rows: BTreeMap<RowKey, (u64, Touch)>,
     /// Tables that were emptied after the position: nothing later of them tells anything.
     closed: BTreeSet<TableName>,
     counted: u64,

@@ -7,6 +7,7 @@ SELECT 'event trigger', ARRAY[e.evtname]::text[], NULL, NULL, NULL,
   FROM pg_catalog.pg_event_trigger e
   JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid
   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
- WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+ WHERE n.nspname <> 'trunkline'
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                     WHERE d.classid = 'pg_catalog.pg_event_trigger'::pg_catalog.regclass
                       AND d.objid = e.oid AND d.deptype = 'e')
