@@ -35,9 +35,9 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     if plan.seed != Seed::Copy {
-        steps[2] = "this machine: a journal in the migration's folder, until the target can hold \
-                    it (CREATE SCHEMA trunkline)"
-            .to_owned();
+        "this machine: a journal in the migration's folder, until the target can hold it (CREATE \
+         SCHEMA trunkline)"
+            .clone_into(&mut steps[2]);
     }
     let name = format!("trunkline_{}_<id>", plan.name);
     let mut made = publishing::statements(plan, &name, &layout, (&tables, major));
