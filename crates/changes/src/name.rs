@@ -1,6 +1,6 @@
 //! Identifiers, and the only two functions that quote.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// Quotes an identifier for SQL, always (`a"b` becomes `"a""b"`; manual, section 4.1.1).
 pub fn quote_ident(name: &str) -> String {
@@ -46,7 +46,7 @@ impl fmt::Display for Ident<'_> {
 }
 
 /// A table's schema and name, as the catalogs spell them. `Display` is for people
-/// (`public.orders`); [`TableName::quoted`] is for SQL.
+/// (`public.orders`, control characters escaped); [`TableName::quoted`] is for SQL.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -84,8 +84,15 @@ impl fmt::Display for TableName {
             f.write_str(separator)?;
             if plain(part) {
                 f.write_str(part)?;
-            } else {
-                f.write_str(&quote_ident(part))?;
+                continue;
+            }
+            // A line break in a name must not break the line that it is printed in.
+            for character in quote_ident(part).chars() {
+                if character.is_control() {
+                    write!(f, "{}", character.escape_default())?;
+                } else {
+                    f.write_char(character)?;
+                }
             }
         }
         Ok(())
@@ -101,6 +108,9 @@ mod tests {
         let odd = TableName::new("My Schema", "a\"b.c");
         assert_eq!(odd.quoted(), "\"My Schema\".\"a\"\"b.c\"");
         assert_eq!(odd.to_string(), "\"My Schema\".\"a\"\"b.c\"");
+        let broken = TableName::new("s", "we\nl");
+        assert_eq!(broken.quoted(), "\"s\".\"we\nl\"");
+        assert_eq!(broken.to_string(), "s.\"we\\nl\"");
         assert_eq!(
             TableName::new("public", "orders").to_string(),
             "public.orders"

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use trunkline_load::Scope;
 use trunkline_migration::plan::{
-    Budget, CopyPlan, CutoverPlan, Existing, Keep, PART_BYTES, Plan, Share, StructurePlan,
+    self, Budget, CopyPlan, CutoverPlan, Existing, Keep, PART_BYTES, Plan, Share, StructurePlan,
     ValidationPlan, WayBack,
 };
 use trunkline_migration::{ConflictPolicy, Error, Extent, Setting, Until};
@@ -158,6 +158,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         target,
         relay: None,
         dir: dir.join("migration"),
+        route: plan::Route::Stream,
         transform: trunkline_load::Transform::none(),
         scope: Scope::everything(),
         insert_only: None,

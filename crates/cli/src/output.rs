@@ -4,6 +4,7 @@
 mod alone;
 mod comparison;
 mod relayed;
+mod subscription;
 mod validation;
 
 use std::fmt::Write as _;
@@ -122,7 +123,7 @@ impl Report for StatusReport {
                     thousands(self.rows_total)
                 ),
             ),
-            ("changes applied", thousands(self.rows_applied)),
+            ("changes applied", changes_applied(self)),
             (
                 "lag",
                 format!(
@@ -137,6 +138,9 @@ impl Report for StatusReport {
         ] {
             let _written = writeln!(text, "  {name:<16} {value}");
         }
+        if let Some(status) = &self.subscription {
+            subscription::text(&mut text, status);
+        }
         if let Some(relay) = &self.relay {
             relayed::text(&mut text, relay);
         }
@@ -146,6 +150,14 @@ impl Report for StatusReport {
         latencies(&mut text, &self.statements);
         next_steps(&mut text, &self.next_steps);
         text
+    }
+}
+
+/// Changes applied since clients were last moved. A subscription does not count them.
+fn changes_applied(status: &StatusReport) -> String {
+    match status.subscription {
+        Some(_) => "by the subscription, which does not count them".to_owned(),
+        None => thousands(status.rows_applied),
     }
 }
 

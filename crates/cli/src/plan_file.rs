@@ -20,6 +20,7 @@ pub(crate) struct PlanFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) relay: Option<RelayTable>,
     pub(crate) seed: SeedTable,
+    pub(crate) subscription: SubscriptionTable,
     pub(crate) structure: StructureTable,
     pub(crate) tables: TablesTable,
     pub(crate) transform: TransformTable,
@@ -74,6 +75,16 @@ pub(crate) struct SeedTable {
     pub(crate) jobs: Option<usize>,
     pub(crate) index_jobs: Option<usize>,
     pub(crate) split_tables_larger_than: Option<String>,
+}
+
+/// `[subscription]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct SubscriptionTable {
+    pub(crate) connection: Option<String>,
+    pub(crate) password_env: Option<String>,
+    pub(crate) copy_data: Option<bool>,
+    pub(crate) binary: Option<bool>,
 }
 
 /// `[structure]`.
@@ -252,6 +263,10 @@ const KEYS: &[&str] = &[
     "webhook_env",
     "token_env",
     "header_env",
+    "subscription",
+    "connection",
+    "copy_data",
+    "binary",
 ];
 
 impl PlanFile {

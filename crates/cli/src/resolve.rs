@@ -3,6 +3,7 @@
 
 mod relaying;
 mod seeding;
+mod subscribing;
 mod switching;
 pub(crate) mod validating;
 
@@ -214,11 +215,11 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     let target = server("target", &file.target)?;
     file.source.conninfo = Some(source.without_password());
     file.target.conninfo = Some(target.without_password());
-    one_of("route", file.migration.route.as_deref(), &["stream"])?;
     let name = name_of(&file)?.unwrap_or_default();
     file.migration.name = Some(name.clone());
     let (_, seed_port) = target.first_host();
     let (scope, transform) = transform(&file, scope)?;
+    let route = subscribing::route(&mut file, &source, &transform)?;
     if !transform.is_none() && file.seed.method.as_deref() == Some("snapshot") {
         return Err(plan_error(
             "transformations and [seed] method = \"snapshot\" are both given",
@@ -233,6 +234,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
         target,
         relay,
         dir,
+        route,
         scope,
         transform,
         insert_only: insert_only(&file)?,

@@ -51,6 +51,7 @@ pub(crate) fn transform(
     scope: impl FnOnce(&PlanFile) -> Result<Scope, Error>,
 ) -> Result<(Scope, Transform), Error> {
     let table = &file.transform;
+    refuse_elsewhere(file)?;
     let Some(path) = &table.mappings else {
         return Ok((scope(file)?, own(table)?));
     };
@@ -75,6 +76,23 @@ pub(crate) fn transform(
         transform,
     } = Mappings::read(&text)?;
     Ok((Scope::from_patterns(&include, &exclude)?, transform))
+}
+
+/// Other routes bring the source's tables as they are.
+fn refuse_elsewhere(file: &PlanFile) -> Result<(), Error> {
+    if file.transform == TransformTable::default() {
+        return Ok(());
+    }
+    let (route, seed) = (&file.migration.route, &file.seed.method);
+    for (key, value, wanted) in [("route", route, "stream"), ("method", seed, "copy")] {
+        if let Some(value) = value.as_deref().filter(|value| *value != wanted) {
+            return Err(plan_error(
+                format!("[transform] does not go with `{key} = \"{value}\"`"),
+                format!("take [transform] out of the plan, or use `{key} = \"{wanted}\"`"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn own(table: &TransformTable) -> Result<Transform, Error> {
@@ -154,6 +172,18 @@ mod tests {
         for text in ["t", "a.b.c", "", ".t", "a.", "a.b*", "\"a.b"] {
             assert_eq!(read(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn rules_go_with_the_stream_and_a_copy_only() {
+        let rules = "[transform]\nrename_schemas = { a = \"b\" }\n";
+        let read = |more: &str| {
+            let file = PlanFile::parse(&format!("{more}{rules}")).expect("a plan");
+            transform(&file, |_| Ok(Scope::everything()))
+        };
+        assert!(read("[migration]\nroute = \"stream\"\n[seed]\nmethod = \"copy\"\n").is_ok());
+        assert!(read("[migration]\nroute = \"replica\"\n").is_err());
+        assert!(read("[seed]\nmethod = \"snapshot\"\n").is_err());
     }
 
     #[test]

@@ -173,6 +173,22 @@ impl Loader {
         self.make_durable().await
     }
 
+    /// Builds what tells rows apart, before there are any: keys, constraints and unique
+    /// indexes. Changes that somebody else applies find their rows by them.
+    pub async fn build_keys(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let record = self.record().await?;
+        self.build_partitioned(inventory, &record).await?;
+        let mut runner = self.runner("structure");
+        for build in inventory.builds.iter().filter(|build| !build.partitioned) {
+            let entries = &inventory.structure.entries;
+            let steps = build.steps.iter();
+            let keys = steps.filter(|step| step.alone || entries[step.entry].is_unique_index());
+            let keys = keys.map(|step| &entries[step.entry]);
+            make_in_order(&mut runner, &record, keys, || ()).await?;
+        }
+        self.make_durable().await
+    }
+
     fn copier(
         &self,
         jobs: Vec<CopyJob>,
@@ -218,7 +234,8 @@ impl Loader {
             page_ranges,
             unlogged: self.options.standby.is_none(),
         };
-        let jobs = copy::jobs(&preparation, ledger)?;
+        let mut jobs = copy::jobs(&preparation, ledger)?;
+        jobs.retain(|job| !self.options.rows_elsewhere.contains(&job.name));
         refuse_triggers(&mut target, &jobs, replica).await?;
         Ok((jobs, ours))
     }

@@ -1,6 +1,9 @@
 //! What the caller chooses.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+use trunkline_changes::TableName;
 
 use crate::chunks::SplitSizes;
 use crate::copy::Standby;
@@ -36,6 +39,9 @@ pub struct LoadOptions {
     pub no_owner: bool,
     /// No grants.
     pub no_privileges: bool,
+    /// Tables whose rows something else has brought: what stands on them is built, and no row
+    /// is copied.
+    pub rows_elsewhere: BTreeSet<TableName>,
     /// Whether large objects are copied.
     pub large_objects: bool,
     /// `maintenance_work_mem` of each index build, as PostgreSQL spells it.
@@ -70,6 +76,7 @@ impl Default for LoadOptions {
             split: SplitSizes::default(),
             no_owner: false,
             no_privileges: false,
+            rows_elsewhere: BTreeSet::new(),
             large_objects: true,
             maintenance_work_mem: MAINTENANCE_WORK_MEM.to_owned(),
             parallel_workers: None,

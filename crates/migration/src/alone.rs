@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{Scope, Table};
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::{Backoff, OnSide, Session};
 use trunkline_verify::{SchemaDescription, SchemaDifference, schema_differences};
 
 pub use report::{
@@ -26,6 +26,7 @@ pub use report::{
 use crate::choice::{self, Chosen};
 use crate::commands::{Setting, reopening};
 use crate::error::Error;
+use crate::limits::{COMPARED_AGAIN, RECONNECT_FIRST, RECONNECT_PAUSE};
 use crate::observer::Notice;
 use crate::plan::Plan;
 use crate::report::SCHEMA_VERSION;
@@ -164,27 +165,69 @@ impl Ends {
 
 async fn compare(work: &Work<'_>, request: &AloneRequest) -> Result<AloneReport, Error> {
     let began = Instant::now();
-    let mut ends = Ends::open(work).await?;
+    let (ends, listed, schema_differences) = look(work, request).await?;
     let mut report = AloneReport {
         schema_version: SCHEMA_VERSION,
         equal: false,
         partial: !request.chosen.is_everything() || leaves_out(work.plan),
+        schema_differences,
         ..AloneReport::default()
     };
-    let listed = list(work.plan, &mut ends, &request.chosen).await?;
-    if request.parts != Parts::Contents {
-        work.observer
-            .notice(Notice::Step("comparing the structure"));
-        let some = request.chosen.tables.is_some() || leaves_out(work.plan);
-        let names = some.then(|| listed.names());
-        report.schema_differences = structure(&mut ends, names.as_deref()).await?;
-    }
     if request.parts != Parts::Structure {
         contents::compare(work, ends, request, &listed, &mut report).await?;
     }
     report.equal = !report.differs() && report.errors.is_empty();
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Both sides open, the tables that are compared, and how the structures differ. A standby
+/// cancels what its replay would wait for: then all of it is read again, a few times.
+async fn look(
+    work: &Work<'_>,
+    request: &AloneRequest,
+) -> Result<(Ends, Listed, Vec<SchemaDifference>), Error> {
+    let mut pauses = Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, COMPARED_AGAIN);
+    // What never worked is an error at once.
+    let mut opened = Some(Ends::open(work).await?);
+    loop {
+        let looked = async {
+            let mut ends = match opened.take() {
+                Some(ends) => ends,
+                None => Ends::open(work).await?,
+            };
+            let (listed, differences) = look_once(work, request, &mut ends).await?;
+            Ok((ends, listed, differences))
+        };
+        let error: Error = match looked.await {
+            Ok(looked) => return Ok(looked),
+            Err(error) => error,
+        };
+        let Some(wait) = pauses.next().filter(|_| error.may_retry()) else {
+            return Err(error);
+        };
+        let why = error.to_string();
+        tracing::warn!(why, "reading the structure again");
+        work.observer.notice(Notice::Retry { why: &why, wait });
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn look_once(
+    work: &Work<'_>,
+    request: &AloneRequest,
+    ends: &mut Ends,
+) -> Result<(Listed, Vec<SchemaDifference>), Error> {
+    let listed = list(work.plan, ends, &request.chosen).await?;
+    if request.parts == Parts::Contents {
+        return Ok((listed, Vec::new()));
+    }
+    work.observer
+        .notice(Notice::Step("comparing the structure"));
+    let some = request.chosen.tables.is_some() || leaves_out(work.plan);
+    let names = some.then(|| listed.names());
+    let differences = structure(ends, names.as_deref()).await?;
+    Ok((listed, differences))
 }
 
 /// Whether the plan leaves tables or columns out.

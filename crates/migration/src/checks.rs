@@ -15,6 +15,7 @@ mod firing;
 mod identity;
 mod limits;
 mod listing;
+mod naming;
 mod privileges;
 pub(crate) mod relay;
 mod replication;
@@ -27,6 +28,7 @@ mod server;
 mod sessions;
 mod settings;
 mod size;
+mod subscription;
 mod tables;
 mod tablespaces;
 mod tools;
@@ -39,6 +41,7 @@ use std::path::PathBuf;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Fault, OnSide, ServerVersion, Session};
 
+use crate::plan::SubscriptionPlan;
 use examination::Examination;
 
 pub use finding::{Finding, Severity, Verdict, verdict};
@@ -93,6 +96,10 @@ pub struct CheckInput<'a> {
     pub relayed: bool,
     /// Slots of other consumers on the source that are handed over at the cutover.
     pub downstream: &'a [String],
+    /// The subscription that is to be made on the target.
+    pub subscription: Option<&'a SubscriptionPlan>,
+    /// The one of this migration that stands there.
+    pub own_subscription: Option<&'a str>,
     /// Whether the schema `trunkline` on the target, if there is one, is this migration's.
     pub own_control_schema: bool,
     /// Where a table of the source stands on the target.
@@ -177,6 +184,8 @@ pub async fn examine(input: CheckInput<'_>) -> Result<Vec<Finding>, Fault> {
         own_publication: input.own_publication,
         relayed: input.relayed,
         downstream: input.downstream,
+        subscription: input.subscription,
+        own_subscription: input.own_subscription,
         maintenance_database: input.maintenance_database,
         place: input.place,
         placed: input.placed,

@@ -9,7 +9,7 @@ mod validating;
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{Layout, Naming, Scope};
-use trunkline_postgres::{Fault, OnSide, Session};
+use trunkline_postgres::{Backoff, Fault, OnSide, Session};
 
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::choice::{self, Chosen};
@@ -17,8 +17,8 @@ use crate::control::{self, Claim, file};
 use crate::error::Error;
 use crate::follow::Follow;
 use crate::journal::Object;
-use crate::limits::HAND_OVER_WITHIN;
-use crate::observer::Observer;
+use crate::limits::{COMPARED_AGAIN, HAND_OVER_WITHIN, RECONNECT_FIRST, RECONNECT_PAUSE};
+use crate::observer::{Notice, Observer};
 use crate::phase::Phase;
 use crate::phases::cutover::Extent;
 use crate::phases::ending::{OldDatabase, TargetTables};
@@ -29,6 +29,7 @@ use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
 use crate::relay;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run, naming};
+use crate::subscription;
 
 pub use cloning::clone;
 pub use running::{Until, run};
@@ -46,18 +47,21 @@ pub struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     async fn open(&self, claim: Claim, begin: bool) -> Result<Run<'a>, Error> {
-        let opened = self.open_with(claim, begin, Pulse::default()).await;
-        opened.map_err(|error| match error {
+        match self.open_with(claim, begin, Pulse::default()).await {
             // Whoever waits on the target for the migration is ended with everybody else when
-            // a rollback closes it.
-            Error::Server(fault) if was_ended(&fault) => Error::Held {
-                name: self.plan.name.clone(),
-                hint: "a rollback closed the target while this waited for it: see `trunkline \
-                       status`, then run this again"
-                    .to_owned(),
-            },
-            error => error,
-        })
+            // a rollback closes it; otherwise somebody ended this session.
+            Err(Error::Server(fault))
+                if was_ended(&fault) && reopening::is_rolled_back(self.plan).await =>
+            {
+                Err(Error::Held {
+                    name: self.plan.name.clone(),
+                    hint: "a rollback closed the target while this waited for it: see `trunkline \
+                           status`, then run this again"
+                        .to_owned(),
+                })
+            }
+            opened => opened,
+        }
     }
 
     async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
@@ -139,6 +143,7 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     };
     let layout = Layout::new(&plan.transform, &tables, names);
     let switched = state.is_some_and(|state| state.phase.is_switched());
+    let own_subscription = state.and_then(|state| state.subscription());
     let keyed = state.is_some_and(|state| state.phase.has_rows());
     let stands = plan.structure == StructurePlan::Present || plan.seed != Seed::Copy;
     let tables_on_target = if keyed || stands {
@@ -165,6 +170,12 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
         own_publication: plan.publication.as_deref().or(own_name.as_deref()),
         relayed: plan.relay.is_some(),
         downstream: &plan.downstream,
+        // One that stands needs no further worker, and has shown that it can be made.
+        subscription: match own_subscription {
+            Some(_) => None,
+            None => plan.route.subscription(),
+        },
+        own_subscription,
         own_control_schema: own.is_some(),
         way_back: plan.cutover.way_back == WayBack::Open && !switched,
         tables_on_target,
@@ -251,21 +262,46 @@ pub async fn verify(
     if let Some(scope) = &chosen.tables {
         refuse_unmatched(setting.plan, scope).await?;
     }
-    let selection = if chosen.is_everything() {
-        Selection::All
-    } else {
-        Selection::Chosen(chosen)
+    let mut pauses = Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, COMPARED_AGAIN);
+    let (mut follow, mut report) = loop {
+        let error = match compare(&mut run, chosen).await {
+            Ok(compared) => break compared,
+            Err(error) => error,
+        };
+        let may_retry = error.may_retry() && !setting.cancel.is_cancelled();
+        let Some(wait) = pauses.next().filter(|_| may_retry) else {
+            return Err(choice::refuse_condition(chosen.condition.as_ref(), error));
+        };
+        let why = error.to_string();
+        tracing::warn!(why, "comparing anew");
+        setting.observer.notice(Notice::Retry { why: &why, wait });
+        // The migration goes on meanwhile in whoever else has it.
+        drop(run);
+        tokio::time::sleep(wait).await;
+        run = claim_following(setting).await?;
     };
-    let mut follow = Follow::open(&mut run).await?;
-    let report = verifying::verify(&mut run, &mut follow, &selection).await;
-    let condition = chosen.condition.as_ref();
-    let mut report = report.map_err(|error| choice::refuse_condition(condition, error))?;
     if !report.equal && !matches!(mending, Mending::None) {
         let is_all = chosen.is_everything();
         report = mend(&mut run, &mut follow, report, &mut mending, is_all).await?;
     }
     follow.close(&mut run).await?;
     Ok(report)
+}
+
+async fn compare(run: &mut Run<'_>, chosen: &Chosen) -> Result<(Follow, VerifyReport), Error> {
+    let selection = if chosen.is_everything() {
+        Selection::All
+    } else {
+        Selection::Chosen(chosen)
+    };
+    let mut follow = Follow::open(run).await?;
+    match verifying::verify(run, &mut follow, &selection).await {
+        Ok(report) => Ok((follow, report)),
+        Err(error) => {
+            subscription::leave_running(run).await;
+            Err(error)
+        }
+    }
 }
 
 /// A pattern that matches no table is an error, never an empty success.
@@ -290,7 +326,11 @@ pub async fn cutover(setting: &Setting<'_>, extent: Extent) -> Result<CutoverRep
         });
     }
     let follow = Follow::open(&mut run).await?;
-    cutover::cutover(&mut run, follow, extent).await
+    let report = cutover::cutover(&mut run, follow, extent).await;
+    if report.is_err() && !run.control.state().is_pausing() {
+        subscription::leave_running(&mut run).await;
+    }
+    report
 }
 
 /// Moves the clients back to the source, with the same proof; [`Error::CutoverAborted`] says

@@ -345,6 +345,10 @@ fn fault_hint(fault: &Fault) -> Option<String> {
         "42501" => "the role lacks a right: `trunkline sql role` prints what it needs",
         "53100" => "the disk is full: free space there, then `trunkline run` goes on",
         "53300" => "no connection slot is free on that server",
+        "57P01" => {
+            "an administrator ended the session, or the server was shut down: run this again"
+        }
+        "57014" => "somebody cancelled the statement on that server: run this again",
         "25006" => "the server is read-only: is it a standby?",
         _ => return None,
     };

@@ -22,7 +22,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 pub(crate) use before::{FenceBefore, settings_before};
 pub(crate) use error::FenceError;
-pub(crate) use holes::{BoundByDefault, may_stand};
+pub(crate) use holes::{BoundByDefault, may_be_raised, may_stand, may_stand_without};
 pub use standing::AfterSwitch;
 pub(crate) use standing::{let_ourselves_in, lift, retire, stand};
 pub use strength::Strength;

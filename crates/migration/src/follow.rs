@@ -2,7 +2,9 @@
 //! what is confirmed to the source is durable on the target, and a goal is reached only by
 //! a commit that was applied, never by a position that was merely read.
 
+mod engine;
 mod listeners;
+mod native;
 mod opening;
 mod pace;
 mod recorded;
@@ -16,10 +18,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyError, Durability};
 use trunkline_capture::{
-    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, Thresholds, decide,
+    BatchReader, Feed, Lag, LiveOptions, LiveReader, Mode, Pulled, ReadPosition, decide,
 };
 use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;
+
+pub(crate) use engine::Follow;
+pub(crate) use native::WORKER_AWAY;
 
 use crate::error::Error;
 use crate::journal::Leg;
@@ -57,7 +62,7 @@ pub(crate) enum Reached {
 }
 
 /// Capture and apply, running, in one direction.
-pub(crate) struct Follow {
+pub(crate) struct Stream {
     leg: Leg,
     feed: Feed,
     spill_folder: PathBuf,
@@ -92,7 +97,7 @@ pub(crate) struct Follow {
     differing_told: u64,
 }
 
-impl Follow {
+impl Stream {
     /// What is followed.
     pub(crate) fn leg(&self) -> &Leg {
         &self.leg
@@ -136,15 +141,6 @@ impl Follow {
         } else {
             decide(self.mode, lag, self.thresholds())
         }
-    }
-
-    fn thresholds(&self) -> Thresholds {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rate, never negative"
-        )]
-        Thresholds::for_rate(self.pace.written().unwrap_or(0.0) as u64)
     }
 
     async fn read_batches(

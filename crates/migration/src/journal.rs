@@ -41,6 +41,12 @@ pub(crate) enum Object {
         /// Its name.
         name: String,
     },
+    /// A subscription on the target, which follows the source. After the slots in this order,
+    /// because it is removed before the one that it reads.
+    Subscription {
+        /// Its name.
+        name: String,
+    },
     /// The structure restored on the target, as the structure ledger lists it.
     Structure,
     /// The schema `trunkline` on the source, which the way back needs.
@@ -58,7 +64,7 @@ impl Object {
     pub(crate) fn is_followed_on(&self, at: Side) -> bool {
         match self {
             Object::Publication { side, .. } | Object::Slot { side, .. } => *side == at,
-            Object::RelaySlot { .. } => at == Side::Source,
+            Object::RelaySlot { .. } | Object::Subscription { .. } => at == Side::Source,
             Object::Structure | Object::SourceRecords | Object::Copy { .. } => false,
         }
     }
@@ -232,6 +238,14 @@ impl State {
             Side::Source => self.source_fence.as_ref(),
             Side::Target => self.target_fence.as_ref(),
         }
+    }
+
+    /// The subscription of the target that follows the source, if one was begun.
+    pub(crate) fn subscription(&self) -> Option<&str> {
+        self.receipts.iter().find_map(|object| match object {
+            Object::Subscription { name } => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     fn fence_mut(&mut self, side: Side) -> &mut Option<FenceBefore> {

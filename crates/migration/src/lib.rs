@@ -26,6 +26,7 @@ pub mod shell;
 pub mod smoke;
 pub mod status;
 mod steps;
+mod subscription;
 pub mod traffic;
 mod validation;
 mod way;
@@ -43,6 +44,7 @@ pub use phases::cutover::Extent;
 pub use phases::ending::{OldDatabase, TargetTables};
 pub use phases::mending::Mending;
 pub use run::is_streamed;
+pub use subscription::status::{SubscriptionStatus, SyncingTable};
 pub use trunkline_apply::ConflictPolicy;
 pub use trunkline_verify::{
     DifferenceKind, KeyValue, ObjectKind, Outcome, Place, RowCounts, RowDifference, SchemaChange,

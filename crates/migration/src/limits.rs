@@ -57,6 +57,17 @@ pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 /// managed server's restart with recovery takes one to two minutes.
 pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);
 
+/// Between two looks at a subscription that is waited for: with clients held, what the last
+/// look misses adds to their wait.
+pub(crate) const SUBSCRIPTION_LOOK: Duration = Duration::from_millis(5);
+
+/// Between two looks at a subscription that nobody waits for.
+pub(crate) const SUBSCRIPTION_WATCH: Duration = Duration::from_millis(100);
+
+/// How long a subscription's worker that has ended may keep its slot and origin: the source
+/// notices it when it sends the next time.
+pub(crate) const SUBSCRIPTION_RESTS_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long the slot's creation may take before we say whom it waits for, and between two
 /// such messages.
 pub(crate) const SLOT_PATIENCE: Duration = Duration::from_secs(3);
@@ -82,6 +93,16 @@ pub(crate) const WAY_BACK_SLOT_WITHIN: Duration = Duration::from_mins(1);
 pub(crate) const RECONNECT_FIRST: Duration = Duration::from_millis(250);
 /// See [`RECONNECT_FIRST`].
 pub(crate) const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often `verify` begins anew after a session of it was lost or a statement of it was
+/// cancelled, as a standby and an administrator may; each time everything is read again.
+pub(crate) const COMPARED_AGAIN: u32 = 4;
+
+/// The time that validation has left is said once one row in so many was compared, or the
+/// reading has gone on for so long: before, the rate is that of its first tables.
+pub(crate) const RATE_KNOWN_AFTER_SHARE: u64 = 20;
+/// See [`RATE_KNOWN_AFTER_SHARE`].
+pub(crate) const RATE_KNOWN_AFTER: Duration = Duration::from_mins(10);
 
 /// How long a given-up cutover tries to write so into the journal: clients are served by the
 /// source again, and only the command's end waits.

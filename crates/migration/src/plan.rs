@@ -31,6 +31,8 @@ pub struct Plan {
     pub relay: Option<RelayPlan>,
     /// Where files of this migration lie on this machine.
     pub dir: PathBuf,
+    /// How the changes get to the target before the first cutover.
+    pub route: Route,
     /// Which tables.
     pub scope: Scope,
     /// What becomes of names, columns and rows.
@@ -95,6 +97,46 @@ pub struct RelayPlan {
     pub server: Conninfo,
     /// Its physical slot on the source, if the operator names it; else it is asked.
     pub slot: Option<String>,
+}
+
+/// How the changes get to the target before the first cutover. What flows after it, back and
+/// there again, is always Trunkline's own stream.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// Trunkline reads the source's slot and writes the rows.
+    Stream,
+    /// A subscription of the target reads the slot.
+    Subscription(Box<SubscriptionPlan>),
+}
+
+impl Route {
+    /// The subscription, where it is the route.
+    pub fn subscription(&self) -> Option<&SubscriptionPlan> {
+        match self {
+            Route::Stream => None,
+            Route::Subscription(plan) => Some(plan),
+        }
+    }
+}
+
+/// What the target's subscription is to be.
+#[derive(Clone, Debug)]
+pub struct SubscriptionPlan {
+    /// How the target's server reaches the source.
+    pub connection: Conninfo,
+    /// Who copies the rows that are there already.
+    pub rows: RowsBy,
+    /// Whether rows travel in binary form.
+    pub binary: bool,
+}
+
+/// Who copies the rows that are there before changes flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsBy {
+    /// The subscription's own initial synchronization.
+    Subscription,
+    /// Trunkline, as on the stream route; the subscription takes over where the copy ends.
+    Trunkline,
 }
 
 /// Whether the old side is kept up to date after a switch.

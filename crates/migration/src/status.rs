@@ -3,11 +3,12 @@
 mod arrival;
 mod in_file;
 mod next;
+mod numbers;
 mod relayed;
 
 use serde::Serialize;
 use trunkline_changes::{Lsn, Side};
-use trunkline_postgres::{DataRow, OnSide, PgError, Session};
+use trunkline_postgres::{OnSide, Session};
 
 pub use arrival::{Arrival, FollowStatus};
 pub use next::next_steps;
@@ -22,8 +23,11 @@ use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::relay;
 use crate::report::SCHEMA_VERSION;
+use crate::subscription;
+use crate::subscription::status::SubscriptionStatus;
 use crate::validation::{self, ValidationStatus};
 use crate::way::Way;
+use numbers::{Applied, TargetNumbers, Written, applied, target_numbers, written};
 
 /// The report of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,42 +70,10 @@ pub struct StatusReport {
     /// What the application's busiest statements took on the source before the switch, and
     /// take on the target; empty where `pg_stat_statements` is not installed on both.
     pub statements: Vec<Latency>,
+    /// How the subscription stands, where one follows the source.
+    pub subscription: Option<SubscriptionStatus>,
     /// What to do next.
     pub next_steps: Vec<String>,
-}
-
-/// Numbers that the target's control schema holds.
-struct TargetNumbers {
-    rows_copied: u64,
-    rows_total: u64,
-    held: bool,
-}
-
-fn target_numbers(row: &DataRow) -> Result<TargetNumbers, PgError> {
-    Ok(TargetNumbers {
-        rows_copied: row.get(0)?,
-        rows_total: row.get(1)?,
-        held: row.get(2)?,
-    })
-}
-
-/// Numbers that lie where changes go to.
-#[derive(Default)]
-struct Applied {
-    position: Option<Lsn>,
-    age_seconds: Option<f64>,
-    parked: u64,
-    rows: u64,
-    confirmed: Option<Lsn>,
-    apply_rate: Option<f64>,
-    write_rate: Option<f64>,
-}
-
-/// Numbers of the server that changes come from.
-#[derive(Default)]
-struct Written {
-    position: Option<Lsn>,
-    kept_bytes: Option<u64>,
 }
 
 /// Reads a migration's state from both servers. An unreachable source leaves its numbers
@@ -152,6 +124,7 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         .on(Side::Target, doing)?;
     let source = Session::connect(&plan.source, "status").await.ok();
     let slot = state.leg.as_ref().map_or("", |leg| leg.slot.name.as_str());
+    let mut native = None;
     let relay = match state.way() {
         Way::There => relayed::look(plan, slot).await,
         Way::Back => None,
@@ -161,12 +134,15 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         .and_then(|look| relay::physical_slot(plan, look));
     let on_source = physical.as_deref().unwrap_or(slot);
     let (applied, written) = match (state.way(), source) {
-        (Way::There, source) => {
+        (Way::There, mut source) => {
             let applied = applied(target, &plan.name, leg).await;
-            let written = match source {
-                Some(mut source) => written(&mut source, on_source).await.ok(),
+            let written = match &mut source {
+                Some(source) => written(source, on_source).await.ok(),
                 None => None,
             };
+            if let Some(name) = state.subscription() {
+                native = subscription::status::status(target, source.as_mut(), name, slot).await?;
+            }
             (
                 applied.on(Side::Target, doing)?,
                 written.unwrap_or_default(),
@@ -196,10 +172,15 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         }
         Way::Back => None,
     };
+    let applied = match &native {
+        Some(native) => applied.of_a_subscription(native),
+        None => applied,
+    };
     Ok(Some(StatusReport {
         relay,
         validation,
         statements,
+        subscription: native,
         ..report(identity.name, &state, &numbers, &applied, &written)
     }))
 }
@@ -255,6 +236,7 @@ fn report(
         parked_changes: applied.parked,
         validation: None,
         statements: Vec::new(),
+        subscription: None,
         next_steps: state.next_steps(numbers.held),
     }
 }
@@ -317,33 +299,9 @@ fn over(plan: &Plan, phase: Phase) -> StatusReport {
         parked_changes: 0,
         validation: None,
         statements: Vec::new(),
+        subscription: None,
         next_steps: next_steps(phase, false),
     }
-}
-
-/// What the side that changes go to says of them.
-async fn applied(session: &mut Session, name: &str, leg: u32) -> Result<Applied, PgError> {
-    let sql = include_str!("sql/status_applied.sql");
-    let row = session.query_one(sql, &[&name, &leg]).await?;
-    Ok(Applied {
-        position: row.get(0)?,
-        age_seconds: row.get(1)?,
-        parked: row.get(2)?,
-        rows: row.get(3)?,
-        confirmed: row.get(4)?,
-        apply_rate: row.get(5)?,
-        write_rate: row.get(6)?,
-    })
-}
-
-/// The position of the side that changes come from, and the log that it keeps for a slot.
-async fn written(session: &mut Session, slot: &str) -> Result<Written, PgError> {
-    let sql = include_str!("sql/status_source.sql");
-    let row = session.query_one(sql, &[&slot]).await?;
-    Ok(Written {
-        position: row.get(0)?,
-        kept_bytes: row.get(1)?,
-    })
 }
 
 fn in_words(arrival: Arrival) -> String {

@@ -9,7 +9,9 @@ use trunkline_postgres::{OnSide, Session};
 use crate::error::Error;
 use crate::fence::{self, Strength};
 use crate::phases::publishing;
-use crate::plan::{Plan, PositionFrom, Seed, Snapshot, StructurePlan, WayBack};
+use crate::plan::{
+    Plan, PositionFrom, RowsBy, Seed, Snapshot, StructurePlan, SubscriptionPlan, WayBack,
+};
 use crate::run::is_streamed;
 
 /// The steps, a line each; statements on the source are marked as such.
@@ -60,7 +62,10 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         Some(snapshot) => steps.extend(seed_steps(plan, snapshot)),
         None => steps.extend(copy_steps(plan, &tables, left_out)),
     }
-    steps.push(format!("follow the changes of {streamed} tables"));
+    match plan.route.subscription() {
+        Some(subscription) => subscription_steps(plan, subscription, &name, streamed, &mut steps),
+        None => steps.push(format!("follow the changes of {streamed} tables")),
+    }
     if plan.seed == Seed::Copy {
         steps.push(
             "target: once what changed during the copy is applied, foreign keys NOT VALID, then \
@@ -101,6 +106,11 @@ fn copy_steps<W: std::fmt::Display>(
     steps.extend(rules.map(|rule| format!("on the way: {rule}")));
     let left_out = left_out.into_iter();
     steps.extend(left_out.map(|what| format!("target: left out with its column: {what}")));
+    if let Some(subscription) = plan.route.subscription()
+        && subscription.rows == RowsBy::Subscription
+    {
+        return steps;
+    }
     steps.push(format!(
         "copy {with_rows} tables, about {rows} rows and {} MB, {} at a time{}; build indexes, {} \
          at a time, as soon as a table's rows are in",
@@ -163,6 +173,37 @@ fn seed_steps(plan: &Plan, snapshot: &Snapshot) -> Vec<String> {
         ));
     }
     steps
+}
+
+/// What the target's own following does.
+fn subscription_steps(
+    plan: &Plan,
+    subscription: &SubscriptionPlan,
+    name: &str,
+    streamed: usize,
+    steps: &mut Vec<String>,
+) {
+    let publication = match &plan.publication {
+        Some(given) => trunkline_changes::quote_ident(given),
+        None => format!("{name} (and {name}_i for tables that are only inserted into)"),
+    };
+    let reached = subscription.connection.label();
+    steps.push(match subscription.rows {
+        RowsBy::Subscription => format!(
+            "target: keys and unique indexes; then CREATE SUBSCRIPTION {name} to {reached}, \
+             PUBLICATION {publication}, with slot {name} and copy_data: it copies and follows \
+             {streamed} tables; then the other indexes"
+        ),
+        RowsBy::Trunkline => format!(
+            "follow to one position behind the copy; there target: CREATE SUBSCRIPTION {name} to \
+             {reached}, PUBLICATION {publication}, with slot {name}: it follows {streamed} tables"
+        ),
+    });
+    steps.push(
+        "for each comparison and in the pause: target: ALTER SUBSCRIPTION … DISABLE, and for a \
+         comparison Trunkline itself applies what is left to one position; then ENABLE"
+            .to_owned(),
+    );
 }
 
 fn renames(plan: &Plan, tables: &[Table]) -> Option<String> {

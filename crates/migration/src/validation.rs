@@ -119,7 +119,7 @@ impl Validation {
         progress.of.store(of, Ordering::Relaxed);
         let stop = CancellationToken::new();
         let plan = &run.plan.validation;
-        follow.told = CancellationToken::new();
+        let told = follow.told_anew();
         let shared = Arc::new(Shared {
             way: leg.way,
             read: run.plan.read_from(leg.way.from()).clone(),
@@ -134,7 +134,7 @@ impl Validation {
             applied: follow.applied_feed(),
             over_budget: Arc::clone(&run.over_budget),
             stop: stop.clone(),
-            round_done: follow.told.clone(),
+            round_done: told,
             subjects: by_source,
             queue: Mutex::new(Queue {
                 left: jobs.into(),

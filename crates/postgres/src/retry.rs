@@ -62,6 +62,8 @@ fn by_sqlstate(code: SqlState) -> Remedy {
         | SqlState::DEADLOCK_DETECTED
         | SqlState::LOCK_NOT_AVAILABLE
         | SqlState::OUT_OF_MEMORY
+        // An administrator's pg_cancel_backend: what we cancel ourselves is not asked about here.
+        | SqlState::QUERY_CANCELED
         // A slot or an origin that the server has not yet taken from a lost session.
         | SqlState::OBJECT_IN_USE => Remedy::RepeatTransaction,
         SqlState::CONNECTION_EXCEPTION
@@ -145,6 +147,7 @@ mod tests {
                 server(SqlState::DEADLOCK_DETECTED),
                 Remedy::RepeatTransaction,
             ),
+            (server(SqlState::QUERY_CANCELED), Remedy::RepeatTransaction),
             (server(SqlState::CANNOT_CONNECT_NOW), Remedy::Reconnect),
             (server(SqlState::TOO_MANY_CONNECTIONS), Remedy::Reconnect),
             (server(SqlState::INVALID_PASSWORD), Remedy::None),

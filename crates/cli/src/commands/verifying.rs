@@ -100,10 +100,20 @@ fn is_scripted(report: &Result<VerifyReport, Error>) -> bool {
 
 /// A file that is not there yet: a script that somebody has read is never written over.
 fn script_file(path: &Path) -> Result<std::fs::File, Error> {
-    let file = std::fs::File::create_new(path);
-    file.map_err(|cause| Error::File {
-        path: path.display().to_string(),
-        cause,
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    // It holds what rows hold.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|cause| {
+        let path = path.display().to_string();
+        if cause.kind() == std::io::ErrorKind::AlreadyExists {
+            return Error::Plan {
+                why: format!("{path} exists, and a script is never written over"),
+                hint: "name another file for --repair-sql, or remove this one".to_owned(),
+            };
+        }
+        Error::File { path, cause }
     })
 }
 

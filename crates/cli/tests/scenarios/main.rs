@@ -23,6 +23,7 @@ mod reports;
 mod row_filters;
 mod row_validation;
 mod seeded;
+mod subscription;
 mod subset;
 mod switching;
 mod switching_deadlines;

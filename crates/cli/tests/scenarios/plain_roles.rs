@@ -21,6 +21,12 @@ const MORE: &str = "
     CREATE VIEW public.totals AS SELECT count(*) FROM public.keyless;
     CREATE FUNCTION public.one() RETURNS int LANGUAGE sql AS 'SELECT 1';";
 
+/// What a fence changes.
+const DATABASE_SETTINGS: &str = "
+    SELECT datconnlimit, datallowconn, datacl,
+           (SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole = 0)
+      FROM pg_database d WHERE datname = 'app'";
+
 /// The SQL that stands in SECURITY.md under a mark.
 fn documented(mark: &str) -> &'static str {
     let mark = format!("<!-- sql: {mark} -->\n```sql\n");
@@ -211,4 +217,55 @@ async fn a_cutover_that_could_not_be_taken_back_is_refused_by_what_check_warned_
     }
     scene.done(&["cutover", "--no-way-back"]).await;
     scene.done(&["complete"]).await;
+}
+
+/// Where our role may not close the source, nobody is held, with a way back or without: `run`
+/// goes on, and what the refusal says mends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cutover_that_may_not_raise_its_fence_is_refused_and_the_stream_goes_on() {
+    skip_unless_available!(15, 17);
+    let scene = plain(15, 17).await;
+    scene.source_says("ALTER DATABASE app OWNER TO postgres");
+    let before = scene.source_says(DATABASE_SETTINGS);
+    let writers = scene.writers_as("app_user").start();
+    scene.done(&["run", "--until", "verified"]).await;
+    let mut following = scene.start(&["run"]);
+    following.must_say("following").await;
+
+    let lack = "only the owner of the source's database, postgres, may close it";
+    let checked = scene.done(&["check", "--json"]).await.json().to_string();
+    assert!(checked.contains(lack), "{checked}");
+    assert!(checked.contains("no cutover as it is"), "{checked}");
+    let mends = "ALTER DATABASE \"app\" OWNER TO \"trunkline\"";
+    let refused = scene.trunkline(&["cutover"]).await;
+    let refused = refused.expect_code(9).expect_said(&[lack, mends]);
+    assert!(!refused.stderr.contains("--no-way-back"), "{refused}");
+    for arguments in [
+        &["cutover", "--rehearse", "--no-way-back"][..],
+        &["cutover", "--no-way-back"],
+    ] {
+        let refused = scene.trunkline(arguments).await;
+        refused
+            .expect_code(9)
+            .expect_said(&["nothing was held", mends]);
+        assert_eq!(scene.source_says(DATABASE_SETTINGS), before);
+        assert_eq!(scene.phase().await, "verified");
+    }
+    // The other command still follows.
+    let written = writers.committed();
+    trunkline_testkit::until(crate::scene::PATIENCE, async || {
+        writers.committed() > written
+    })
+    .await;
+    scene.done(&["verify"]).await;
+    assert!(!following.is_over(), "{}", following.so_far());
+
+    scene.source_says(mends);
+    scene
+        .done(&["cutover", "--rehearse", "--no-way-back"])
+        .await;
+    scene.done(&["cutover", "--no-way-back"]).await;
+    writers.stop().await;
+    scene.assert_same().await;
+    following.ended().await.expect_code(0);
 }

@@ -209,3 +209,64 @@ async fn a_run_that_follows_says_which_table_differs_and_goes_on() {
     follower.ended().await.expect_code(130);
     assert_eq!(scene.phase().await, "verified");
 }
+
+/// Ends one session of a comparison on the source, whenever it shows.
+async fn end_one(scene: &Scene) {
+    let client = scene.on_source().await;
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE application_name = 'trunkline verify' AND state = 'active' LIMIT 1";
+    loop {
+        let ended = client.query(sql, &[]).await.expect("the source answers");
+        if !ended.is_empty() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_somebody_ends_does_not_end_the_comparison() {
+    skip_unless_available!(any_major());
+    let scene = shop().await;
+    scene.done(&["run", "--until", "following"]).await;
+    let verify_until_struck = async {
+        let mut strike = std::pin::pin!(end_one(&scene));
+        let mut struck = false;
+        while !struck {
+            let mut verify = std::pin::pin!(scene.done(&["verify"]));
+            tokio::select! {
+                _ran = &mut verify => {}
+                () = &mut strike => {
+                    verify.await;
+                    struck = true;
+                }
+            }
+        }
+    };
+    let patience = crate::scene::PATIENCE;
+    let struck = tokio::time::timeout(patience, verify_until_struck).await;
+    struck.expect("a session of a comparison was seen and ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_mends_is_for_its_owners_eyes_and_is_never_written_over() {
+    use std::os::unix::fs::PermissionsExt as _;
+    skip_unless_available!(any_major());
+    let scene = crate::scene::notes::notes().await;
+    scene.done(&["run", "--until", "following"]).await;
+    scene.target_says("DELETE FROM public.notes WHERE id = 7");
+    let path = scene.path("mend.sql");
+    let name = path.display().to_string();
+    let script = ["verify", "--repair-sql", name.as_str()];
+    std::fs::write(&path, "-- read and signed").expect("a file");
+    let refused = scene.trunkline(&script).await;
+    refused
+        .expect_code(2)
+        .expect_said(&["never written over", "hint: name another file"]);
+    let kept = std::fs::read_to_string(&path).expect("it is there");
+    assert_eq!(kept, "-- read and signed");
+    std::fs::remove_file(&path).expect("it can be removed");
+    scene.trunkline(&script).await.expect_code(6);
+    let written = std::fs::metadata(&path).expect("it is there");
+    assert_eq!(written.permissions().mode() & 0o777, 0o600);
+}

@@ -36,6 +36,13 @@ pub struct Entry {
     pub sql: String,
 }
 
+impl Entry {
+    /// Whether it makes an index that keeps rows apart.
+    pub(crate) fn is_unique_index(&self) -> bool {
+        self.kind == "INDEX" && self.sql.trim_start().starts_with("CREATE UNIQUE INDEX")
+    }
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.schema.is_empty() {

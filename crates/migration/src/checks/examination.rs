@@ -9,9 +9,10 @@ use super::finding::Finding;
 use super::tables::Tables;
 use super::{
     Intent, PgDump, Scope, TablePredicate, activity, collations, downstream, existing, extensions,
-    features, firing, identity, privileges, replication, role, roles, sequences, server, sessions,
-    size, tables, tablespaces, tools, unmoved, way_back,
+    features, firing, identity, naming, privileges, replication, role, roles, sequences, server,
+    sessions, size, subscription, tables, tablespaces, tools, unmoved, way_back,
 };
+use crate::plan::SubscriptionPlan;
 use crate::way::Way;
 use way_back::{Question, Standing};
 
@@ -25,6 +26,8 @@ pub(super) struct Examination<'a> {
     pub own_publication: Option<&'a str>,
     pub relayed: bool,
     pub downstream: &'a [String],
+    pub subscription: Option<&'a SubscriptionPlan>,
+    pub own_subscription: Option<&'a str>,
     pub maintenance_database: &'a str,
     pub place: &'a (dyn Fn(&TableName) -> TableName + Sync),
     pub placed: &'a (dyn Fn(&TableName) -> Option<TableName> + Sync),
@@ -67,10 +70,26 @@ impl Examination<'_> {
             let found = downstream::judge_target(&slots, &self.target_server, self.downstream);
             self.findings.extend(found);
         }
+        self.subscription().await?;
         self.extensions().await?;
         self.collations(&tables).await?;
         self.firing().await?;
         self.way_back().await
+    }
+
+    /// What a subscription needs that is to be made.
+    async fn subscription(&mut self) -> Result<(), Fault> {
+        let (Some(plan), true) = (self.subscription, self.intent.live) else {
+            return Ok(());
+        };
+        let (source, target) = (&self.source_server, &self.target_server);
+        let same = subscription::is_same_server(source, target);
+        let facts = subscription::read(self.target, plan, same)
+            .await
+            .on(Side::Target, "trying whether a subscription could be made")?;
+        let found = subscription::judge(&facts, plan, source, target, &self.target_role);
+        self.findings.extend(found);
+        Ok(())
     }
 
     /// What would be missing after the switch, while both sides can still be mended in peace.
@@ -85,6 +104,7 @@ impl Examination<'_> {
             insert_only: self.scope.insert_only,
             maintenance_database: self.maintenance_database,
             downstream: self.downstream,
+            own_subscription: self.own_subscription,
             tables: self.tables_on_target,
         };
         let found = way_back::examine(self.source, self.target, &question).await?;
@@ -104,6 +124,7 @@ impl Examination<'_> {
         self.findings.extend(found);
         self.findings
             .extend(tables::judge(tables, role, &self.target_role, self.intent));
+        self.findings.extend(naming::judge(tables, self.intent));
         if self.intent.live {
             let incomparable = identity::read_incomparable(self.source, &self.scope).await?;
             self.findings
@@ -193,7 +214,8 @@ impl Examination<'_> {
         self.findings
             .extend(sessions::judge_timeouts(Side::Target, server));
         let unmoved = unmoved::read(self.target).await?;
-        self.findings.extend(unmoved::judge_target(&unmoved));
+        let found = unmoved::judge_target(&unmoved, self.own_subscription);
+        self.findings.extend(found);
         let existing = existing::read(self.target).await?;
         let place = existing::Places {
             moving,

@@ -187,7 +187,8 @@ fn judge_fencing(role: &role::Facts, server: &server::Facts, intent: Intent) -> 
         let owner = &role.database_owner;
         let message = format!(
             "at the cutover the fence closes the database to connections and sets it read-only, which only its \
-             owner may do, and our role has not the rights of {owner}"
+             owner may do, and our role has not the rights of {owner}: the cutover will be refused until this is \
+             mended"
         );
         findings.push(
             Finding::warning("database-owner", message)

@@ -118,7 +118,7 @@ fn judge_large_objects(facts: &Facts, role: &role::Facts, intent: Intent) -> Vec
 }
 
 /// What stands on the target and would meddle.
-pub(super) fn judge_target(facts: &Facts) -> Vec<Finding> {
+pub(super) fn judge_target(facts: &Facts, own: Option<&str>) -> Vec<Finding> {
     let triggers = facts
         .objects
         .iter()
@@ -130,10 +130,10 @@ pub(super) fn judge_target(facts: &Facts) -> Vec<Finding> {
         );
         Finding::warning("event-trigger", message).about(&object.name)
     });
-    let subscriptions = facts
-        .objects
-        .iter()
-        .filter(|object| object.kind == "subscription" && object.detail == "enabled");
+    let subscriptions = facts.objects.iter().filter(|object| {
+        let enabled = object.kind == "subscription" && object.detail == "enabled";
+        enabled && Some(object.name.as_str()) != own
+    });
     findings.extend(each(subscriptions, |object| {
         let message = "a subscription of the target writes there as well: rows that it brings would differ from the \
                        source's";
@@ -207,10 +207,12 @@ mod tests {
 
     #[test]
     fn a_target_that_acts_by_itself_is_a_warning() {
-        let codes: Vec<_> = judge_target(&facts())
+        let codes: Vec<_> = judge_target(&facts(), None)
             .iter()
             .map(|finding| finding.code)
             .collect();
         assert_eq!(codes, ["event-trigger", "subscription"]);
+        let ours = judge_target(&facts(), Some("feed"));
+        assert_eq!(ours.len(), 1, "what follows for us is no stranger");
     }
 }

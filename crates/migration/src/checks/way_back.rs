@@ -33,6 +33,8 @@ pub(crate) struct Question<'a> {
     pub(crate) maintenance_database: &'a str,
     /// Slots of other consumers that are made on the side that is to serve.
     pub(crate) downstream: &'a [String],
+    /// The subscription that is dropped with the switch.
+    pub(crate) own_subscription: Option<&'a str>,
     /// Whether the tables stand on the side that is to serve, with their keys.
     pub(crate) tables: Standing,
 }
@@ -55,6 +57,14 @@ pub(crate) struct Obstacle {
     /// Says the side.
     pub(crate) why: String,
     pub(crate) remedy: Option<String>,
+}
+
+impl Obstacle {
+    /// Whether the switch itself needs it, with a way back or without: the right to close the
+    /// side that clients leave.
+    pub(crate) fn is_of_the_switch(&self, way: Way) -> bool {
+        self.side == way.from() && self.code == "database-owner"
+    }
 }
 
 /// What is known of one side.
@@ -102,19 +112,23 @@ pub(super) async fn examine(
     question: &Question<'_>,
 ) -> Result<Vec<Finding>, Fault> {
     let obstacles = obstacles(source, target, question).await?;
-    let mut findings = super::listing::each(&obstacles, finding);
+    let mut findings = super::listing::each(&obstacles, |obstacle| finding(obstacle, question.way));
     let what = "reading about the way back";
     let target = server::read(target).await.on(Side::Target, what)?;
     findings.extend(slot_limit(&target));
     Ok(findings)
 }
 
-fn finding(obstacle: &Obstacle) -> Finding {
-    let message = format!(
-        "no way back after the switch: {}; the cutover will be refused unless this is mended or \
-         --no-way-back is given",
-        obstacle.why
-    );
+fn finding(obstacle: &Obstacle, way: Way) -> Finding {
+    let why = &obstacle.why;
+    let message = if obstacle.is_of_the_switch(way) {
+        format!("no cutover as it is: {why}; the cutover will be refused until this is mended")
+    } else {
+        format!(
+            "no way back after the switch: {why}; the cutover will be refused unless this is \
+             mended or --no-way-back is given"
+        )
+    };
     let finding = Finding::warning(obstacle.code, message)
         .on(obstacle.side)
         .about(&obstacle.object);
@@ -146,7 +160,7 @@ async fn read(session: &mut Session, side: Side, question: &Question<'_>) -> Res
         .on(side, what)?;
     // Without the owner's rights there is no fence to look for holes in.
     let holes = if role.owns_database {
-        match fence::may_stand(session, side).await {
+        match fence::may_stand_without(session, side, question.own_subscription).await {
             Ok(_) => Vec::new(),
             Err(FenceError::WouldNotStand(_, holes)) => holes,
             Err(FenceError::Fault(fault)) => return Err(fault),

@@ -4,7 +4,7 @@
 use trunkline_changes::{Side, quote_ident};
 use trunkline_postgres::{OnSide, Session};
 
-use crate::control::{Claim, Control, away};
+use crate::control::{self, Claim, Control, away};
 use crate::error::Error;
 use crate::fence;
 use crate::phase::Phase;
@@ -74,6 +74,24 @@ async fn outside(plan: &Plan) -> Result<Session, Error> {
 pub(crate) fn is_closed(error: &Error) -> bool {
     matches!(error, Error::Server(fault) if fault.side == Side::Target
         && fault.cause.sqlstate().is_some_and(|state| state.as_str() == "55000"))
+}
+
+/// Whether a rollback closes the target, or has: it takes no connection, or its journal says so.
+pub(super) async fn is_rolled_back(plan: &Plan) -> bool {
+    let looked = async {
+        let doing = "looking who ended our session";
+        let connected = Session::connect(&plan.target, "control").await;
+        let mut target = connected.on(Side::Target, doing)?;
+        let known = control::peek(&mut target, &plan.name).await?;
+        target.close().await;
+        Ok::<_, Error>(known)
+    };
+    match looked.await {
+        Ok(known) => {
+            known.is_some_and(|(_, state)| state.away || state.fence(Side::Target).is_some())
+        }
+        Err(error) => is_closed(&error),
+    }
 }
 
 /// Lets us in again: before the rollback's point of no return its fence is lifted, because

@@ -4,7 +4,7 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
-use super::validating::{Validated, keep_validating, validate};
+use super::validating::{Validated, compare, keep_validating, validate};
 use super::{Setting, check, reopening};
 use crate::checks::{self, Verdict};
 use crate::control::{Claim, file};
@@ -18,10 +18,11 @@ use crate::phases::ending;
 use crate::phases::seeding::{self, Seeding};
 use crate::phases::verifying;
 use crate::phases::{copying, cutover, prepare, way_back};
-use crate::plan::{Plan, Seed};
+use crate::plan::{Plan, RowsBy, Seed};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::{OUTCOME_FILE, next_steps};
+use crate::subscription;
 
 /// Where `run` stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,9 @@ async fn attempt(
     };
     let phase = run.control.state().phase;
     *stands = phase;
+    if matches!(error, Error::Interrupted(_)) {
+        subscription::leave_running(&mut run).await;
+    }
     if phase == Phase::Planned {
         // Nothing was begun: nothing of ours stays.
         run.control.erase().await?;
@@ -196,25 +200,7 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
                 catch_up(run).await?;
                 caught_up = true;
             }
-            Phase::Following => {
-                let validated = match validate(run).await {
-                    // What cannot be compared stops the cutover, not the stream.
-                    Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
-                        let why = error.to_string();
-                        run.observer.notice(Notice::Warning(&why));
-                        Validated::Different(vec![why])
-                    }
-                    validated => validated?,
-                };
-                match validated {
-                    Validated::Equal => {}
-                    Validated::Wanted => hand_over(run).await?,
-                    Validated::Different(names) if until != Until::Forever => {
-                        return Err(Error::Differences(names));
-                    }
-                    Validated::Different(_) => stay(run).await?,
-                }
-            }
+            Phase::Following => compare_both(run, until).await?,
             Phase::Verified if until == Until::Switched => {
                 let follow = Follow::open(run).await?;
                 cutover::cutover(run, follow, Extent::Switch).await?;
@@ -238,6 +224,31 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
             }
             Phase::Completed | Phase::Aborted => return Err(Error::Ended),
         }
+    }
+}
+
+/// Compares both sides, and stays where they differ and the run is to go on all the same.
+async fn compare_both(run: &mut Run<'_>, until: Until) -> Result<(), Error> {
+    let compared = if run.control.state().subscription().is_some() {
+        // It names no changes: everything is compared at one position.
+        compare(run).await
+    } else {
+        validate(run).await
+    };
+    let validated = match compared {
+        // What cannot be compared stops the cutover, not the stream.
+        Err(error) if until == Until::Forever && is_of_the_comparison(&error) => {
+            let why = error.to_string();
+            run.observer.notice(Notice::Warning(&why));
+            Validated::Different(vec![why])
+        }
+        validated => validated?,
+    };
+    match validated {
+        Validated::Equal => Ok(()),
+        Validated::Wanted => hand_over(run).await,
+        Validated::Different(names) if until != Until::Forever => Err(Error::Differences(names)),
+        Validated::Different(_) => stay(run).await,
     }
 }
 
@@ -292,10 +303,13 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
         let mut follow = Follow::open(run).await?;
         let copied = verifying::emit(follow.from(), Side::Source, "copied").await?;
         follow.until(run, Goal::Commit(copied)).await?;
-        follow.close(run).await?;
+        follow.close_at_rest(run).await?;
         // Now the target is what the source was at one moment.
         if !run.control.state().seeded {
             copying::finish_structure(run).await?;
+        }
+        if run.plan.route.subscription().is_some() {
+            subscription::ensure(run, RowsBy::Trunkline).await?;
         }
     }
     let mut follow = Follow::open(run).await?;

@@ -57,10 +57,23 @@ pub(super) async fn keep_validating(
     run: &mut Run<'_>,
     follow: &mut Follow,
 ) -> Result<Option<Validation>, Error> {
-    if !run.plan.validation.continuous || follow.leg().way == Way::Back {
+    if !run.plan.validation.continuous || follow.leg().way == Way::Back || follow.is_native() {
         return Ok(None);
     }
     Ok(Some(
         Validation::start(run, follow, Reading::WhatIsLeft).await?,
     ))
+}
+
+/// Compares everything at one position, where nobody names what changes.
+pub(super) async fn compare(run: &mut Run<'_>) -> Result<Validated, Error> {
+    let mut follow = Follow::open(run).await?;
+    let report = verifying::verify(run, &mut follow, &Selection::All).await?;
+    follow.close(run).await?;
+    if report.equal {
+        return Ok(Validated::Equal);
+    }
+    let names = report.differences.iter();
+    let names = names.map(|verdict| verdict.table.to_string());
+    Ok(Validated::Different(names.collect()))
 }

@@ -53,6 +53,7 @@ pub(super) struct Now {
     pub(super) allows_connections: bool,
     pub(super) owner: RoleId,
     pub(super) owner_name: String,
+    pub(super) owner_is_superuser: bool,
     /// The role that connects, whatever role it takes afterwards.
     pub(super) ours: RoleId,
     pub(super) our_name: String,
@@ -99,6 +100,7 @@ impl Now {
                 (false, false) => Authority::None,
             },
             is_current: row.get(10)?,
+            owner_is_superuser: row.get(11)?,
         })
     }
 

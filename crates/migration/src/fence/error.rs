@@ -45,6 +45,8 @@ pub(crate) enum FenceError {
         side: Side,
         /// The right that is missing.
         why: String,
+        /// The statement that gives it.
+        remedy: String,
     },
     /// A standing fence would have holes.
     #[error("the {} could not be kept closed while it does not serve: {}", .0, .1.join("; "))]

@@ -104,6 +104,7 @@ pub(super) fn keep_only_ours(now: &Now, names: &Names) -> Vec<String> {
 pub(super) fn restore(before: &[Grant], now: &Now, names: &Names) -> Vec<String> {
     let database = quote_ident(&now.settings.database);
     let mut statements = Vec::new();
+    let before = &as_owned_now(before, now.owner);
     for grant in from_the_owner_down(before, now) {
         if now.connect.contains(&grant) {
             continue;
@@ -133,6 +134,35 @@ pub(super) fn restore(before: &[Grant], now: &Now, names: &Names) -> Vec<String>
     statements
 }
 
+/// The grants as the server rewrites them when the database gets another owner: what the old
+/// one granted or held is the new one's. The old one is the grantor whom nobody granted.
+fn as_owned_now(before: &[Grant], owner: RoleId) -> Vec<Grant> {
+    let granted_on = |role| {
+        before
+            .iter()
+            .any(|g| g.grantor != role && g.grantee == role)
+    };
+    let first = before
+        .iter()
+        .map(|g| g.grantor)
+        .find(|role| !granted_on(*role));
+    let renamed = |role| if Some(role) == first { owner } else { role };
+    let mut grants: Vec<Grant> = Vec::new();
+    for grant in before {
+        let (grantor, grantee) = (renamed(grant.grantor), renamed(grant.grantee));
+        let same = |g: &&mut Grant| (g.grantor, g.grantee) == (grantor, grantee);
+        match grants.iter_mut().find(same) {
+            Some(known) => known.grantable |= grant.grantable,
+            None => grants.push(Grant {
+                grantor,
+                grantee,
+                grantable: grant.grantable,
+            }),
+        }
+    }
+    grants
+}
+
 /// Each grant after the one that its grantor grants from.
 fn from_the_owner_down(grants: &[Grant], now: &Now) -> Vec<Grant> {
     let mut left: Vec<Grant> = grants.to_vec();
@@ -142,7 +172,7 @@ fn from_the_owner_down(grants: &[Grant], now: &Now) -> Vec<Grant> {
         let (ready, rest): (Vec<Grant>, Vec<Grant>) =
             left.iter().partition(|g| may_grant.contains(&g.grantor));
         if ready.is_empty() {
-            // The owner changed meanwhile: what is left is tried as it stands.
+            // Nobody grants from it any more: what is left is tried as it stands.
             ordered.extend(rest);
             break;
         }
@@ -181,6 +211,7 @@ mod tests {
             allows_connections: true,
             owner: OWNER,
             owner_name: "r1".to_owned(),
+            owner_is_superuser: false,
             ours: OURS,
             our_name: "r2".to_owned(),
             authority: Authority::Owner,
@@ -230,6 +261,26 @@ mod tests {
     fn what_stands_already_is_left_alone() {
         let grants = [grant(1, 2, true), grant(1, 3, false)];
         assert!(restore(&grants, &now(&grants), &names()).is_empty());
+    }
+
+    #[test]
+    fn what_the_old_owner_granted_is_the_new_owners_where_the_database_changed_hands() {
+        // The owner was 4; 3 granted on to 5.
+        let before = [
+            grant(4, 0, false),
+            grant(4, 4, false),
+            grant(4, 3, true),
+            grant(3, 5, false),
+        ];
+        let rewritten = [
+            grant(1, 0, false),
+            grant(1, 1, false),
+            grant(1, 3, true),
+            grant(3, 5, false),
+        ];
+        assert!(restore(&before, &now(&rewritten), &names()).is_empty());
+        let statements = restore(&before, &now(&rewritten[1..]), &names());
+        assert_eq!(statements, ["GRANT CONNECT ON DATABASE \"app\" TO PUBLIC"]);
     }
 
     #[test]

@@ -22,9 +22,39 @@ pub(super) fn owned(now: &Now, side: Side) -> Result<(), FenceError> {
         return Ok(());
     }
     let (owner, ours) = (quote_ident(&now.owner_name), quote_ident(&now.our_name));
+    let remedy = if now.owner_is_superuser {
+        let database = quote_ident(&now.settings.database);
+        format!("ALTER DATABASE {database} OWNER TO {ours};")
+    } else {
+        format!("GRANT {owner} TO {ours};")
+    };
     Err(FenceError::NotAllowed {
         side,
-        why: format!("only the database's owner may close it; GRANT {owner} TO {ours}"),
+        why: format!(
+            "only its database's owner, {}, may close it",
+            now.owner_name
+        ),
+        remedy,
+    })
+}
+
+/// Whether our role has the rights that raising a fence takes: to be asked before its intent is
+/// journalled, and whatever is to become of the way back.
+pub(crate) async fn may_be_raised(inside: &mut Session, side: Side) -> Result<(), FenceError> {
+    let database = settings_before(inside, side).await?.database;
+    let now = Now::read(inside, side, &database).await?;
+    owned(&now, side)?;
+    let doing = "looking whose sessions the fence may end";
+    let stay = first_column(inside, include_str!("sql/not_ended_by_us.sql")).await;
+    let stay = stay.on(side, doing)?;
+    if stay.is_empty() {
+        return Ok(());
+    }
+    let ours = quote_ident(&now.our_name);
+    Err(FenceError::NotAllowed {
+        side,
+        why: format!("our role may not end the sessions of {}", stay.join(", ")),
+        remedy: format!("GRANT pg_signal_backend TO {ours};"),
     })
 }
 
@@ -33,6 +63,15 @@ pub(super) fn owned(now: &Now, side: Side) -> Result<(), FenceError> {
 pub(crate) async fn may_stand(
     inside: &mut Session,
     side: Side,
+) -> Result<BoundByDefault, FenceError> {
+    may_stand_without(inside, side, None).await
+}
+
+/// The same of the time when this subscription of ours is gone.
+pub(crate) async fn may_stand_without(
+    inside: &mut Session,
+    side: Side,
+    ours: Option<&str>,
 ) -> Result<BoundByDefault, FenceError> {
     let database = settings_before(inside, side).await?.database;
     let now = Now::read(inside, side, &database).await?;
@@ -48,6 +87,7 @@ pub(crate) async fn may_stand(
         subscriptions
             .on(side, doing)?
             .into_iter()
+            .filter(|name| Some(name.as_str()) != ours)
             .map(|name| format!("the subscription {name} writes into the database; disable it")),
     );
     if now.authority != Authority::Superuser {

@@ -109,6 +109,9 @@ pub(crate) async fn lift(
     let doing = "lifting the fence";
     let now = Now::read(outside, side, &before.database).await?;
     let statements = to_lift(outside, before, &now).await.on(side, doing)?;
+    if statements.is_empty() {
+        return Ok(());
+    }
     together(outside, &statements).await.on(side, doing)
 }
 
@@ -126,11 +129,20 @@ pub(super) async fn to_lift(
         None => "RESET default_transaction_read_only".to_owned(),
     };
     let mut statements = restored_grants(session, before, now).await?;
-    statements.push(format!("ALTER DATABASE {database} {read_only}"));
-    statements.push(format!(
-        "ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {}",
-        before.connection_limit
-    ));
+    // Whoever may change the database says it in any case: a statement of the fence that was
+    // given up may end later than we look, and meets this one at the database's row. A role
+    // that may not has no such statement, and needs no right for what stands already.
+    let always = now.authority != Authority::None;
+    if always || now.settings.read_only != before.read_only {
+        statements.push(format!("ALTER DATABASE {database} {read_only}"));
+    }
+    let open = now.allows_connections && now.settings.connection_limit == before.connection_limit;
+    if always || !open {
+        statements.push(format!(
+            "ALTER DATABASE {database} WITH ALLOW_CONNECTIONS true CONNECTION LIMIT {}",
+            before.connection_limit
+        ));
+    }
     Ok(statements)
 }
 

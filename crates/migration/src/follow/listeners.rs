@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use trunkline_changes::Lsn;
 
-use super::{Follow, Goal};
+use super::{Goal, Stream};
 use crate::observer::Notice;
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
 
-impl Follow {
+impl Stream {
     /// Every change of the stream that this process has met, whatever became of it.
     pub(crate) fn changes_seen(&self) -> u64 {
         let stats = self.applier.stats();

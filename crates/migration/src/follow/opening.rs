@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use trunkline_apply::{Applier, ApplyOptions};
+use trunkline_apply::{Applier, ApplyOptions, CopyCover};
 use trunkline_capture::slot::SlotRecord;
 use trunkline_capture::{Feed, Mode, slot};
+use trunkline_changes::Lsn;
 
-use super::Follow;
+use super::Stream;
 use super::pace::Pace;
 use super::recorded::recorded_position;
 use crate::error::Error;
@@ -18,10 +19,23 @@ use crate::phases::copying;
 use crate::relay;
 use crate::run::Run;
 
-impl Follow {
+impl Stream {
     /// Examines the slot and opens both ends.
-    pub(crate) async fn open(run: &mut Run<'_>) -> Result<Follow, Error> {
+    pub(crate) async fn open(run: &mut Run<'_>) -> Result<Stream, Error> {
         let leg = run.leg()?.clone();
+        let cover = run.cover(&leg).await?;
+        Stream::open_from(run, leg, cover).await
+    }
+
+    /// The same from a position that somebody else came to: both sides agree up to there, so
+    /// that every change after it counts, whatever was copied.
+    pub(crate) async fn open_behind(run: &mut Run<'_>, position: Lsn) -> Result<Stream, Error> {
+        let mut leg = run.leg()?.clone();
+        leg.start = leg.start.max(position);
+        Stream::open_from(run, leg, CopyCover::nothing_copied()).await
+    }
+
+    async fn open_from(run: &mut Run<'_>, leg: Leg, cover: CopyCover) -> Result<Stream, Error> {
         let (from, to) = (leg.way.from(), leg.way.to());
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
@@ -37,7 +51,7 @@ impl Follow {
             migration: name,
             side: to,
             start: leg.start,
-            cover: run.cover(&leg).await?,
+            cover,
             tables: run.table_map(&leg).await?,
             policy: run.plan.conflict,
             linger: LINGER,
@@ -52,7 +66,7 @@ impl Follow {
         let position = recorded.position.max(applier.applied());
         let (applied_feed, _) = watch::channel(applier.applied());
         run.beat();
-        Ok(Follow {
+        Ok(Stream {
             feed: Feed {
                 conninfo: run.plan.read_from(from).clone(),
                 side: from,

@@ -4,22 +4,32 @@
 use std::time::Instant;
 
 use trunkline_apply::Durability;
-use trunkline_capture::{Lag, Mode, ReadPosition, lag};
+use trunkline_capture::{Lag, Mode, ReadPosition, Thresholds, lag};
 use trunkline_changes::Lsn;
 use trunkline_postgres::OnSide;
 
-use super::{Follow, Goal, Reached};
+use super::{Goal, Reached, Stream};
 use crate::error::Error;
 use crate::limits::TICK;
 use crate::observer::Notice;
 use crate::run::Run;
 use crate::status::{Arrival, FollowStatus};
 
-impl Follow {
+impl Stream {
     /// How much of the log can be read at once: what a relay has not replayed cannot.
     pub(super) async fn readable_lag(&mut self) -> Lag {
         let read = self.relay.as_mut().unwrap_or(&mut self.source);
         lag(read, self.position).await
+    }
+
+    /// From where on the slot is read by SQL, as fast as the source writes now.
+    pub(super) fn thresholds(&self) -> Thresholds {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate, never negative"
+        )]
+        Thresholds::for_rate(self.pace.written().unwrap_or(0.0) as u64)
     }
 
     /// Twice a second: the lag, the budget, commands that wait, what watchers see.

@@ -22,9 +22,10 @@ use crate::limits::BUDGET_LOOK;
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::phases::renaming;
-use crate::plan::{Existing, Keep, Plan, StructurePlan};
+use crate::plan::{Existing, Keep, Plan, RowsBy, StructurePlan};
 use crate::relay;
 use crate::run::Run;
+use crate::subscription;
 
 /// Between two looks at the copy's counters.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -115,7 +116,7 @@ async fn drop_existing(run: &mut Run<'_>, inventory: &Inventory) -> Result<(), E
 pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     run.refuse_other_transform()?;
     let folder = folder(run)?;
-    let loader = loader(run);
+    let mut loader = loader(run);
     let inventory = loader.inventory(&folder).await?;
     if run.control.state().phase == Phase::Structured {
         let total: u64 = inventory
@@ -133,6 +134,21 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
             .on(Side::Target, "recording the size of the copy")?;
     }
     run.control.moved(Event::CopyBegan).await?;
+    if let Some(plan) = run.plan.route.subscription()
+        && plan.rows == RowsBy::Subscription
+    {
+        subscription::syncing::copy(run, &loader, &inventory).await?;
+        loader = Loader::new(
+            run.plan.source.clone(),
+            run.plan.target.clone(),
+            LoadOptions {
+                rows_elsewhere: subscription::syncing::names(run).await?,
+                ..load_options(run.plan)
+            },
+            Progress::new(),
+            run.cancel.clone(),
+        );
+    }
     run.step("copying rows");
     shown(run, loader.progress(), loader.copy_and_build(&inventory)).await?;
     run.step("statistics");

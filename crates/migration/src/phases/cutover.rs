@@ -128,6 +128,8 @@ async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) ->
     follow.until(run, near).await?;
     follow.stay_live();
     consumers::catch_up(run, ready).await?;
+    // Rights may have gone during the comparison.
+    gates::may_be_fenced(follow.from(), ready.way.from()).await?;
     if ready.way == Way::Back {
         // What is about to be closed holds the journal.
         let source = run.plan.server(Side::Source);
@@ -149,6 +151,7 @@ async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<
     // What a switch that was given up left, if its end was not reached.
     way_back::give_up(run).await?;
     way_back::refuse_impossible(run).await?;
+    gates::may_be_fenced(follow.from(), way.from()).await?;
     gates::nothing_parked(run, way.to()).await?;
     unstreamed::same_large_objects(run, way, follow.from()).await?;
     if run.plan.cutover.way_back == WayBack::Open {

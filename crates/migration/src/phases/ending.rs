@@ -22,6 +22,7 @@ use crate::plan::{BaseBackup, Plan, Snapshot};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
 use crate::status::{OUTCOME_FILE, next_steps};
+use crate::subscription;
 
 /// What becomes of the tables on the target when a migration is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +216,7 @@ async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
     }
     run.step("cleaning up");
     let mut done = prepare::undo(&mut run, Side::Target).await?;
+    done.extend(subscription::remove_alone(&mut run).await?);
     let left = run.control.state().receipts.iter().filter_map(|object| {
         let what = match object {
             Object::Slot { side, name } if *side == Side::Source => format!("the slot {name}"),

@@ -23,6 +23,7 @@ use crate::phases::seeding;
 use crate::plan::{RelayPlan, Seed};
 use crate::relay;
 use crate::run::Run;
+use crate::subscription;
 use crate::way::Way;
 use slots::outlast_commits_under_way;
 pub(crate) use slots::{Bound, make_slot, patiently};
@@ -79,15 +80,13 @@ fn record_to_drop(name: &str, database: &str) -> SlotRecord {
 
 /// Removes the publications and slots that we made on a side, by their receipts.
 pub(crate) async fn undo(run: &mut Run<'_>, side: Side) -> Result<Vec<String>, Error> {
-    let of_side = |object: &&Object| object.is_followed_on(side);
-    let receipts = &run.control.state().receipts;
-    let ours: Vec<Object> = receipts.iter().rev().filter(of_side).cloned().collect();
     let mut removed = Vec::new();
-    if ours.is_empty() {
+    if next_to_remove(run, side).is_none() {
         return Ok(removed);
     }
     let mut session = run.connect(side, "clean up").await?;
-    for object in ours {
+    // One at a time: what is removed may bring receipts to light of what it left behind.
+    while let Some(object) = next_to_remove(run, side) {
         removed.extend(remove(run, &mut session, side, &object).await?);
         run.control.record(Entry::Removed(object)).await?;
     }
@@ -95,8 +94,14 @@ pub(crate) async fn undo(run: &mut Run<'_>, side: Side) -> Result<Vec<String>, E
     Ok(removed)
 }
 
+fn next_to_remove(run: &Run<'_>, side: Side) -> Option<Object> {
+    let receipts = &run.control.state().receipts;
+    let mut ours = receipts.iter().rev();
+    ours.find(|object| object.is_followed_on(side)).cloned()
+}
+
 async fn remove(
-    run: &Run<'_>,
+    run: &mut Run<'_>,
     session: &mut Session,
     side: Side,
     object: &Object,
@@ -127,6 +132,12 @@ async fn remove(
                 .on(side, "dropping the publication")?;
             Ok(Some(format!(
                 "dropped the publication {name} on the {side}"
+            )))
+        }
+        Object::Subscription { name } => {
+            subscription::remove(run, name).await?;
+            Ok(Some(format!(
+                "dropped the subscription {name} on the target"
             )))
         }
         Object::Structure | Object::SourceRecords | Object::Copy { .. } => Ok(None),

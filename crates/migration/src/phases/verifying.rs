@@ -235,6 +235,8 @@ pub(crate) async fn pair_snapshots(
     let mut walsender = ReplicationSession::connect(run.plan.read_from(from), "snapshot")
         .await
         .on(from, doing)?;
+    // From here on nothing passes the point that the slot will have.
+    follow.hold_still(run).await?;
     let slot = temporary_slot(run, follow, &mut walsender).await?;
     let sources: Vec<TableName> = kept.iter().flat_map(|c| c.sources.clone()).collect();
     comparer
@@ -315,8 +317,7 @@ async fn compare_while_following(
 ) -> Result<Found, Error> {
     let observer = run.observer;
     let of = list.len();
-    follow.told = tokio_util::sync::CancellationToken::new();
-    let told = follow.told.clone();
+    let told = follow.told_anew();
     let running = paired.comparer.cancellers();
     let comparing = async move {
         let mut done = 0;

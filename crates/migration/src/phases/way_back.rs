@@ -53,6 +53,7 @@ pub(crate) async fn refuse_impossible(run: &Run<'_>) -> Result<(), Error> {
         insert_only: &insert_only,
         maintenance_database: &plan.cutover.maintenance_database,
         downstream: &plan.downstream,
+        own_subscription: run.control.state().subscription(),
         tables: Standing::There,
     };
     let found = way_back::obstacles(&mut from, &mut to, &question).await?;
@@ -80,6 +81,10 @@ fn refused(way: Way, found: &[Obstacle]) -> Error {
     }
     let remedies = remedies.join("\n      ");
     let (what, hint) = match way {
+        // What any switch needs is not given up with the way back.
+        Way::There if found.iter().any(|obstacle| obstacle.is_of_the_switch(way)) => {
+            ("it cannot be switched and taken back", remedies)
+        }
         Way::There => (
             "there would be no way back",
             format!("{remedies}\n      or give the way back up with --no-way-back"),

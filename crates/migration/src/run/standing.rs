@@ -97,11 +97,13 @@ impl Run<'_> {
         }
         // Of a table that was dropped or renamed since, changes may still come: they belong to
         // where its rows were copied, or to the table of that name.
-        let known: Vec<(TableName, TableName)> = if self.has_ledger(leg) {
-            let cover = trunkline_load::read_cover(self.control.session()?).await?;
-            let names = cover.into_keys();
-            names.map(|name| (name.clone(), self.place(name))).collect()
+        let cover = if self.has_ledger(leg) {
+            trunkline_load::read_cover(self.control.session()?).await?
         } else {
+            std::collections::HashMap::new()
+        };
+        // Without a ledger, and where a subscription brought the rows, nothing was copied.
+        let known: Vec<(TableName, TableName)> = if cover.is_empty() {
             let scope = self.scope_on(leg.way.to(), &tables.layout);
             let alone = |name: &TableName| map.sources_of(name).next().is_none();
             let names = standing.into_iter().map(|table| table.name);
@@ -109,6 +111,9 @@ impl Run<'_> {
             names
                 .filter_map(|name| Some((tables.other_name(&name)?.clone(), name)))
                 .collect()
+        } else {
+            let names = cover.into_keys();
+            names.map(|name| (name.clone(), self.place(name))).collect()
         };
         for (from, to) in known {
             if map.destination(&from).is_none() {

@@ -4,6 +4,8 @@ use serde::Serialize;
 use trunkline_changes::{Lsn, TableName};
 use trunkline_postgres::{DataRow, PgError};
 
+use crate::limits::{RATE_KNOWN_AFTER, RATE_KNOWN_AFTER_SHARE};
+
 /// How far the validation of a table is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -169,7 +171,10 @@ impl ValidationStatus {
             let rate = status.rows_compared as f64 / seconds;
             let left = status.rows_total.saturating_sub(status.rows_compared) as f64;
             status.rows_per_second = is_open.then_some(rate as u64);
-            status.eta_seconds = is_open.then(|| (left / rate) as u64);
+            // The first tables say little of the rest.
+            let is_known = status.rows_compared >= status.rows_total / RATE_KNOWN_AFTER_SHARE
+                || seconds >= RATE_KNOWN_AFTER.as_secs_f64();
+            status.eta_seconds = (is_open && is_known).then(|| (left / rate) as u64);
             status.source_share = Some(source / seconds);
         }
         status.tables = tables;

@@ -15,6 +15,8 @@ const BAD_SOURCE: &str = "
     CREATE SCHEMA shut;
     CREATE TABLE shut.away (id serial PRIMARY KEY);
     CREATE TABLE no_key (id int);
+    CREATE TABLE \"we\nl\" (id int PRIMARY KEY);
+    ALTER TABLE \"we\nl\" OWNER TO app_owner;
     CREATE TABLE late_key (id int PRIMARY KEY DEFERRABLE);
     CREATE UNLOGGED TABLE scratch (id int);
     CREATE TABLE secret (id int PRIMARY KEY);
@@ -74,6 +76,7 @@ fn expected_of_the_bad_pair(major: u32) -> BTreeSet<String> {
         "create-on-database@target replica-role@target connection-limit@target",
         "role-missing@target owner-membership@target control-schema@target object-exists@target",
         "extension-create@target database-locale@target pg-dump-older",
+        "line-break-in-name@source",
     ]
     .iter()
     .flat_map(|line| line.split_whitespace())
@@ -149,6 +152,9 @@ async fn the_bad_pair_gives_what_is_expected(major: u32) {
         checks::render(&findings)
     );
     assert!(!checks::verdict(&findings).may_go_on());
+    let broken = findings.iter().find(|f| f.code == "line-break-in-name");
+    let object = broken.and_then(|found| found.object.as_deref());
+    assert_eq!(object, Some("public.\"we\\nl\""));
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ pub(crate) fn everything<'a>(source: &'a mut Session, target: &'a mut Session) -
         own_slot: Some("trunkline_app"),
         own_publication: Some("trunkline_app"),
         relayed: false,
+        subscription: None,
+        own_subscription: None,
         downstream: &[],
         own_control_schema: false,
         place: &|table| table.clone(),

@@ -27,6 +27,38 @@ impl Conninfo {
         variables
     }
 
+    /// The settings for a server that connects by itself, as `CREATE SUBSCRIPTION` takes them.
+    /// Holds the password: never to be shown or written down. What is of this machine alone
+    /// stays here, and a server that is not reached is given up after ten seconds.
+    pub fn for_another_server(&self) -> String {
+        const OURS: [&str; 8] = [
+            "service",
+            "passfile",
+            "application_name",
+            "fallback_application_name",
+            "client_encoding",
+            "replication",
+            "load_balance_hosts",
+            "sslkeylogfile",
+        ];
+        let mut pairs: Vec<(&str, &str)> = self
+            .values
+            .iter()
+            .filter(|(name, _)| !OURS.contains(name))
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        if !self.values.contains_key("connect_timeout") {
+            pairs.push(("connect_timeout", "10"));
+        }
+        let secrets = self.secrets.iter();
+        let others = secrets.filter(|(name, _)| **name != "password");
+        pairs.extend(others.map(|(name, secret)| (*name, secret.reveal())));
+        if let Some(password) = self.password_for(0) {
+            pairs.push(("password", password.reveal()));
+        }
+        key_value::write(pairs)
+    }
+
     /// Every variable that libpq reads connection settings from.
     pub fn child_environment_cleared() -> Vec<&'static str> {
         let files = ["PGSERVICEFILE", "PGSYSCONFDIR", "PGREQUIRESSL"];

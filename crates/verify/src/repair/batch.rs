@@ -48,8 +48,41 @@ impl Mender<'_> {
                     // The server does the same once the session ends.
                     let _rolled_back = self.target.batch("ROLLBACK").await;
                 }
-                Err(error)
+                Err(self.explained(error, items).await)
             }
+        }
+    }
+
+    /// A statement that did not touch its one row may have been answered by a rule, also in the
+    /// replica role.
+    async fn explained(&mut self, error: RepairError, items: &[&Item<'_>]) -> RepairError {
+        let (RepairError::Gone {
+            row,
+            side: Side::Target,
+        }
+        | RepairError::Touched { row, .. }) = &error
+        else {
+            return error;
+        };
+        let Some(item) = items.iter().find(|item| item.describe() == *row) else {
+            return error;
+        };
+        let relation = item.target.as_ref().map(|spot| &spot.relation.name);
+        let table = relation.unwrap_or(&item.table.target);
+        let sql = include_str!("../sql/repair_rules.sql");
+        let found = self.target.query(sql, &[&table.schema, &table.name]).await;
+        let rules: Vec<String> = found
+            .iter()
+            .flatten()
+            .filter_map(|found| found.get(0).ok())
+            .collect();
+        if rules.is_empty() {
+            return error;
+        }
+        RepairError::Ruled {
+            row: row.clone(),
+            table: table.clone(),
+            rules,
         }
     }
 

@@ -42,6 +42,20 @@ pub enum RepairError {
         /// How many were written.
         rows: u64,
     },
+    /// A rule of the target answered in place of the statement.
+    #[error(
+        "{row}: {} on {table} of the target answers in its place, nothing of its batch was changed \
+         (hint: ALTER TABLE … DISABLE RULE … while it is mended)",
+        named(.rules)
+    )]
+    Ruled {
+        /// The row.
+        row: String,
+        /// The table or partition that has the rules.
+        table: TableName,
+        /// Their names.
+        rules: Vec<String>,
+    },
     /// The target refused a row.
     #[error("{row}: target: {cause}; nothing of its batch was changed")]
     Refused {
@@ -78,4 +92,13 @@ impl RepairError {
             .sqlstate()
             .is_some_and(|code| matches!(code.as_str(), "23505" | "23P01" | "23514"))
     }
+}
+
+fn named(names: &[String]) -> String {
+    let noun = if names.len() == 1 {
+        "the rule"
+    } else {
+        "the rules"
+    };
+    format!("{noun} {}", names.join(", "))
 }

@@ -180,3 +180,26 @@ async fn differences_that_do_not_fit_the_tables_are_refused_before_anything_is_d
     }
     assert_eq!(bench.target().psql(MENDED, ROWS), before);
 }
+
+#[tokio::test]
+async fn a_rule_that_answers_in_place_of_the_mending_is_named() {
+    let bench = bench().await;
+    let differences = bench.differences(MENDED).await;
+    let target = bench.target();
+    target.psql(
+        MENDED,
+        "CREATE RULE keep AS ON UPDATE TO t DO INSTEAD NOTHING;
+         ALTER TABLE t ENABLE ALWAYS RULE keep",
+    );
+    let before = target.psql(MENDED, ROWS);
+    let error = bench
+        .repair(&differences)
+        .await
+        .expect_err("it is answered");
+    let RepairError::Ruled { table, rules, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(table, &TableName::new("public", "t"));
+    assert_eq!(rules, &["keep"]);
+    assert_eq!(target.psql(MENDED, ROWS), before);
+}

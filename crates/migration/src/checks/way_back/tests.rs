@@ -6,6 +6,7 @@ use super::super::settings::Settings;
 use super::super::tables::{Table, example};
 use super::super::{replication, role, server};
 use super::{Facts, Obstacle, finding, judge, slot_limit};
+use crate::way::Way;
 
 fn facts(side: Side, settings: &[(&str, &str, &str)]) -> Facts {
     let mut all = vec![
@@ -129,10 +130,23 @@ fn a_side_that_could_not_be_closed_is_an_obstacle_whichever_it_is() {
 fn a_finding_says_that_the_cutover_will_be_refused_and_how_it_would_not() {
     let target = facts(Side::Target, &[("wal_level", "replica", "")]);
     let found = judge::followed(&target, &[]);
-    let finding = finding(found.first().expect("found"));
+    let finding = finding(found.first().expect("found"), Way::There);
     assert!(finding.message.contains("the cutover will be refused"));
     assert!(finding.message.contains("--no-way-back"));
     assert_eq!(finding.side, Some(Side::Target));
+}
+
+#[test]
+fn what_the_fence_itself_needs_is_not_said_to_be_given_up_with_the_way_back() {
+    for (side, of_the_switch) in [(Side::Source, true), (Side::Target, false)] {
+        let mut facts = facts(side, &[]);
+        facts.role.owns_database = false;
+        let found = judge::fenced(&facts);
+        let finding = finding(found.first().expect("found"), Way::There);
+        assert!(finding.message.contains("the cutover will be refused"));
+        let given_up = finding.message.contains("--no-way-back");
+        assert_eq!(given_up, !of_the_switch, "{}", finding.message);
+    }
 }
 
 #[test]

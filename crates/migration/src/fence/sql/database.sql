@@ -13,7 +13,8 @@ SELECT d.datname,
        me.rolname,
        me.rolsuper,
        pg_catalog.pg_has_role(d.datdba, 'USAGE'),
-       d.datname = pg_catalog.current_database()
+       d.datname = pg_catalog.current_database(),
+       owner.rolsuper
   FROM pg_catalog.pg_database d
   JOIN pg_catalog.pg_roles owner ON owner.oid = d.datdba
   JOIN pg_catalog.pg_roles me ON me.rolname = session_user

@@ -4,8 +4,8 @@ use trunkline_changes::Side;
 use trunkline_postgres::Session;
 use trunkline_testkit::{any_major, skip_unless_available};
 
-use super::super::{FenceError, Strength, may_stand, strength};
-use super::{DATABASE, Rights, Role, Scene};
+use super::super::{FenceError, Strength, lift, may_be_raised, may_stand, strength};
+use super::{DATABASE, Hands, Rights, Role, Scene};
 
 async fn holes(inside: &mut Session) -> Vec<String> {
     match may_stand(inside, Side::Source).await {
@@ -99,9 +99,50 @@ async fn the_strength_is_what_the_role_may_do() {
         .cluster
         .psql("postgres", "REVOKE app_owner FROM trunkline");
     let refused = strength(&mut inside, Some(&mut outside), Side::Source).await;
-    let refused = refused.expect_err("only the owner may").to_string();
-    assert!(
-        refused.contains("GRANT \"app_owner\" TO \"trunkline\""),
-        "{refused}"
-    );
+    match refused.expect_err("only the owner may") {
+        FenceError::NotAllowed { remedy, .. } => {
+            assert_eq!(remedy, "GRANT \"app_owner\" TO \"trunkline\";");
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fence_that_may_not_be_raised_is_known_and_lifting_what_never_stood_takes_no_right() {
+    skip_unless_available!(any_major());
+    for rights in [Rights::Untouched, Rights::Elaborate] {
+        let scene = Scene::new(any_major(), Role::Plain, rights);
+        let hands = Hands::of(&scene, "postgres").await;
+        let (mut inside, mut outside) = (hands.inside, hands.outside);
+        let client = scene.enter("Chatty", DATABASE).await;
+        let _client = client.expect("the application comes in");
+        let allowed = may_be_raised(&mut inside, Side::Target).await;
+        allowed.expect("everything is granted");
+        let lacking = [
+            (
+                "pg_signal_backend",
+                "GRANT pg_signal_backend TO \"trunkline\";",
+            ),
+            ("app_owner", "GRANT \"app_owner\" TO \"trunkline\";"),
+        ];
+        for (role, mends) in lacking {
+            let revoke = format!("REVOKE {role} FROM trunkline");
+            scene.cluster.psql("postgres", &revoke);
+            match may_be_raised(&mut inside, Side::Target).await {
+                Err(FenceError::NotAllowed { remedy, .. }) => assert_eq!(remedy, mends),
+                other => panic!("{other:?}"),
+            }
+        }
+        let state = scene.state();
+        let lifted = lift(&mut outside, Side::Target, &hands.before).await;
+        lifted.expect("nothing stands, so nothing is to be lifted");
+        assert_eq!(scene.state(), state);
+        // Now our role may, by owning it: what the former owner granted is not granted again.
+        let owned = "ALTER DATABASE \"The App\" OWNER TO trunkline";
+        scene.cluster.psql("postgres", owned);
+        let state = scene.state();
+        let lifted = lift(&mut outside, Side::Target, &hands.before).await;
+        lifted.expect("the new owner lifts it");
+        assert_eq!(scene.state(), state);
+    }
 }

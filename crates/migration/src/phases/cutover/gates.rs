@@ -7,8 +7,22 @@ use trunkline_postgres::{OnSide, Session};
 use trunkline_verify::{Comparison, TableVerdict};
 
 use crate::error::Error;
+use crate::fence::{self, FenceError};
 use crate::run::Run;
 use crate::way::Way;
+
+/// Without the rights that the fence takes nothing is journalled, and nobody is held.
+pub(super) async fn may_be_fenced(from: &mut Session, side: Side) -> Result<(), Error> {
+    match fence::may_be_raised(from, side).await {
+        Ok(()) => Ok(()),
+        Err(FenceError::NotAllowed { side, why, remedy }) => Err(Error::Refused {
+            why: format!("the {side} cannot be fenced: {why}"),
+            hint: format!("nothing was held; on the {side}: {remedy} then run this again"),
+        }),
+        Err(FenceError::Fault(fault)) => Err(fault.into()),
+        Err(error) => Err(Error::internal(&error)),
+    }
+}
 
 /// A parked change is a row that the target does not have as the source does.
 pub(super) async fn nothing_parked(run: &Run<'_>, side: Side) -> Result<(), Error> {

@@ -16,6 +16,7 @@ use crate::phase::Event;
 use crate::phases::way_back;
 use crate::report::CutoverReport;
 use crate::run::Run;
+use crate::subscription;
 use crate::way::Way;
 
 /// Before the point of no return: the fence is lifted and clients go on where they were.
@@ -25,7 +26,8 @@ pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
         run.control.moved(Event::FenceLifted).await?;
     }
     run.control.come_home().await?;
-    way_back::give_up(run).await
+    way_back::give_up(run).await?;
+    subscription::go_on(run).await
 }
 
 /// The same where nothing but the serving side is there any more.
@@ -75,7 +77,8 @@ async fn record_given_back(run: &mut Run<'_>, different: Option<Lsn>) {
 async fn take_back(run: &mut Run<'_>) {
     let taken = async {
         run.control.come_home().await?;
-        way_back::give_up(run).await
+        way_back::give_up(run).await?;
+        subscription::go_on(run).await
     };
     match tokio::time::timeout(TAKE_BACK_WITHIN, taken).await {
         Ok(Ok(())) => {}

@@ -1,8 +1,8 @@
 //! Inside the pause: every step draws on one budget of time, and each proof is made here.
 
 use tokio::time::Instant;
-use trunkline_changes::{Lsn, Side};
-use trunkline_postgres::{OnSide, Session};
+use trunkline_changes::Lsn;
+use trunkline_postgres::Session;
 use trunkline_verify::{TableVerdict, View};
 
 use super::proof::{CaughtUp, SequencesSet};
@@ -126,6 +126,10 @@ pub(super) async fn pause(
     let (from, to) = (follow.from(), &mut ready.to);
     let handed_over = consumers::hand_over(run, (way, ready.extent), from, to, caught_up.barrier());
     let handed_over = within(deadline, "other consumers", watch, handed_over).await?;
+    if follow.is_native() {
+        let silent = follow.fall_silent(&mut ready.to);
+        within(deadline, "subscription", watch, silent).await?;
+    }
     let onwards = way_back::onwards(run, &mut ready.to);
     let onwards = within(deadline, "way back", watch, onwards).await?;
     let drained = run.control.moved(Event::BarrierApplied {
@@ -205,21 +209,13 @@ async fn drain(
     let way = follow.leg().way;
     let barrier = emit(follow.from(), way.from(), name).await?;
     follow.until(run, Goal::Commit(barrier)).await?;
-    let applied = read_applied(run, to, way.to()).await?;
+    let applied = follow.read_back(run, to).await?;
     CaughtUp::new(barrier, applied).ok_or_else(|| {
         Error::Internal(format!(
             "the barrier {barrier} was passed, but the {} holds {applied}",
             way.to()
         ))
     })
-}
-
-/// The position as the other side itself holds it: not what we think we wrote.
-async fn read_applied(run: &Run<'_>, to: &mut Session, side: Side) -> Result<Lsn, Error> {
-    let doing = "reading the position back";
-    let progress = trunkline_apply::read_progress(to, &run.control.identity().name).await;
-    let progress = progress.on(side, doing)?;
-    Ok(progress.map_or(Lsn::ZERO, |progress| progress.applied))
 }
 
 /// A second barrier: if anything was written after the first, the fence leaks.

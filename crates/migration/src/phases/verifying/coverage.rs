@@ -10,6 +10,7 @@ use trunkline_postgres::{OnSide, PgError, Session};
 use crate::error::Error;
 use crate::journal::Leg;
 use crate::run::{Run, Tables, is_streamed};
+use crate::subscription;
 use crate::way::Way;
 
 /// Refuses a side whose tables in scope are not all published, copied and placed, or that
@@ -25,7 +26,9 @@ pub(super) async fn refuse_gaps(
     let published = published(from, side, &run.publications(leg)).await?;
     let copied: BTreeSet<TableName> = if run.has_ledger(leg) {
         let cover = trunkline_load::read_cover(run.control.session()?).await?;
-        cover.into_keys().collect()
+        let mut copied: BTreeSet<TableName> = cover.into_keys().collect();
+        copied.extend(subscription::syncing::names(run).await?);
+        copied
     } else {
         let scope = run.scope_on(side, layout);
         let ours = |table: &&TableName| table.schema != OWN_SCHEMA && scope.covers_table(table);

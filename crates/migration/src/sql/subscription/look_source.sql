@@ -1,0 +1,8 @@
+-- The source's position, and what slot $1 has confirmed, whether it is read, and the bytes of
+-- log that are kept for it.
+SELECT pg_catalog.pg_current_wal_lsn(),
+       s.confirmed_flush_lsn,
+       coalesce(s.active, false),
+       greatest(0, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), s.restart_lsn))::bigint
+  FROM (SELECT 1) AS one
+  LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1
