@@ -34,6 +34,9 @@ pub(crate) fn file_error(path: &Path, cause: std::io::Error) -> Error {
     }
 }
 
+/// Tables or indexes at the same time: more only takes connections from others.
+const MOST_JOBS: usize = 64;
+
 pub(crate) fn plan_error(why: impl Into<String>, hint: impl Into<String>) -> Error {
     Error::Plan {
         why: why.into(),
@@ -324,14 +327,16 @@ fn structure(file: &PlanFile) -> StructurePlan {
 
 fn copy(file: &PlanFile) -> Result<CopyPlan, Error> {
     let seed = &file.seed;
-    let at_least_one = |key: &str, value: Option<usize>, default: usize| match value {
-        Some(0) => Err(plan_error(format!("`{key}` is 0"), "it must be at least 1")),
-        Some(value) => Ok(value),
-        None => Ok(default),
+    let jobs = |key: &str, value: Option<usize>, default: usize| match value {
+        Some(value) if !(1..=MOST_JOBS).contains(&value) => Err(plan_error(
+            format!("`{key}` is {value}"),
+            format!("it must be from 1 to {MOST_JOBS}: each takes a connection to either server"),
+        )),
+        value => Ok(value.unwrap_or(default)),
     };
     Ok(CopyPlan {
-        jobs: at_least_one("jobs", seed.jobs, 4)?,
-        index_jobs: at_least_one("index_jobs", seed.index_jobs, 4)?,
+        jobs: jobs("jobs", seed.jobs, 4)?,
+        index_jobs: jobs("index_jobs", seed.index_jobs, 4)?,
         split_above_bytes: size(
             "split_tables_larger_than",
             seed.split_tables_larger_than.as_deref(),

@@ -142,6 +142,28 @@ impl Ends {
         Ok(Ends { source, target })
     }
 
+    /// A database is always equal to itself: that proves nothing, and was not meant.
+    async fn refuse_same(&mut self, plan: &Plan) -> Result<(), Error> {
+        let doing = "looking whether the two are one";
+        let sql = "SELECT pg_postmaster_start_time()::text || ' ' || oid::text \
+                   FROM pg_database WHERE datname = current_database()";
+        let one = self.source.query_one(sql, &[]).await;
+        let one: String = one.and_then(|row| row.get(0)).on(Side::Source, doing)?;
+        let other = self.target.query_one(sql, &[]).await;
+        let other: String = other.and_then(|row| row.get(0)).on(Side::Target, doing)?;
+        if one != other {
+            return Ok(());
+        }
+        Err(Error::Plan {
+            why: format!(
+                "source and target are the same database, {}",
+                plan.source.label()
+            ),
+            hint: "check --source and --target (or TRUNKLINE_SOURCE and TRUNKLINE_TARGET)"
+                .to_owned(),
+        })
+    }
+
     /// What is committed and what runs, as both sides see it; `None` while something runs.
     async fn activity(&mut self) -> Result<Option<[String; 2]>, Error> {
         let doing = "reading which transactions run";
@@ -196,6 +218,7 @@ async fn look(
                 Some(ends) => ends,
                 None => Ends::open(work).await?,
             };
+            ends.refuse_same(work.plan).await?;
             let (listed, differences) = look_once(work, request, &mut ends).await?;
             Ok((ends, listed, differences))
         };

@@ -56,11 +56,13 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// The tables that match one of some patterns; without a pattern all of them.
-    pub fn of_tables(patterns: &[String]) -> Result<Self, Error> {
-        let scope = || Scope::from_patterns(patterns, &[]);
+    /// The tables that match one of some patterns, without a pattern all of them, but for
+    /// those that match one of the patterns left out.
+    pub fn of_tables(patterns: &[String], left_out: &[String]) -> Result<Self, Error> {
+        let scope = || Scope::from_patterns(patterns, left_out);
+        let is_some = !(patterns.is_empty() && left_out.is_empty());
         Ok(Chosen {
-            tables: (!patterns.is_empty()).then(scope).transpose()?,
+            tables: is_some.then(scope).transpose()?,
             patterns: patterns.to_vec(),
             ..Chosen::default()
         })
@@ -71,10 +73,11 @@ impl Chosen {
         self.tables.is_none() && self.choice() == Choice::default()
     }
 
-    /// Whether a table is among the chosen ones.
-    pub(crate) fn covers(&self, table: &TableName) -> bool {
+    /// Whether a table is among the chosen ones, itself or with one that it is a partition of
+    /// (`above`, the nearest first).
+    pub(crate) fn covers(&self, table: &TableName, above: &[&TableName]) -> bool {
         let tables = self.tables.as_ref();
-        tables.is_none_or(|scope| scope.covers_table(table))
+        tables.is_none_or(|scope| scope.covers_partition(table, above))
     }
 
     /// The rows, as the comparison takes them.

@@ -137,8 +137,12 @@ pub struct VerifyReport {
     pub differences: Vec<TableVerdict>,
     /// Their rows that differ; of a table with very many, the first 100,000.
     pub row_differences: Vec<RowDifference>,
+    /// Whether only some tables or rows were asked for: then nothing is said of the others.
+    pub partial: bool,
     /// What the plan leaves out: patterns of tables, and columns. It is not proved.
     pub not_compared: Vec<String>,
+    /// What the stream does not carry, and the cutover carries over and compares.
+    pub at_cutover: Vec<String>,
     /// Rows that were mended on the target.
     pub mended: Option<u64>,
     /// Rows for which statements that mend them were written.

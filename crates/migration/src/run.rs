@@ -1,6 +1,7 @@
 //! What every phase of a running command has at hand: the plan, the journal, who watches,
 //! and the facts about tables that follow from them.
 
+mod beside;
 mod standing;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -176,12 +176,20 @@ async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusRe
         Some(native) => applied.of_a_subscription(native),
         None => applied,
     };
+    let mut report = report(identity.name, &state, &numbers, &applied, &written);
+    // The cutover is refused as long as they do.
+    if validation.as_ref().is_some_and(|v| v.rows_differing > 0) {
+        let mending =
+            "trunkline verify --repair (mends the rows that differ), or --repair-sql FILE";
+        report.next_steps.retain(|step| step != "trunkline cutover");
+        report.next_steps.push(mending.to_owned());
+    }
     Ok(Some(StatusReport {
         relay,
         validation,
         statements,
         subscription: native,
-        ..report(identity.name, &state, &numbers, &applied, &written)
+        ..report
     }))
 }
 

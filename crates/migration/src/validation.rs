@@ -18,6 +18,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
+use trunkline_load::{Scope, Table};
 use trunkline_postgres::{OnSide, PgError, Session};
 use trunkline_verify::{Comparison, Online, Subject};
 
@@ -46,7 +47,7 @@ pub struct ValidationPlan {
     /// A table that is larger, in bytes, is read in parts of about this size.
     pub part_bytes: u64,
     /// Tables that are left out: the patterns, as typed and as read.
-    pub left_out: Option<(Vec<String>, trunkline_load::Scope)>,
+    pub left_out: Option<(Vec<String>, Scope)>,
     /// Columns that are left out: the table, and the column.
     pub columns_left_out: Vec<(TableName, String)>,
 }
@@ -67,6 +68,30 @@ impl ValidationPlan {
         let columns = self.columns_left_out.iter();
         let columns = columns.map(|(table, column)| format!("{table}.{column}"));
         patterns.chain(columns).collect()
+    }
+
+    /// What names nothing leaves nothing out, and would be reported as if it did. `tables` are
+    /// the source's in scope.
+    pub(crate) fn refuse_unmatched(&self, tables: &[Table]) -> Result<(), Error> {
+        let refused = |key: &str, text: &str| Error::Plan {
+            why: format!("`{key}` in [validation]: \"{text}\" matches nothing that moves"),
+            hint: "name tables and columns as they are called on the source".to_owned(),
+        };
+        let patterns = self.left_out.iter().flat_map(|(patterns, _)| patterns);
+        for pattern in patterns {
+            let scope = Scope::from_patterns(std::slice::from_ref(pattern), &[])?;
+            if !tables.iter().any(|table| scope.covers_table(&table.name)) {
+                return Err(refused("exclude", pattern));
+            }
+        }
+        for (of, column) in &self.columns_left_out {
+            let table = tables.iter().find(|table| table.name == *of);
+            let mut columns = table.iter().flat_map(|table| &table.columns);
+            if !columns.any(|found| found.name == *column) {
+                return Err(refused("exclude_columns", &format!("{of}.{column}")));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a column is not compared.

@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// Compares; differences are exit code 6.
 pub(super) async fn run(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
     let resolved = resolve(&args.migration)?;
-    let chosen = chosen(args)?;
+    let chosen = rows(args, Chosen::of_tables(&args.table, &[])?)?;
     let settle = duration("settle", args.settle.as_deref(), SETTLE)?;
     let why = if args.alone {
         Some("--alone was given".to_owned())
@@ -44,14 +44,42 @@ pub(super) async fn run(args: &VerifyArgs, json: bool) -> Result<u8, Error> {
             "--no-data and --settle are for two databases without a migration",
             "leave them out, or add --alone",
         )),
-        None => compare_migration(&resolved, args, &chosen, json).await,
+        None => {
+            let (resolved, chosen) = within_migration(args, resolved, chosen)?;
+            compare_migration(&resolved, args, &chosen, json).await
+        }
     }
 }
 
-fn chosen(args: &VerifyArgs) -> Result<Chosen, Error> {
+/// In a migration `--include` and `--exclude` choose among its tables; they do not change
+/// which ones it moves.
+fn within_migration(
+    args: &VerifyArgs,
+    resolved: Resolved,
+    chosen: Chosen,
+) -> Result<(Resolved, Chosen), Error> {
+    let (include, exclude) = (&args.migration.include, &args.migration.exclude);
+    if include.is_empty() && exclude.is_empty() {
+        return Ok((resolved, chosen));
+    }
+    if !(include.is_empty() || args.table.is_empty()) {
+        return Err(plan_error(
+            "--table and --include both choose tables",
+            "give one of them",
+        ));
+    }
+    let mut migration = args.migration.clone();
+    migration.include.clear();
+    migration.exclude.clear();
+    let wanted = [args.table.as_slice(), include.as_slice()].concat();
+    let chosen = rows(args, Chosen::of_tables(&wanted, exclude)?)?;
+    Ok((resolve(&migration)?, chosen))
+}
+
+/// The rows that were chosen.
+fn rows(args: &VerifyArgs, mut chosen: Chosen) -> Result<Chosen, Error> {
     let condition = args.condition.as_deref().map(Condition::parse);
     let sample = args.sample.as_deref().map(Sample::parse);
-    let mut chosen = Chosen::of_tables(&args.table)?;
     chosen.condition = condition.transpose()?;
     chosen.sample = sample.transpose()?;
     Ok(chosen)

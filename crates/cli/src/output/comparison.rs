@@ -23,7 +23,14 @@ impl Report for VerifyReport {
         }
         if !self.not_compared.is_empty() {
             let left_out = self.not_compared.join(", ");
-            let _written = writeln!(text, "not compared, as the plan says: {left_out}");
+            let _written = writeln!(text, "not compared: {left_out}");
+        }
+        if !self.at_cutover.is_empty() {
+            let later = self.at_cutover.join(", ");
+            let _written = writeln!(text, "carried over and compared at the cutover: {later}");
+        }
+        if self.partial {
+            text.push_str("only what was chosen was compared\n");
         }
         let (tables, rows) = (self.tables.len(), thousands(self.rows));
         let verdict = if self.equal { "equal" } else { "NOT equal" };

@@ -54,4 +54,8 @@ pub(super) fn text(text: &mut String, status: &ValidationStatus) {
         let state = table.state.name().replace('_', " ");
         let _written = writeln!(text, "    {} {state} {what}", table.table);
     }
+    let more = status.tables.len().saturating_sub(TABLES_NAMED);
+    if more > 0 {
+        let _written = writeln!(text, "    and {more} more, which --json names");
+    }
 }

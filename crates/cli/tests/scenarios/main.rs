@@ -32,6 +32,7 @@ mod tampered;
 mod transformations;
 mod validation;
 mod verify;
+mod verify_scope;
 mod versions;
 mod way_back;
 mod way_back_faults;

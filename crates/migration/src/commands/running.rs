@@ -324,7 +324,7 @@ pub(super) async fn catch_up(run: &mut Run<'_>) -> Result<(), Error> {
 /// the stream failed.
 fn is_of_the_comparison(error: &Error) -> bool {
     match error {
-        Error::Refused { .. } => true,
+        Error::Refused { .. } | Error::Differences(_) => true,
         Error::Server(fault) => !fault.cause.may_retry(),
         _ => false,
     }

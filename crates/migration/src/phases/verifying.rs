@@ -7,6 +7,7 @@
 //! slot and the snapshots go with their sessions.
 
 pub(crate) mod coverage;
+mod scope;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -54,13 +55,14 @@ pub(crate) fn comparisons(
         ..
     } = standing;
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
+    let parents = scope::parents(tables);
     for table in tables.iter().filter(|table| is_streamed(table)) {
         let Some(place) = places.get(&table.name) else {
             continue;
         };
         let is_selected = match selection {
             Selection::All => true,
-            Selection::Chosen(chosen) => chosen.covers(&table.name),
+            Selection::Chosen(chosen) => scope::is_chosen(chosen, &parents, &table.name),
             Selection::Targets(names) => names.contains(place),
         };
         if !is_selected || plan.validation.leaves_out(standing.on_source(&table.name)) {
@@ -124,7 +126,11 @@ pub(crate) struct PairedSnapshots {
 pub(crate) async fn refuse_gaps(run: &mut Run<'_>, follow: &mut Follow) -> Result<Tables, Error> {
     let leg = follow.leg().clone();
     let standing = run.tables_and_places(leg.way).await?;
+    if leg.way == Way::There {
+        run.plan.validation.refuse_unmatched(&standing.moving)?;
+    }
     coverage::refuse_gaps(run, &leg, follow.from(), &standing).await?;
+    coverage::refuse_beside(run, leg.way, &standing).await?;
     Ok(standing)
 }
 
@@ -140,7 +146,8 @@ pub(crate) async fn verify(
     let standing = refuse_gaps(run, follow).await?;
     let list = comparisons(run.plan, &standing, selection);
     if let Selection::Chosen(chosen) = selection {
-        let roots = roots(&list, &standing.moving);
+        scope::refuse_nothing(run.plan, &standing, chosen, &list)?;
+        let roots = scope::roots(&list, &standing.moving);
         choice::refuse_unusable(run.plan, chosen, &roots, &list, leg.way.from()).await?;
     }
     let paired = pair_snapshots(run, follow, &[]).await?;
@@ -148,7 +155,7 @@ pub(crate) async fn verify(
     let mut found = compare_while_following(run, follow, paired, list.clone()).await?;
     settle(run, follow, &list, &mut found).await?;
     let mut report = report(run, point, applied, found, began);
-    report.not_compared.extend(standing.left_behind());
+    scope::say_what_is_left_out(&mut report, &standing, selection);
     if !matches!(selection, Selection::Chosen(_)) {
         validation::settled(run, leg.number, &report).await?;
     }
@@ -161,20 +168,6 @@ pub(crate) async fn verify(
         run.control.moved(event).await?;
     }
     Ok(report)
-}
-
-/// The tables that are compared, partitions counted with their root.
-fn roots(list: &[Comparison], tables: &[Table]) -> BTreeSet<TableName> {
-    let parents: BTreeMap<&TableName, &TableName> = tables
-        .iter()
-        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
-        .collect();
-    let above = |name: &&TableName| parents.get(*name).copied();
-    let compared = list.iter().flat_map(|comparison| &comparison.sources);
-    compared
-        .filter_map(|name| std::iter::successors(Some(name), above).last())
-        .cloned()
-        .collect()
 }
 
 /// Compares again the tables that were emptied while they were compared, at a later
@@ -373,6 +366,8 @@ fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: Found, began: Instant)
         row_differences: rows,
         mended: None,
         scripted: None,
+        partial: false,
+        at_cutover: Vec::new(),
         not_compared: run.plan.validation.not_compared(),
         seconds: began.elapsed().as_secs_f64(),
     }

@@ -8,6 +8,7 @@ use trunkline_changes::{ColumnMap, Side, TableName};
 use trunkline_load::{Layout, Naming, Scope, Table, TableKind, target_map_by};
 
 use super::Run;
+use super::beside::Beside;
 use crate::error::Error;
 use crate::journal::{Leg, Object, State};
 use crate::phase::Phase;
@@ -22,6 +23,8 @@ pub(crate) struct Tables {
     pub(crate) places: trunkline_load::TableMap,
     /// Partitioned tables of the other side.
     pub(crate) partitioned: BTreeSet<TableName>,
+    /// What the other side has beside them.
+    pub(crate) beside: Beside,
     way: Way,
     layout: Layout,
 }
@@ -154,17 +157,21 @@ impl Run<'_> {
             Way::Back => target_map_by(&moving, names, |table| layout.source_of(table)),
         };
         let partitioned = |table: &&Table| table.kind == TableKind::Partitioned;
-        let tables = Tables {
+        let mut tables = Tables {
             places,
             partitioned: standing
                 .iter()
                 .filter(partitioned)
                 .map(|table| table.name.clone())
                 .collect(),
+            beside: Beside::default(),
             moving,
             way,
             layout,
         };
+        tables.beside = Beside::of(&tables.moving, &tables.places, &standing, |table| {
+            tables.columns(table)
+        });
         Ok((tables, standing))
     }
 

@@ -58,6 +58,35 @@ pub(super) async fn refuse_gaps(
     })
 }
 
+/// Refuses tables of the other side that clients would read as part of what moved, once they
+/// hold rows, and moved columns that are not there.
+pub(super) async fn refuse_beside(run: &Run<'_>, way: Way, standing: &Tables) -> Result<(), Error> {
+    let (from, to) = (way.from(), way.to());
+    let beside = &standing.beside;
+    let missing = beside.missing.iter();
+    let mut different: Vec<String> = missing
+        .map(|(table, column)| format!("{table} (without the column {column} on the {to})"))
+        .collect();
+    if !beside.tables.is_empty() {
+        let doing = "looking into a table that does not move";
+        let mut session = run.connect(to, "catalog").await?;
+        for table in &beside.tables {
+            let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", table.quoted());
+            let row = session.query_one(&sql, &[]).await.on(to, doing)?;
+            if row.get(0).on(to, doing)? {
+                different.push(format!(
+                    "{table} (holds rows, and the {from} has no such table)"
+                ));
+            }
+        }
+        session.close().await;
+    }
+    if different.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Differences(different))
+}
+
 /// The tables that publications name.
 pub(crate) async fn published(
     session: &mut Session,
