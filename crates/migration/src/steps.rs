@@ -40,8 +40,8 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         "target: CREATE SCHEMA trunkline (journal, ledger, progress)".to_owned(),
     ];
     if plan.seed != Seed::Copy {
-        "this machine: a journal in the migration's folder, until the target can hold it \
-         (CREATE SCHEMA trunkline)"
+        "this machine: a journal in the migration's folder, until the target can hold it (CREATE \
+         SCHEMA trunkline)"
             .clone_into(&mut steps[2]);
     }
     let name = format!("trunkline_{}_<id>", plan.name);

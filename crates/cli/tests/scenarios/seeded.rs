@@ -46,10 +46,12 @@ impl Seeded {
     async fn with_base_backup(major: u32, more: &str) -> Self {
         let scene = Self::new(Cluster::start(major), free_port()).await;
         let all = installed().into_iter().chain(client_programs());
-        let programs: Vec<String> = all.map(|found| format!("{:?}", found.bin)).collect();
+        let programs: Vec<String> = all
+            .map(|found| format!("\"{}\"", found.bin.display()))
+            .collect();
         scene.plan(&format!(
-            "provider = \"basebackup\"\ndata_directory = {:?}\nprograms = [{}]\n{more}",
-            scene.data(),
+            "provider = \"basebackup\"\ndata_directory = \"{}\"\nprograms = [{}]\n{more}",
+            scene.data().display(),
             programs.join(", ")
         ));
         scene

@@ -117,7 +117,10 @@ fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: AloneReport) -> Verify
         tables: found.tables,
         differences: found.differences,
         row_differences: found.row_differences,
+        partial: false,
         not_compared,
+        // A standby holds all of it.
+        at_cutover: Vec::new(),
         mended: None,
         scripted: None,
         seconds: found.seconds,

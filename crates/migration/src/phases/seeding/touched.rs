@@ -38,14 +38,15 @@ pub(super) enum Part {
     After,
 }
 
-/// A table, and the key of a row of it.
-type RowKey = (TableName, Vec<Vec<u8>>);
+/// A table, and a key of it.
+type Place = (TableName, Vec<Vec<u8>>);
 
 /// The changes on one side of the position.
 #[derive(Debug)]
 pub(super) struct Touched {
     part: Part,
-    rows: BTreeMap<RowKey, (u64, Touch)>,
+    /// With their place in the order of changes.
+    rows: BTreeMap<Place, (u64, Touch)>,
     /// Tables that were emptied after the position: nothing later of them tells anything.
     closed: BTreeSet<TableName>,
     counted: u64,
