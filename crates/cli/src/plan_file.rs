@@ -27,7 +27,6 @@ pub(crate) struct PlanFile {
     pub(crate) tables: TablesTable,
     pub(crate) transform: TransformTable,
     pub(crate) apply: ApplyTable,
-    pub(crate) stream: StreamTable,
     pub(crate) cutover: CutoverTable,
     pub(crate) downstream: DownstreamTable,
     pub(crate) notify: NotifyTable,
@@ -64,6 +63,7 @@ pub(crate) struct ReplicaTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StreamTable {
     pub(crate) decoder: Option<String>,
+    pub(crate) ddl: Option<String>,
 }
 
 /// `[relay]`.
@@ -129,13 +129,6 @@ pub(crate) struct TablesTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ApplyTable {
     pub(crate) on_conflict: Option<String>,
-}
-
-/// `[stream]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct StreamTable {
-    pub(crate) ddl: Option<String>,
 }
 
 /// `[cutover]`.
@@ -250,7 +243,6 @@ const KEYS: &[&str] = &[
     "rename_columns",
     "where",
     "on_conflict",
-    "stream",
     "ddl",
     "max_lag",
     "max_pause",

@@ -27,22 +27,40 @@ pub(super) fn mode(
             "`ddl = \"log\"` records what changes, and you make it on the target",
         ));
     }
-    if route.subscription().is_some() {
+    let snapshot = file.seed.method.as_deref() == Some("snapshot");
+    let test_decoding = file.stream.decoder.as_deref() == Some("test_decoding");
+    let others = [
+        (
+            route.subscription().is_some(),
+            "`route = \"subscription\"`",
+            "a subscription does not read the log of changes of structure",
+        ),
+        (
+            route.replica().is_some(),
+            "`route = \"replica\"`",
+            "a standby takes changes of structure over by itself",
+        ),
+        (
+            snapshot,
+            "[seed] method = \"snapshot\"",
+            "a storage copy would bring the log's event triggers along",
+        ),
+        (
+            test_decoding,
+            "`decoder = \"test_decoding\"`",
+            "the log of changes of structure is read by pgoutput only",
+        ),
+        (
+            file.relay.is_some(),
+            "[relay]",
+            "the log of changes of structure is not read through a relay",
+        ),
+    ];
+    if let Some((_, other, why)) = others.into_iter().find(|(is_given, ..)| *is_given) {
+        let name = mode.name();
         return Err(plan_error(
-            format!(
-                "`ddl = \"{}\"` and `route = \"subscription\"` are both given",
-                mode.name()
-            ),
-            "a subscription does not read the log of changes of structure: take one of them out",
-        ));
-    }
-    if file.seed.method.as_deref() == Some("snapshot") {
-        return Err(plan_error(
-            format!(
-                "`ddl = \"{}\"` and [seed] method = \"snapshot\" are both given",
-                mode.name()
-            ),
-            "a storage copy would bring the log's event triggers along: take one of them out",
+            format!("`ddl = \"{name}\"` and {other} are both given"),
+            format!("{why}: take one of them out"),
         ));
     }
     Ok(Some(mode))

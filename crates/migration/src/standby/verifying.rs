@@ -49,7 +49,10 @@ pub(crate) async fn verify(run: &mut Run<'_>, chosen: &Chosen) -> Result<VerifyR
                 .to_owned(),
         });
     }
-    let report = report(run, point, applied, found);
+    let report = VerifyReport {
+        partial: !chosen.is_everything(),
+        ..report(run, point, applied, found)
+    };
     if chosen.is_everything() {
         let event = if report.equal {
             Event::FoundEqual { at: point }
@@ -105,8 +108,8 @@ fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: AloneReport) -> Verify
     let equal = !differs(&found);
     let unlogged = found.errors.iter().filter_map(|error| error.name.as_ref());
     let unlogged = unlogged.map(|name| format!("{name} (unlogged)"));
-    let mut not_compared = run.plan.validation.not_compared();
-    not_compared.extend(unlogged);
+    let mut at_cutover: Vec<String> = unlogged.collect();
+    at_cutover.push("sequences".to_owned());
     VerifyReport {
         schema_version: SCHEMA_VERSION,
         migration: run.control.identity().name.clone(),
@@ -118,9 +121,8 @@ fn report(run: &Run<'_>, point: Lsn, applied: Lsn, found: AloneReport) -> Verify
         differences: found.differences,
         row_differences: found.row_differences,
         partial: false,
-        not_compared,
-        // A standby holds all of it.
-        at_cutover: Vec::new(),
+        not_compared: run.plan.validation.not_compared(),
+        at_cutover,
         mended: None,
         scripted: None,
         seconds: found.seconds,
