@@ -6,8 +6,8 @@
 //! - No position of a commit's begin, and the commit's own only at its end. A transaction is
 //!   held until its commit; one that grows goes on as a streamed one does, so that memory
 //!   stays bounded. Where the commit record begins is not known: the last byte of the record
-//!   stands for it ([`commit_lsn`]).
-//! - No description of tables, no key, no OID: read from the catalog ([`catalog`]), and again
+//!   stands for it (`commit_lsn`).
+//! - No description of tables, no key, no OID: read from the catalog (`catalog`), and again
 //!   when a line names a column or a table that is not known. What a table's replica identity
 //!   was at an earlier time is told by the columns of the line.
 //! - No filter: tables that are not streamed are passed over by their names.

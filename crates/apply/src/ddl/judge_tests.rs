@@ -1,3 +1,5 @@
+//! What each change of structure is judged to be.
+
 use super::{Copied, ForeignKeys, Judged, columns, constraints, labels, widens};
 use crate::ddl::message::{Column, Constraint, Labels};
 use trunkline_changes::TableName;

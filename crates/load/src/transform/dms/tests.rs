@@ -1,3 +1,5 @@
+//! Table mappings of AWS DMS, as they are read and as they are refused.
+
 use trunkline_changes::TableName;
 
 use super::Mappings;

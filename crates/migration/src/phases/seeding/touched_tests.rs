@@ -1,3 +1,5 @@
+//! What changes around a position say of the rows of a copy.
+
 use std::sync::Arc;
 
 use trunkline_changes::{Change, Column, OldRow, Relation, ReplicaIdentity, Row, TableName, Value};
