@@ -73,12 +73,12 @@ fn sql(feed: &Feed, after: Lsn, changes: u32, version: ServerVersion) -> String 
         .into_iter()
         .map(|(name, value)| format!(", {}, {}", quote_literal(name), quote_literal(&value)))
         .collect();
-    // 12 has no maximum of positions.
+    // 12 has no maximum of positions, and numbers of transactions have no order.
     format!(
         "WITH peeked AS MATERIALIZED ( \
-              SELECT lsn, xid, {is_commit} AND lsn > '{after}'::pg_catalog.pg_lsn AS later \
+              SELECT lsn, xid::pg_catalog.text AS number, {is_commit} AND lsn > '{after}'::pg_catalog.pg_lsn AS later \
                 FROM pg_catalog.{function}({slot}, NULL, {changes}{options})), \
-              first AS (SELECT (pg_catalog.array_agg(lsn ORDER BY lsn DESC))[1] AS lsn, xid FROM peeked GROUP BY xid \
+              first AS (SELECT (pg_catalog.array_agg(lsn ORDER BY lsn DESC))[1] AS lsn, number::pg_catalog.xid AS xid FROM peeked GROUP BY number \
                       HAVING pg_catalog.bool_or(later) AND pg_catalog.count(*) > 2 \
                        ORDER BY 1 LIMIT 1) \
          SELECT (SELECT pg_catalog.count(*) FROM peeked), \

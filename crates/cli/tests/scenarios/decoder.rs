@@ -9,7 +9,7 @@ use trunkline_testkit::{any_major, skip_unless_available, until};
 
 use crate::scene::notes::notes;
 use crate::scene::ordeal::{Blow, Ordeal, RUN_STEPS, Strike};
-use crate::scene::{Mutations, Pace, Scene, assert_same_catalog, seed};
+use crate::scene::{Mutations, PATIENCE, Pace, Scene, assert_same_catalog, seed};
 
 const DECODER: &str = "\n[stream]\ndecoder = \"test_decoding\"\n";
 
@@ -28,8 +28,11 @@ async fn moves(source: u32, target: u32) {
     assert_eq!(scene.source_says(plugin).trim(), "test_decoding");
     let published = "SELECT count(*) FROM pg_publication";
     assert_eq!(scene.source_says(published).trim(), "0");
+    // Every type changed while the stream was followed.
+    until(PATIENCE, async || mutations.rounds() > 0).await;
     let (seen, rounds) = (writers.committed(), mutations.rounds());
     scene.done(&["verify"]).await;
+    until(PATIENCE, async || mutations.rounds() > rounds).await;
     let report = scene.done(&["cutover", "--json"]).await.json();
     let rounds_at_last = mutations.stop().await;
     let outcome = writers.stop().await;
