@@ -24,9 +24,15 @@ async fn standby_of_a_shop(major: u32) -> Scene {
     scene
 }
 
-/// From a copy of its files, because not every version has its `pg_basebackup` here.
+/// From a copy of its files, because not every version has its `pg_basebackup` here; which
+/// would leave the slots out.
 fn standby_of(source: &mut Cluster) -> Cluster {
-    source.standby("", |builder| builder.setting("hot_standby_feedback", "on"))
+    let standby = source.standby("", |builder| builder.setting("hot_standby_feedback", "on"));
+    standby.psql(
+        DATABASE,
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots",
+    );
+    standby
 }
 
 /// There, with writers running through it, and back.
