@@ -182,6 +182,7 @@ impl Cluster {
         let primary = self.server.conninfo("postgres");
         let builder = change(builder)
             .setting("primary_conninfo", &primary)
+            .setting("wal_retrieve_retry_interval", "100ms")
             .setting("primary_slot_name", slot);
         let mut standby = builder.prepare();
         self.start_again();

@@ -250,6 +250,8 @@ async fn a_source_that_fails_over_is_gone_on_from_when_the_relay_follows() {
     let next = scene.source.standby("next", |builder| builder);
     let mut relay = scene.relayed().await;
     scene.done(&["run", "--until", "following"]).await;
+    let both = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'";
+    until(PATIENCE, async || scene.source_says(both) == "2").await;
     scene.source_says("INSERT INTO public.notes VALUES (8000, 'before')");
     // Stopped in order, it sends everything to both.
     scene.source.stop(Mode::Fast);

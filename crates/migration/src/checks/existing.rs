@@ -201,11 +201,11 @@ mod tests {
     }
 
     fn codes(facts: &Facts, moving: &[&str], intent: Intent) -> Vec<&'static str> {
+        let tables = examples(moving.iter().map(|name| example(name)).collect());
         let moving = moving
             .iter()
             .map(|name| TableName::new("public", *name))
             .collect();
-        let tables = examples(vec![example("orders")]);
         let places = Places {
             moving: &moving,
             place: &TableName::clone,

@@ -111,22 +111,24 @@ pub(crate) async fn slot_seen(from: &mut Session, slot: &str) -> Result<SlotSeen
     Ok(read().on(Side::Source, doing)?)
 }
 
-/// By what position `SKIP` knows the transaction that cannot be applied, while nobody reads
-/// the slot: asked where something fails, and not known where it cannot be told.
-pub(crate) async fn failing(
+/// By what position `SKIP` knows the first transaction that is not applied; `None` where there
+/// is none. It cannot be told while somebody reads the slot.
+pub(crate) async fn first_unapplied(
     to: &mut Session,
     from: &mut Session,
     (name, slot): (&str, &str),
     origin: Lsn,
-) -> Option<Lsn> {
+) -> Result<Option<Lsn>, PgError> {
     let sql = "SELECT (SELECT string_agg(pg_catalog.quote_ident(p), ',') \
                          FROM pg_catalog.unnest(s.subpublications) AS p) \
                  FROM pg_catalog.pg_subscription s WHERE s.subname = $1";
-    let row = to.query_opt(sql, &[&name]).await.ok()??;
-    let publications: String = row.get(0).ok()?;
-    let sql = include_str!("../sql/subscription/failing.sql");
-    let row = from.query_opt(sql, &[&slot, &publications, &origin]).await;
-    row.ok()??.get(0).ok()?
+    let row = to.query_one(sql, &[&name]).await?;
+    let publications: String = row.get(0)?;
+    let sql = include_str!("../sql/subscription/first_unapplied.sql");
+    let row = from
+        .query_opt(sql, &[&slot, &publications, &origin])
+        .await?;
+    row.map_or(Ok(None), |row| row.get(0))
 }
 
 /// Its tables, by name.

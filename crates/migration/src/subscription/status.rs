@@ -7,7 +7,9 @@ use serde::Serialize;
 use trunkline_changes::{Lsn, TableName};
 use trunkline_postgres::Session;
 
-use super::look::{Failures, Seen, SubscribedTable, failing, failures, seen, slot_seen, tables};
+use super::look::{
+    Failures, Seen, SubscribedTable, failures, first_unapplied, seen, slot_seen, tables,
+};
 use crate::error::Error;
 use crate::follow::WORKER_AWAY;
 
@@ -85,11 +87,10 @@ pub(crate) async fn status(
         None => None,
     };
     let failed = failures(target, name).await?;
-    let failing_lsn = match source {
-        Some(source) if is_failing(&now, failed.as_ref()) => {
-            failing(target, source, (name, slot), now.origin).await
-        }
-        _ => None,
+    let standstill = if may_fail(&now, failed.as_ref()) {
+        standstill(target, source, (name, slot), &now).await
+    } else {
+        None
     };
     let not_ready: Vec<SyncingTable> = tables(target, name)
         .await?
@@ -99,7 +100,7 @@ pub(crate) async fn status(
         .collect();
     let counts = failed.clone().unwrap_or_default();
     let known = failed.is_some();
-    let trouble = trouble(name, &now, failed.as_ref(), &not_ready, failing_lsn);
+    let trouble = trouble(name, &now, failed.as_ref(), &not_ready, standstill.as_ref());
     Ok(Some(SubscriptionStatus {
         name: name.to_owned(),
         enabled: now.enabled,
@@ -114,7 +115,7 @@ pub(crate) async fn status(
         apply_errors: known.then_some(counts.apply),
         sync_errors: known.then_some(counts.sync),
         conflicts: counts.conflicts,
-        failing_lsn,
+        failing_lsn: standstill.and_then(|standstill| standstill.at),
         trouble,
     }))
 }
@@ -127,11 +128,34 @@ fn syncing(table: &SubscribedTable) -> SyncingTable {
     }
 }
 
-/// Whether changes cannot be applied now: servers count attempts, and do not take back what
-/// they counted once it goes on.
-fn is_failing(now: &Seen, failed: Option<&Failures>) -> bool {
+/// A change that cannot be applied.
+struct Standstill {
+    /// By what position `SKIP` knows its transaction, where it can be told.
+    at: Option<Lsn>,
+}
+
+/// Whether a change may be one that cannot be applied: servers count attempts, and do not take
+/// back what they counted once it goes on.
+fn may_fail(now: &Seen, failed: Option<&Failures>) -> bool {
     let ever = failed.is_some_and(|failed| failed.apply > 0);
     ever && now.enabled && (now.appliers == 0 || now.answered == Lsn::ZERO)
+}
+
+/// What stands still: nothing does where no change waits, and a process that reads the slot
+/// has only begun.
+async fn standstill(
+    target: &mut Session,
+    source: Option<&mut Session>,
+    of: (&str, &str),
+    now: &Seen,
+) -> Option<Standstill> {
+    let Some(source) = source else {
+        return Some(Standstill { at: None });
+    };
+    match first_unapplied(target, source, of, now.origin).await {
+        Ok(at) => at.map(|at| Standstill { at: Some(at) }),
+        Err(_) => (now.appliers == 0).then_some(Standstill { at: None }),
+    }
 }
 
 /// What is wrong, and what mends it: pure.
@@ -140,7 +164,7 @@ fn trouble(
     now: &Seen,
     failed: Option<&Failures>,
     not_ready: &[SyncingTable],
-    failing_lsn: Option<Lsn>,
+    standstill: Option<&Standstill>,
 ) -> Vec<String> {
     let mut trouble = Vec::new();
     if !now.enabled {
@@ -150,10 +174,10 @@ fn trouble(
         ));
         return trouble;
     }
-    let fails = is_failing(now, failed);
     let failed = failed.cloned().unwrap_or_default();
-    if fails {
-        let at = failing_lsn.map_or_else(|| "...".to_owned(), |lsn| lsn.to_string());
+    if let Some(standstill) = standstill {
+        let lsn = standstill.at.map(|lsn| lsn.to_string());
+        let at = lsn.as_deref().unwrap_or("...");
         trouble.push(format!(
             "a change cannot be applied ({} attempts): the target's log says which row is in the \
              way. Mend that row on the target, and the subscription goes on by itself within \
@@ -180,7 +204,7 @@ fn trouble(
             }
         ));
     }
-    if now.appliers == 0 && !fails {
+    if now.appliers == 0 && standstill.is_none() {
         trouble.push(
             "no process of the target works for it: the target's log says why (the source not \
              reached, no free worker, a change that does not fit); it is tried again every few \
