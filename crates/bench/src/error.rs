@@ -27,6 +27,12 @@ pub(crate) enum BenchError {
     /// A contestant's result is not what it was to make.
     #[error("{who}: the result is not equal to the source: {what}")]
     Unequal { who: String, what: String },
+    /// Nothing of what was asked for exists.
+    #[error("no workload is called {names}")]
+    NoWorkload { names: String },
+    /// Clients made fewer transactions than the workload is about.
+    #[error("pgbench made {made:.0} transactions a second, not {asked}: the machine is too busy")]
+    TooSlow { made: f64, asked: u32 },
     /// Something did not happen in its time.
     #[error("{what} did not happen within {seconds} s")]
     TooLate { what: String, seconds: u64 },

@@ -6,7 +6,6 @@ mod backlog;
 mod contents;
 mod cutover;
 mod data;
-mod delay;
 mod error;
 mod limits;
 mod load;
@@ -16,6 +15,7 @@ mod page;
 mod processes;
 mod record;
 mod servers;
+mod steady;
 mod tools;
 mod turns;
 mod verify;
@@ -122,6 +122,11 @@ async fn run(args: Args) -> Result<(), BenchError> {
         What::Verify => verify::run(&order).await?,
         What::Cutover => cutover::run(&order).await?,
     };
+    if bench.workloads.is_empty() {
+        return Err(BenchError::NoWorkload {
+            names: order.only.join(", "),
+        });
+    }
     let name = match args.what {
         What::Load => "load",
         What::Apply => "apply",
