@@ -24,12 +24,14 @@ mod progress;
 mod resolve;
 mod route;
 mod routes;
+mod row_key;
 mod sample;
 mod session;
 mod shape;
 mod sql;
 mod stats;
 mod table;
+mod texts;
 mod truncate;
 mod writer;
 

@@ -8,7 +8,7 @@ use trunkline_changes::{Lsn, OldRow, Relation, ReplicaIdentity, Row, Transaction
 use crate::batch::{Action, Entry, Pending, RowChange};
 use crate::fold;
 use crate::limits::Bounds;
-use crate::plan::{Body, plan};
+use crate::plan::{Body, plan, row_params};
 use crate::route::Route;
 use crate::sample;
 
@@ -76,7 +76,7 @@ impl Batch {
 
     /// Ends the transaction.
     pub fn end(&mut self) {
-        self.whole.append(std::mem::take(&mut self.partial));
+        self.whole.append(&mut self.partial);
     }
 
     /// Folds it to one change per row; in how many stages.
@@ -98,6 +98,7 @@ impl Batch {
         let statements = plan(&stages, &Bounds::default());
         let bytes = statements.iter().map(|statement| match &statement.body {
             Body::Params(params) => params.iter().flatten().map(|value| value.len()).sum(),
+            Body::Row(slots, row) => row_params(slots, *row).flatten().map(<[u8]>::len).sum(),
             Body::Copy(data) => data.len(),
         });
         (statements.len(), bytes.sum())

@@ -64,7 +64,7 @@ pub(crate) async fn many_tables(
     server: &Server,
     database: &str,
 ) -> Result<(), BenchError> {
-    let tables = order.sized(MANY, MANY_IN_A_TRIAL);
+    let tables = order.tables;
     // A transaction each: the lock table would not hold all of them in one.
     for from in (0..tables).step_by(1_000) {
         let sql = include_str!("sql/many_tables.sql")

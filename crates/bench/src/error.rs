@@ -30,9 +30,6 @@ pub(crate) enum BenchError {
     /// Nothing of what was asked for exists.
     #[error("no workload is called {names}")]
     NoWorkload { names: String },
-    /// Clients made fewer transactions than the workload is about.
-    #[error("pgbench made {made:.0} transactions a second, not {asked}: the machine is too busy")]
-    TooSlow { made: f64, asked: u32 },
     /// Something did not happen in its time.
     #[error("{what} did not happen within {seconds} s")]
     TooLate { what: String, seconds: u64 },

@@ -107,8 +107,7 @@ async fn many(order: &Order) -> Result<Workload, BenchError> {
     let pair = prepared()?;
     empty_database(&pair.source, DATABASE).await?;
     data::many_tables(order, &pair.source, DATABASE).await?;
-    let tables = order.sized(data::MANY, data::MANY_IN_A_TRIAL);
-    let what = format!("{tables} tables with a key and five rows each.");
+    let what = format!("{} tables with a key and five rows each.", order.tables);
     let copiers = [Copier::Trunkline, Copier::DumpAndRestore];
     let mut workload = in_turn(order, &pair, "many", &what, &copiers).await?;
     empty_database(&pair.target, COPY).await?;

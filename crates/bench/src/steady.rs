@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Child;
 use tokio_postgres::Client;
 
+use crate::Order;
 use crate::apply::{DATABASE, FOLLOWERS, Follower, Followers, too_late};
 use crate::backlog::backlogs;
 use crate::error::{BenchError, Doing};
@@ -14,7 +15,6 @@ use crate::limits::DRAIN_WITHIN;
 use crate::processes::{cpu_seconds, memory_bytes};
 use crate::record::Workload;
 use crate::servers::{session, uri};
-use crate::{Order, Size};
 
 /// Transactions a second of the clients beside the probes.
 const RATE: u32 = 2_000;
@@ -74,12 +74,15 @@ async fn one(
     let used = cpu().zip(before).map(|(after, before)| after - before);
     let made = rate_made(clients).await?;
     followers.stop(running).await?;
-    if order.size == Size::Full && made < LEAST_OF_RATE * f64::from(RATE) {
-        return Err(BenchError::TooSlow { made, asked: RATE });
-    }
+    let is_rate = made >= LEAST_OF_RATE * f64::from(RATE);
+    let short = if is_rate {
+        ""
+    } else {
+        ": **the machine gave no more**"
+    };
     let mut figures = vec![(
         format!("{}: transactions a second", follower.name()),
-        format!("{made:.0}"),
+        format!("{made:.0}{short}"),
     )];
     let share = used.map(|used| used / took);
     figures.extend(told(follower.name(), delays, share, peak));
