@@ -56,6 +56,11 @@ pub(crate) struct ServerTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ReplicaTable {
     pub(crate) provider: Option<String>,
+    pub(crate) data_directory: Option<PathBuf>,
+    pub(crate) port: Option<u16>,
+    pub(crate) user: Option<String>,
+    pub(crate) programs: Vec<PathBuf>,
+    pub(crate) lag_command: Option<String>,
 }
 
 /// `[stream]`.
@@ -74,6 +79,10 @@ pub(crate) struct RelayTable {
     pub(crate) password_env: Option<String>,
     pub(crate) provider: Option<String>,
     pub(crate) slot: Option<String>,
+    pub(crate) data_directory: Option<PathBuf>,
+    pub(crate) port: Option<u16>,
+    pub(crate) user: Option<String>,
+    pub(crate) programs: Vec<PathBuf>,
 }
 
 /// `[seed]`.
@@ -212,6 +221,7 @@ const KEYS: &[&str] = &[
     "name",
     "route",
     "replica",
+    "lag_command",
     "conninfo",
     "password_env",
     "publication",

@@ -17,6 +17,7 @@ mod firing;
 mod identity;
 mod limits;
 mod listing;
+pub(crate) mod making;
 mod naming;
 mod privileges;
 pub(crate) mod relay;

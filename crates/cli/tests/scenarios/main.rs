@@ -17,6 +17,8 @@ mod decoder;
 mod ending;
 mod idle;
 mod interruptions;
+mod made_relay;
+mod made_standby;
 mod plain_roles;
 mod regressions;
 mod rehearsals;

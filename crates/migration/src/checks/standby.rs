@@ -88,6 +88,18 @@ pub(crate) async fn examine(
     Ok(findings)
 }
 
+/// What can be said of this route while its standby is not there yet.
+pub(crate) async fn examine_alone(
+    plan: &Plan,
+    source: &mut Session,
+) -> Result<Vec<Finding>, Error> {
+    let company = company(source, plan).await;
+    let company = company.on(Side::Source, "reading about the server")?;
+    let mut findings = judge::company(&company);
+    findings.extend(unfenceable(plan, source).await?);
+    Ok(findings)
+}
+
 /// What a cutover cannot be begun with.
 pub(crate) async fn obstacles(
     source: &mut Session,
