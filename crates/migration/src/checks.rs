@@ -32,7 +32,7 @@ mod sessions;
 mod settings;
 mod size;
 pub(crate) mod standby;
-mod subscription;
+pub(crate) mod subscription;
 mod tables;
 mod tablespaces;
 mod tools;

@@ -61,6 +61,8 @@ async fn moves_through(source: u32, target: u32) {
     let before = catalog(&scene.on_source().await).await;
     let watch = SlotWatch::begin(&scene.source);
     let writers = scene.writers();
+    let role = scene.done(&["sql", "role"]).await.stdout;
+    assert!(role.contains("pg_log_standby_snapshot"), "{role}");
     let checked = scene.done(&["check"]).await;
     assert!(checked.stdout.contains("standby-made"), "{checked}");
     scene.done(&["run", "--until", "verified"]).await;

@@ -46,6 +46,8 @@ async fn a_standby_is_made_and_becomes_the_target_and_clients_can_go_back() {
     let scene = to_be_made().await;
     let before = catalog(&scene.on_source().await).await;
     let writers = scene.writers();
+    let role = scene.done(&["sql", "role"]).await.stdout;
+    assert!(role.contains("pg_promote(boolean, integer)"), "{role}");
     let checked = scene.done(&["check"]).await;
     assert!(checked.stdout.contains("standby-made"), "{checked}");
     let plan = scene.done(&["plan"]).await;

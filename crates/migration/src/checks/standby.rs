@@ -4,6 +4,7 @@
 mod judge;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -121,7 +122,12 @@ pub(crate) async fn obstacles(
         .await
         .on(Side::Target, doing)?,
     };
-    Ok(judge::obstacles(&from, &to, &standby))
+    let mut findings = judge::obstacles(&from, &to, &standby);
+    if look.is_standby {
+        let waiting = waiting::read(source, target).await;
+        findings.extend(waiting::judge(&waiting.on(Side::Source, doing)?));
+    }
+    Ok(findings)
 }
 
 async fn facts(session: &mut Session) -> Result<Facts, PgError> {

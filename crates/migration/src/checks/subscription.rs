@@ -12,7 +12,7 @@ use crate::plan::{RowsBy, SubscriptionPlan};
 use crate::subscription;
 
 /// Functions of the target by which changes are kept from being applied twice.
-const ORIGIN_FUNCTIONS: [&str; 2] = [
+pub(crate) const ORIGIN_FUNCTIONS: [&str; 2] = [
     "pg_catalog.pg_replication_origin_progress(text, boolean)",
     "pg_catalog.pg_replication_origin_advance(text, pg_lsn)",
 ];
