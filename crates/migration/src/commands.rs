@@ -2,6 +2,7 @@
 
 mod checking;
 mod cloning;
+mod outcome;
 pub(crate) mod reopening;
 mod running;
 mod seeded;

@@ -64,7 +64,8 @@ async fn role(plan: &Plan, name: &str, source: &mut Session) -> Result<String, E
     let mut target = target.on(Side::Target, "connecting to read what the script needs")?;
     let there = scripts::target_role_facts(&mut target, &facts).await;
     let there = there.on(Side::Target, doing)?;
-    text += &format!("\n{}", scripts::role(Side::Target, name, &there));
+    text.push('\n');
+    text += &scripts::role(Side::Target, name, &there);
     text += &scripts::for_route(Side::Target, name, there.version, plan);
     Ok(text)
 }

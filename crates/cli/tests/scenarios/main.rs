@@ -41,3 +41,4 @@ mod verify_scope;
 mod versions;
 mod way_back;
 mod way_back_faults;
+mod whole_move;
