@@ -305,3 +305,79 @@ async fn a_chain_below_16_goes_by_promotion_and_then_by_the_stream_under_writers
     trunkline_testkit::contents::assert_same_contents(&from, &to).await;
     next.done(&["complete"]).await;
 }
+
+/// A plain role that logs in with a password makes and promotes the standby; the password is
+/// in one file, which goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plain_role_with_a_password_makes_the_standby_and_promotes_it() {
+    skip_unless_available!(MAJOR);
+    const PASSWORD: &str = r"pass 'wörd\:";
+    const HBA: &str = "host all,replication trunkline 127.0.0.1/32 scram-sha-256\n\
+                       host all all 127.0.0.1/32 trust\n";
+    let mut scene = over(Cluster::builder(MAJOR).hba(HBA).start(), "").await;
+    let owner = "CREATE ROLE app_owner NOLOGIN; ALTER DATABASE app OWNER TO app_owner; \
+                 ALTER SCHEMA shop OWNER TO app_owner; \
+                 DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid::regclass FROM pg_class \
+                 WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') LOOP \
+                 EXECUTE format('ALTER TABLE %s OWNER TO app_owner', t); END LOOP; END $$";
+    scene.source.psql(DATABASE, owner);
+    let script = scene.done(&["sql", "role"]).await.stdout;
+    scene.source.psql(DATABASE, &script);
+    let password = PASSWORD.replace('\'', "''");
+    let sql = format!("ALTER ROLE trunkline PASSWORD '{password}'");
+    scene.source.psql(DATABASE, &sql);
+    let as_plain = |port: u16| uri_at(port, DATABASE).replace("postgres@", "trunkline@");
+    let source = as_plain(scene.source.port());
+    scene.program = scene
+        .program
+        .clone()
+        .variable("TRUNKLINE_SOURCE", &source)
+        .variable("TRUNKLINE_TARGET", &as_plain(scene.port))
+        .variable("PGPASSWORD", PASSWORD);
+    let writers = scene.writers();
+    scene.done(&["check"]).await;
+    scene.done(&["run", "--until", "verified"]).await;
+    let there = scene.on_target().await;
+    let shown = there.query_one("SHOW primary_conninfo", &[]).await;
+    let shown: String = shown.expect("it is shown").get(0);
+    assert!(shown.contains("passfile"), "{shown}");
+    let log = std::fs::read_to_string(scene.data().join("trunkline_start.log"));
+    for text in [shown, log.expect("a log"), settings(&scene)] {
+        assert!(!text.contains("wörd"), "the password is shown: {text}");
+    }
+    let report = scene.done(&["cutover", "--json"]).await.json();
+    assert_eq!(report["outcome"], "switched", "{report:#}");
+    writers.stop().await;
+    scene.assert_same().await;
+    scene.done(&["complete"]).await;
+    assert_eq!(slots(&scene), "");
+    assert!(!scene.data().join("trunkline.passfile").exists());
+}
+
+/// Once it is promoted it confirms nothing, and commits on the source would stand still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_commits_wait_for_is_not_promoted() {
+    skip_unless_available!(MAJOR);
+    let scene = to_be_made().await;
+    scene.done(&["run", "--until", "verified"]).await;
+    let wait_for = |names: &str| {
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        scene.source.psql("postgres", &sql);
+        scene.source.psql("postgres", "SELECT pg_reload_conf()");
+    };
+    wait_for("*");
+    until(PATIENCE, async || {
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        scene.source.psql("postgres", sql) == "1"
+    })
+    .await;
+    let checked = scene.program.run(&["check"]).await.expect_code(3);
+    assert!(checked.stdout.contains("standby-waited-for"), "{checked}");
+    let refused = scene.program.run(&["cutover"]).await.expect_code(9);
+    refused.expect_said(&["wait for this standby"]);
+    assert!(scene.data().join("standby.signal").exists());
+    wait_for("");
+    scene.done(&["cutover"]).await;
+    scene.assert_same().await;
+    scene.done(&["complete"]).await;
+}
