@@ -14,6 +14,10 @@ pub(crate) const FENCE_QUIET_LOOKS: u32 = 3;
 /// server whose connection slots are all taken answers something else first.
 pub(crate) const FENCE_PROBES: u32 = 3;
 
+/// Looks, 20 ms apart, until a probe that was closed has left: half a second of the pause at
+/// the most, where a busy server usually needs none.
+pub(crate) const FENCE_LOOKS_FOR_PROBES: u32 = 25;
+
 /// A batch of the slot read by SQL, in pgoutput messages: at 50 to 150 bytes a message the
 /// source gathers 10 to 30 MB, and the server decodes again from the slot's restart position
 /// at every peek, which larger batches spread (measured: 200,000 a batch take a third of
