@@ -56,6 +56,11 @@ pub(crate) struct ServerTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ReplicaTable {
     pub(crate) provider: Option<String>,
+    pub(crate) data_directory: Option<PathBuf>,
+    pub(crate) port: Option<u16>,
+    pub(crate) user: Option<String>,
+    pub(crate) programs: Vec<PathBuf>,
+    pub(crate) lag_command: Option<String>,
 }
 
 /// `[stream]`.
@@ -74,6 +79,10 @@ pub(crate) struct RelayTable {
     pub(crate) password_env: Option<String>,
     pub(crate) provider: Option<String>,
     pub(crate) slot: Option<String>,
+    pub(crate) data_directory: Option<PathBuf>,
+    pub(crate) port: Option<u16>,
+    pub(crate) user: Option<String>,
+    pub(crate) programs: Vec<PathBuf>,
 }
 
 /// `[seed]`.
@@ -193,102 +202,6 @@ pub(crate) struct BudgetTable {
     pub(crate) wal_kept_stop: Option<String>,
 }
 
-/// Every key, for naming the nearest to one that is not known.
-const KEYS: &[&str] = &[
-    "migration",
-    "source",
-    "target",
-    "stream",
-    "decoder",
-    "relay",
-    "provider",
-    "slot",
-    "seed",
-    "structure",
-    "tables",
-    "apply",
-    "cutover",
-    "budget",
-    "name",
-    "route",
-    "replica",
-    "conninfo",
-    "password_env",
-    "publication",
-    "method",
-    "data_directory",
-    "port",
-    "user",
-    "programs",
-    "upgrade_to",
-    "position",
-    "position_from",
-    "jobs",
-    "index_jobs",
-    "split_tables_larger_than",
-    "restore",
-    "owners",
-    "privileges",
-    "drop_if_exists",
-    "include",
-    "exclude",
-    "filters",
-    "insert_only",
-    "transform",
-    "mappings",
-    "rename_schemas",
-    "table",
-    "to",
-    "leave_out",
-    "rename_columns",
-    "where",
-    "on_conflict",
-    "ddl",
-    "max_lag",
-    "max_pause",
-    "recheck",
-    "maintenance_database",
-    "way_back",
-    "traffic",
-    "kind",
-    "hold",
-    "switch",
-    "release",
-    "verify",
-    "timeout",
-    "admin",
-    "config",
-    "database",
-    "cluster",
-    "endpoints",
-    "listeners",
-    "socket",
-    "server",
-    "wal_kept_warn",
-    "wal_kept_stop",
-    "validation",
-    "source_share",
-    "continuous",
-    "part_size",
-    "exclude_columns",
-    "smoke",
-    "sql",
-    "command",
-    "expect",
-    "when",
-    "downstream",
-    "slots",
-    "notify",
-    "webhook",
-    "webhook_env",
-    "token_env",
-    "header_env",
-    "subscription",
-    "connection",
-    "copy_data",
-    "binary",
-];
-
 impl PlanFile {
     /// Reads and parses a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
@@ -307,7 +220,7 @@ impl PlanFile {
         toml::from_str(text).map_err(|error| {
             let why = error.to_string().trim().to_owned();
             let hint = unknown_key(error.message())
-                .and_then(|key| nearest(key, KEYS))
+                .and_then(|(key, known)| nearest(key, &known))
                 .map_or_else(
                     || "docs/reference/plan.md lists every key".to_owned(),
                     |key| format!("did you mean `{key}`?"),
@@ -322,9 +235,12 @@ impl PlanFile {
     }
 }
 
-fn unknown_key(message: &str) -> Option<&str> {
+/// The key that is not known, and those that are known in its place.
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
     let rest = message.split_once("unknown field `")?.1;
-    rest.split_once('`').map(|(key, _)| key)
+    let (key, expected) = rest.split_once('`')?;
+    // Every second piece stands between two backticks.
+    Some((key, expected.split('`').skip(1).step_by(2).collect()))
 }
 
 /// A size such as `10 GB`, `512kB` or `1048576`, in bytes; units are powers of 1024, as in

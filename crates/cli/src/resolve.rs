@@ -3,6 +3,7 @@
 
 mod ddl;
 mod decoding;
+mod making;
 mod relaying;
 mod replica;
 mod seeding;
@@ -225,7 +226,7 @@ fn build(mut file: PlanFile, dir: PathBuf) -> Result<Resolved, Error> {
     file.migration.name = Some(name.clone());
     let (_, seed_port) = target.first_host();
     let (scope, transform) = transform(&file, scope)?;
-    let route = subscribing::route(&mut file, &source, &transform)?;
+    let route = subscribing::route(&mut file, &source, &target, &transform)?;
     if !transform.is_none() && file.seed.method.as_deref() == Some("snapshot") {
         return Err(plan_error(
             "transformations and [seed] method = \"snapshot\" are both given",

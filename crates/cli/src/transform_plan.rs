@@ -145,18 +145,7 @@ fn part(text: &str) -> Option<(String, &str)> {
         let is_name = !plain.is_empty() && !plain.contains(['"', '*', '?']);
         return is_name.then(|| (plain.to_owned(), rest));
     };
-    let mut name = String::new();
-    let mut characters = inner.char_indices().peekable();
-    while let Some((index, character)) = characters.next() {
-        if character != '"' {
-            name.push(character);
-        } else if characters.next_if(|&(_, next)| next == '"').is_some() {
-            name.push('"');
-        } else {
-            return Some((name, &inner[index + 1..]));
-        }
-    }
-    None
+    trunkline_load::quoted_name(inner)
 }
 
 #[cfg(test)]

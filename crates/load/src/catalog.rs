@@ -8,6 +8,7 @@ use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 use crate::error::LoadError;
 use crate::format::{ColumnType, TypeRow, resolve_types};
+use crate::lineage::Lineage;
 use crate::scope::Scope;
 
 /// What kind of table.
@@ -142,27 +143,19 @@ pub async fn tables_by_now(
 
 /// The tables that a scope covers, partitions with their ancestors.
 fn within(all: Vec<Table>, scope: &Scope) -> Vec<Table> {
-    let parents: HashMap<TableName, TableName> = all
-        .iter()
-        .filter_map(|table| Some((table.name.clone(), table.partition_of.clone()?)))
-        .collect();
+    let lineage = Lineage::of(&all);
+    let covered = |table: &Table| {
+        let above: Vec<&TableName> = lineage.above(&table.name).collect();
+        let data = scope.covers_data(&table.name)
+            && above.iter().all(|ancestor| scope.covers_data(ancestor));
+        (scope.covers_partition(&table.name, &above), data)
+    };
+    let covered: Vec<(bool, bool)> = all.iter().map(covered).collect();
     all.into_iter()
-        .filter_map(|mut table| {
-            let line = ancestors(&parents, &table.name);
-            let data = scope.covers_data(&table.name)
-                && line.iter().all(|ancestor| scope.covers_data(ancestor));
-            table.data = data;
-            scope.covers_partition(&table.name, &line).then_some(table)
-        })
+        .zip(covered)
+        .filter(|(_, (is_covered, _))| *is_covered)
+        .map(|(table, (_, data))| Table { data, ..table })
         .collect()
-}
-
-/// The partitioned tables above one, the nearest first.
-fn ancestors<'a>(
-    parents: &'a HashMap<TableName, TableName>,
-    table: &TableName,
-) -> Vec<&'a TableName> {
-    std::iter::successors(parents.get(table), |parent| parents.get(*parent)).collect()
 }
 
 /// Every table of a server but the system's and ours.

@@ -15,6 +15,7 @@ mod inventory;
 mod large_objects;
 mod ledger;
 mod limits;
+mod lineage;
 mod loader;
 mod options;
 mod progress;
@@ -37,11 +38,12 @@ pub use format::{ColumnType, CopyFormat};
 pub use inventory::Inventory;
 pub use large_objects::{LargeObjects, count_large_objects};
 pub use ledger::{Cover, KeyRange, TABLES_SQL, read_cover};
+pub use lineage::Lineage;
 pub use loader::Loader;
 pub use options::{LoadOptions, StructureSource};
 pub use progress::{Count, Progress, TableProgress, TableState, Totals};
 pub use schema_settings::{SchemaSettings, restore_schema_settings, schema_settings};
-pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder};
+pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder, quoted_name};
 pub use sequences::{
     Sequence, SequenceDifference, Unowned, compare_sequences, list_sequences,
     read_sequence_positions, read_sequences, set_sequences, setval_sql,

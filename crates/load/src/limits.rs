@@ -35,9 +35,6 @@ pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause between tries.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long a program may take to print its version.
-pub(crate) const VERSION_WITHIN: Duration = Duration::from_secs(10);
-
 /// One piece of a large object: with its hexadecimal form a statement is below 1 MB.
 pub(crate) const LARGE_OBJECT_PIECE_BYTES: i32 = 256 * 1024;
 

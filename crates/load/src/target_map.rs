@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use trunkline_changes::TableName;
 
 use crate::catalog::Table;
+use crate::lineage::Lineage;
 
 /// Source table → target table.
 pub type TableMap = HashMap<TableName, TableName>;
@@ -26,15 +27,11 @@ pub fn target_map_by<'a, 'n>(
     there: impl Fn(&'n TableName) -> Option<&'n TableName>,
 ) -> TableMap {
     let standing: HashSet<&TableName> = target.into_iter().collect();
-    let parents: HashMap<&TableName, &TableName> = source
-        .iter()
-        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
-        .collect();
+    let lineage = Lineage::of(source);
     source
         .iter()
         .filter_map(|table| {
-            let line = std::iter::successors(Some(&table.name), |name| parents.get(*name).copied());
-            let mut places = line.filter_map(&there);
+            let mut places = lineage.from(&table.name).filter_map(&there);
             let place = places.find(|name| standing.contains(*name))?;
             Some((table.name.clone(), place.clone()))
         })

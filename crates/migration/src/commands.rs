@@ -2,6 +2,7 @@
 
 mod checking;
 mod cloning;
+mod outcome;
 pub(crate) mod reopening;
 mod running;
 mod seeded;
@@ -66,7 +67,9 @@ impl<'a> Setting<'a> {
 
     async fn open_with(&self, claim: Claim, begin: bool, pulse: Pulse) -> Result<Run<'a>, Error> {
         let control = reopening::open(self.plan, claim, begin).await?;
-        Ok(self.run_with(control, pulse))
+        let run = self.run_with(control, pulse);
+        crate::standby::making::wake(&run).await;
+        Ok(run)
     }
 
     fn run_with(&self, control: control::Control, pulse: Pulse) -> Run<'a> {

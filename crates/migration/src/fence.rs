@@ -29,6 +29,7 @@ pub use strength::Strength;
 pub(crate) use strength::strength;
 
 use before::Now;
+use error::Intruder;
 
 /// Shows that at one moment, and since then, no session but ours could write on a side. Only
 /// [`Fence::raise`] makes one.
@@ -104,7 +105,7 @@ impl Fence<'_> {
         if fenced.side != self.side {
             return Err(FenceError::OtherSide(fenced.side));
         }
-        let intruders = sessions::others(self.inside, self.side, self.ours).await?;
+        let intruders = self.others_once_probes_left().await?;
         if !intruders.is_empty() {
             return Err(FenceError::SessionsStay(self.side, intruders));
         }
@@ -143,6 +144,20 @@ impl Fence<'_> {
             Ok(())
         } else {
             Err(FenceError::Open(self.side))
+        }
+    }
+
+    /// A probe that was closed needs a moment to go; it is waited for, never left out.
+    async fn others_once_probes_left(&mut self) -> Result<Vec<Intruder>, FenceError> {
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let others = sessions::others(self.inside, self.side, self.ours).await?;
+            let only_probes = !others.is_empty() && others.iter().all(probe::is_probe);
+            if !only_probes || looks >= crate::limits::FENCE_LOOKS_FOR_PROBES {
+                return Ok(others);
+            }
+            tokio::time::sleep(crate::limits::FENCE_LOOK_INTERVAL).await;
         }
     }
 

@@ -65,6 +65,11 @@ pub(crate) enum Object {
         /// The data folder.
         data_directory: PathBuf,
     },
+    /// The physical slot on the source that a standby of our making streams from.
+    PhysicalSlot {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Object {
@@ -75,7 +80,11 @@ impl Object {
             | Object::Slot { side, .. }
             | Object::DdlLog { side, .. } => *side == at,
             Object::RelaySlot { .. } | Object::Subscription { .. } => at == Side::Source,
-            Object::Structure | Object::SourceRecords | Object::Copy { .. } => false,
+            // These outlive a switch, or go in an order of their own.
+            Object::Structure
+            | Object::SourceRecords
+            | Object::Copy { .. }
+            | Object::PhysicalSlot { .. } => false,
         }
     }
 }
@@ -167,6 +176,8 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     /// What we made and did not remove.
     pub(crate) receipts: BTreeSet<Object>,
+    /// Whether we promoted the standby, and the source serves all the same.
+    pub(crate) spent: bool,
     /// What is followed; none before the slot is made, and after a switch without a way back.
     pub(crate) leg: Option<Leg>,
     /// What is followed once clients are switched.
@@ -217,6 +228,7 @@ impl State {
         State {
             phase: Phase::Planned,
             receipts: BTreeSet::new(),
+            spent: false,
             leg: None,
             next_leg: None,
             legs: 0,
@@ -251,6 +263,14 @@ impl State {
             Side::Source => self.source_fence.as_ref(),
             Side::Target => self.target_fence.as_ref(),
         }
+    }
+
+    /// The physical slot on the source that we made for a standby.
+    pub(crate) fn physical_slot(&self) -> Option<&str> {
+        self.receipts.iter().find_map(|object| match object {
+            Object::PhysicalSlot { name } => Some(name.as_str()),
+            _ => None,
+        })
     }
 
     /// The subscription of the target that follows the source, if one was begun.
@@ -342,7 +362,10 @@ impl State {
                     ..leg
                 });
             }
+            Event::StandbyStands => self.spent = false,
             Event::StandbySpent => {
+                // Only our own promotion closes it before.
+                self.spent = self.target_fence.is_some();
                 // What was made on it has gone its own way with it.
                 self.next_leg = None;
                 self.target_fence = None;

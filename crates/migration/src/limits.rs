@@ -14,6 +14,10 @@ pub(crate) const FENCE_QUIET_LOOKS: u32 = 3;
 /// server whose connection slots are all taken answers something else first.
 pub(crate) const FENCE_PROBES: u32 = 3;
 
+/// Looks, 20 ms apart, until a probe that was closed has left: half a second of the pause at
+/// the most, where a busy server usually needs none.
+pub(crate) const FENCE_LOOKS_FOR_PROBES: u32 = 25;
+
 /// A batch of the slot read by SQL, in pgoutput messages: at 50 to 150 bytes a message the
 /// source gathers 10 to 30 MB, and the server decodes again from the slot's restart position
 /// at every peek, which larger batches spread (measured: 200,000 a batch take a third of
@@ -252,6 +256,21 @@ pub(crate) const COPY_RECOVERS_WITHIN: Duration = Duration::from_hours(2);
 
 /// How often a copy that recovers is asked how far it is.
 pub(crate) const COPY_LOOK: Duration = Duration::from_millis(100);
+
+/// How long a standby that was made may take to be reached and to stream: it connects again
+/// every five seconds (`wal_retrieve_retry_interval`).
+pub(crate) const STANDBY_STREAMS_WITHIN: Duration = Duration::from_mins(2);
+
+/// How long a physical slot may be held by a process that has just ended: the source notices a
+/// client's end at its next word to it (`wal_sender_timeout` is 60 s by default).
+pub(crate) const SLOT_FREE_WITHIN: Duration = Duration::from_secs(90);
+
+/// Between two questions for a platform's lag metric. Metrics change once a minute, if they are
+/// a cloud's; one that is read from the server itself changes at once.
+pub(crate) const LAG_LOOK: Duration = Duration::from_secs(1);
+
+/// How long the command may take that asks for it: a cloud's interface answers in seconds.
+pub(crate) const LAG_COMMAND_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often the progress of a copy is said.
 pub(crate) const COPY_SAY_EVERY: Duration = Duration::from_secs(5);

@@ -82,6 +82,27 @@ impl Plan {
         self.route.replica().is_some() || self.seed != Seed::Copy
     }
 
+    /// The standby that we make on this machine, and how it is reached: the target, or the
+    /// relay. A plan has at most one of them.
+    pub(crate) fn made_standby(&self) -> Option<(&BaseBackup, &Conninfo)> {
+        if let Some(relay) = &self.relay {
+            return relay.made.as_ref().map(|made| (made, &relay.server));
+        }
+        match &self.route.replica()?.standby {
+            StandbyPlan::Made(made) => Some((made, &self.target)),
+            StandbyPlan::Adopted => None,
+        }
+    }
+
+    /// The target, where it is a copy that we make on this machine.
+    pub(crate) fn made_target(&self) -> Option<&BaseBackup> {
+        if let Some(Snapshot::BaseBackup(made)) = self.seed.snapshot() {
+            return Some(made);
+        }
+        let (made, _) = self.made_standby().filter(|_| self.relay.is_none())?;
+        Some(made)
+    }
+
     /// How one of the two servers is reached.
     pub fn server(&self, side: Side) -> &Conninfo {
         match side {
@@ -113,6 +134,8 @@ pub struct RelayPlan {
     pub server: Conninfo,
     /// Its physical slot on the source, if the operator names it; else it is asked.
     pub slot: Option<String>,
+    /// How we make it on this machine, where nobody else does.
+    pub made: Option<BaseBackup>,
 }
 
 /// How the changes get to the target before the first cutover. What flows after it, back and
@@ -150,13 +173,17 @@ impl Route {
 pub struct ReplicaPlan {
     /// Where it comes from.
     pub standby: StandbyPlan,
+    /// Prints the platform's lag metric in bytes. In the pause, that is asked besides.
+    pub lag_command: Option<String>,
 }
 
 /// Where a standby comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StandbyPlan {
     /// It stands, and follows the source: the operator made it, and keeps it.
     Adopted,
+    /// We make it on this machine, by `pg_basebackup`.
+    Made(BaseBackup),
 }
 
 /// What the target's subscription is to be.

@@ -7,7 +7,7 @@ use trunkline_verify::{RowDifference, TableVerdict};
 
 use crate::downstream::HandedOver;
 use crate::fence::{AfterSwitch, FenceEvidence, Strength};
-use crate::phase::Phase;
+use crate::phase::{Event, Phase};
 use crate::smoke::SmokeOutcome;
 
 /// The version of every report.
@@ -152,6 +152,16 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// What a comparison of everything means for the migration.
+    pub(crate) fn event(&self) -> Event {
+        let at = self.barrier_lsn;
+        if self.equal {
+            Event::FoundEqual { at }
+        } else {
+            Event::FoundDifferent { at }
+        }
+    }
+
     /// With what a later comparison found of some of the tables.
     pub(crate) fn with(mut self, later: VerifyReport) -> VerifyReport {
         let compared = |table: &TableName| later.tables.iter().any(|v| v.table == *table);

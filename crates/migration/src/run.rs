@@ -215,7 +215,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn keep_budget(&mut self, way: Way, kept_bytes: u64) -> Result<(), Error> {
+    /// Says, or refuses, that more log is kept for us than the plan likes.
+    pub(crate) fn keep_budget(&mut self, way: Way, kept_bytes: u64) -> Result<(), Error> {
         let budget = self.plan.budget;
         let over = kept_bytes > budget.wal_kept_warn_bytes;
         self.over_budget.store(over, Ordering::Relaxed);

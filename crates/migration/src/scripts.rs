@@ -1,6 +1,7 @@
 //! The scripts of `trunkline sql`: what Trunkline would do, or asks an administrator to do, as
 //! SQL that people read and run by hand. Nothing here changes anything.
 
+mod by_route;
 mod role;
 mod sequences;
 mod triggers;
@@ -9,6 +10,7 @@ use std::fmt::Write as _;
 
 use trunkline_changes::{TableName, quote_ident};
 
+pub use by_route::for_route;
 pub use role::{Owner, RoleFacts, role, role_facts, target_role_facts};
 pub use sequences::sequences;
 pub use triggers::{TriggerScripts, triggers};

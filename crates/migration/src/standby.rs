@@ -1,11 +1,15 @@
 //! The route over a physical standby: it follows the source by itself, and is watched here;
 //! a cutover promotes it. Until then nothing can be written on it, so the journal is a file.
+//! [`making`] and [`removing`] are of standbys that are ours, a relay among them.
 //!
 //! Checked → Loaded: a standby stands. Loaded → Following: it is near. Following → Verified:
 //! its rows were compared. The rest is [`crate::phases::cutover::standby`]; behind the switch
 //! everything is as on the other routes.
 
 mod look;
+pub(crate) mod making;
+pub(crate) mod metric;
+pub(crate) mod removing;
 mod verifying;
 mod watch;
 
@@ -16,14 +20,19 @@ pub(crate) use watch::Watch;
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::Session;
 
+use crate::checks::{self, Verdict};
+use crate::commands::check;
 use crate::error::Error;
 use crate::phase::Event;
 use crate::plan::{Plan, StandbyPlan};
 use crate::run::Run;
 
 /// Checked → Loaded: sees that the standby is there.
-pub(crate) async fn stand(run: &mut Run<'_>, standby: StandbyPlan) -> Result<(), Error> {
-    let StandbyPlan::Adopted = standby;
+pub(crate) async fn stand(run: &mut Run<'_>, standby: &StandbyPlan) -> Result<(), Error> {
+    if let StandbyPlan::Made(_) = standby {
+        making::ensure(run).await?;
+        examine(run).await?;
+    }
     run.step("looking for the standby");
     let mut session = run.connect(Side::Target, "standby").await?;
     let look = StandbyLook::read(&mut session).await?;
@@ -32,6 +41,25 @@ pub(crate) async fn stand(run: &mut Run<'_>, standby: StandbyPlan) -> Result<(),
         return Err(not_a_standby());
     }
     run.control.moved(Event::StandbyStands).await
+}
+
+/// Checked: a relay that we make stands before anything is read from it.
+pub(crate) async fn relay(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.plan.relay.is_none() || run.plan.made_standby().is_none() {
+        return Ok(());
+    }
+    making::ensure(run).await?;
+    examine(run).await
+}
+
+/// What could not be looked at before there was a standby.
+async fn examine(run: &Run<'_>) -> Result<(), Error> {
+    run.step("checking both servers");
+    let findings = check(run.plan, true).await?;
+    if let Verdict::Blocked { .. } = checks::verdict(&findings) {
+        return Err(Error::Preflight(findings));
+    }
+    Ok(())
 }
 
 /// Where the source's log ends on its disk, and up to where the standby has replayed it;

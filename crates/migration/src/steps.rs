@@ -52,6 +52,7 @@ pub(crate) async fn steps(plan: &Plan) -> Result<Vec<String>, Error> {
         None => steps.push(format!("source: {last}")),
         Some(relay) => {
             let label = relay.server.label();
+            steps.extend(making_steps(plan));
             steps.push(format!("relay ({label}, a standby of the source): {last}"));
             steps.push(
                 "relay: rows and changes are read there, rows under snapshots of temporary slots \
@@ -178,6 +179,27 @@ fn seed_steps(plan: &Plan, snapshot: &Snapshot) -> Vec<String> {
     steps
 }
 
+/// A standby that we make: the target of that route, or a relay.
+fn making_steps(plan: &Plan) -> Vec<String> {
+    let Some((made, reached)) = plan.made_standby() else {
+        return Vec::new();
+    };
+    let ends = match plan.relay {
+        Some(_) => "`trunkline complete` and `abort` remove the relay and its slot",
+        None => "after the switch its slot is dropped; the server stays, unless `abort` removes it",
+    };
+    vec![
+        "source: SELECT pg_create_physical_replication_slot('trunkline_<id>_p', true)".to_owned(),
+        format!(
+            "this machine: pg_basebackup of the source's whole server into {}; started as a \
+             standby that streams from that slot, {}",
+            made.data_directory.display(),
+            reached.label()
+        ),
+        ends.to_owned(),
+    ]
+}
+
 /// The same on the route over a standby.
 async fn over_standby(plan: &Plan) -> Vec<String> {
     let mut steps = vec![
@@ -190,12 +212,15 @@ async fn over_standby(plan: &Plan) -> Vec<String> {
         "check both servers; stop at a blocker".to_owned(),
         "begin the journal as a file in the migration's folder: the target cannot be written yet"
             .to_owned(),
+    ];
+    steps.extend(making_steps(plan));
+    steps.extend([
         format!(
             "watch the standby until it is near, within {} bytes for two seconds",
             plan.cutover.max_lag_bytes
         ),
         "read every table on both sides; what differs is looked at again".to_owned(),
-    ];
+    ]);
     if plan.cutover.way_back == WayBack::Open {
         steps.push(
             "before the cutover, for the way back: source: CREATE SCHEMA trunkline (progress)"
@@ -208,6 +233,16 @@ async fn over_standby(plan: &Plan) -> Vec<String> {
          may be behind, look at the fence again"
             .to_owned(),
     );
+    if let Some(command) = plan
+        .route
+        .replica()
+        .and_then(|plan| plan.lag_command.as_ref())
+    {
+        steps.push(format!(
+            "this machine: `{command}` until the lag that it prints was 0, and is again, and never \
+             above 64 MiB in between"
+        ));
+    }
     steps.push("target: SELECT pg_promote(true, …); from here on it is no standby".to_owned());
     if plan.cutover.way_back == WayBack::Open {
         steps.push("target: for the way back, a publication and a slot".to_owned());

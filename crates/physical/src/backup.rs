@@ -5,7 +5,7 @@ use trunkline_postgres::Conninfo;
 
 use crate::child;
 use crate::error::PhysicalError;
-use crate::folder::{self, Made};
+use crate::folder;
 use crate::instance::Instance;
 use crate::programs::backup_program;
 use crate::settings;
@@ -50,18 +50,8 @@ impl Instance {
         progress: &mut (dyn FnMut(Progress) + Send),
         cancel: &CancellationToken,
     ) -> Result<(), PhysicalError> {
-        match self.made(owner)? {
-            Made::Whole => return Ok(()),
-            Made::Unfinished => {
-                self.remove(owner).await?;
-            }
-            Made::Nothing => {}
-            Made::Foreign => {
-                return Err(PhysicalError::Folder {
-                    path: self.data().to_owned(),
-                    why: "it is not empty, and what is in it is not ours".to_owned(),
-                });
-            }
+        if self.is_whole(owner).await? {
+            return Ok(());
         }
         let major = self.programs().version().major();
         let program = backup_program(major, backup.programs).await?;

@@ -73,6 +73,23 @@ impl Instance {
         folder::made(&self.data, owner)
     }
 
+    /// Whether the folder holds what was to be made there. What an earlier call left unfinished
+    /// is removed; what somebody else has there is an error.
+    pub(crate) async fn is_whole(&self, owner: &str) -> Result<bool, PhysicalError> {
+        match self.made(owner)? {
+            Made::Whole => Ok(true),
+            Made::Nothing => Ok(false),
+            Made::Unfinished => {
+                self.remove(owner).await?;
+                Ok(false)
+            }
+            Made::Foreign => Err(PhysicalError::Folder {
+                path: self.data().to_owned(),
+                why: "it is not empty, and what is in it is not ours".to_owned(),
+            }),
+        }
+    }
+
     /// The head of its control file.
     pub fn control_file(&self) -> Result<ControlFile, PhysicalError> {
         ControlFile::read(&self.data)

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// A program that says its version does nothing else; a busy machine takes a while.
-pub(crate) const VERSION_WITHIN: Duration = Duration::from_secs(20);
-
 /// What is kept of the end of a program's words, for an error: some twenty lines.
 pub(crate) const SAID_BYTES: usize = 4096;
 

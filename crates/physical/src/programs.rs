@@ -2,13 +2,12 @@
 //! folder; only `pg_basebackup` may be newer than the server that it reads.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use tokio::process::Command;
-use trunkline_postgres::ServerVersion;
+use trunkline_postgres::{
+    ServerVersion, distinct_folders, folders_on_path, packaged_folders, program_version,
+};
 
 use crate::error::PhysicalError;
-use crate::limits::VERSION_WITHIN;
 
 /// What a server needs to run.
 const SERVER: &[&str] = &["pg_ctl", "postgres", "initdb"];
@@ -56,7 +55,7 @@ impl Programs {
     pub async fn any(further: &[PathBuf]) -> Result<Programs, PhysicalError> {
         for bin in folders(further) {
             if SERVER.iter().all(|name| bin.join(name).is_file())
-                && let Some(version) = probe(&bin, "postgres").await
+                && let Some(version) = program_version(&bin.join("postgres")).await
             {
                 return Ok(Programs { bin, version });
             }
@@ -86,7 +85,7 @@ pub async fn backup_program(major: u32, further: &[PathBuf]) -> Result<PathBuf, 
     const NAME: &str = "pg_basebackup";
     let mut best: Option<(u32, PathBuf)> = None;
     for bin in folders(further) {
-        let Some(version) = probe(&bin, NAME).await else {
+        let Some(version) = program_version(&bin.join(NAME)).await else {
             continue;
         };
         let found = version.major();
@@ -104,7 +103,7 @@ async fn find(major: u32, names: &[&str], further: &[PathBuf]) -> Result<Program
         if !names.iter().all(|name| bin.join(name).is_file()) {
             continue;
         }
-        let Some(version) = probe(&bin, "postgres").await else {
+        let Some(version) = program_version(&bin.join("postgres")).await else {
             continue;
         };
         // Of equal ones the first stays: the operator's folders stand before ours.
@@ -129,43 +128,5 @@ fn missing(major: u32, names: &[&str], further: &[PathBuf]) -> PhysicalError {
 }
 
 fn folders(further: &[PathBuf]) -> Vec<PathBuf> {
-    let mut folders = further.to_vec();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    folders.extend(std::env::split_paths(&path));
-    for (parent, prefix) in [
-        ("/usr/lib/postgresql", ""),
-        ("/usr", "pgsql-"),
-        ("/opt/homebrew/opt", "postgresql@"),
-        ("/usr/local/opt", "postgresql@"),
-    ] {
-        let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
-        let matching =
-            entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-        let mut bins: Vec<PathBuf> = matching.map(|entry| entry.path().join("bin")).collect();
-        bins.sort();
-        folders.extend(bins);
-    }
-    let mut seen = std::collections::HashSet::new();
-    folders.retain(|folder| folder.is_dir() && seen.insert(folder.clone()));
-    folders
-}
-
-async fn probe(folder: &Path, name: &str) -> Option<ServerVersion> {
-    let program = folder.join(name);
-    if !program.is_file() {
-        return None;
-    }
-    let mut command = Command::new(program);
-    command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(VERSION_WITHIN, command.output())
-        .await
-        .ok()?
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (_, version) = text.split_once("(PostgreSQL) ")?;
-    version.parse().ok()
+    distinct_folders([further.to_vec(), folders_on_path(), packaged_folders()].concat())
 }

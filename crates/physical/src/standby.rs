@@ -45,6 +45,14 @@ impl Instance {
         Ok(())
     }
 
+    /// Whether the copy, which [`Instance::follow`] was called for, was promoted: it follows
+    /// nothing, and has been started.
+    pub fn was_promoted(&self) -> bool {
+        // A server removes the one when it is promoted, and the other when it starts.
+        let is_there = |name: &str| self.data().join(name).exists();
+        !is_there("standby.signal") && !is_there("backup_label")
+    }
+
     /// Makes the copy recover only until it is consistent, and wait there, when it is started:
     /// then [`crate::recovery`] says its exact position, and [`crate::end_recovery`] makes it a
     /// server of its own. It reads the log that came with the copy, and no other.

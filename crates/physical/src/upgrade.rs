@@ -6,7 +6,7 @@ use trunkline_postgres::{PgError, Session};
 
 use crate::child;
 use crate::error::{AtPath, PhysicalError};
-use crate::folder::{self, Made};
+use crate::folder;
 use crate::instance::{Instance, StopMode};
 use crate::settings::{self, Setting};
 
@@ -92,18 +92,8 @@ impl Instance {
         settings: &[Setting],
         cancel: &CancellationToken,
     ) -> Result<(), PhysicalError> {
-        match self.made(owner)? {
-            Made::Whole => return Ok(()),
-            Made::Unfinished => {
-                self.remove(owner).await?;
-            }
-            Made::Nothing => {}
-            Made::Foreign => {
-                return Err(PhysicalError::Folder {
-                    path: self.data().to_owned(),
-                    why: "it is not empty, and what is in it is not ours".to_owned(),
-                });
-            }
+        if self.is_whole(owner).await? {
+            return Ok(());
         }
         old.stop(StopMode::Fast).await?;
         folder::begin(self.account(), self.data(), owner, None)?;

@@ -1,5 +1,7 @@
 //! Bounds of the wire layer, with their arithmetic.
 
+use std::time::Duration;
+
 /// One read asks for this much. At 256 KiB the system calls of a COPY at 250 MB/s are a
 /// thousand a second; larger reads gained nothing when it was measured.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
@@ -14,3 +16,6 @@ pub(crate) const MESSAGE_MAX_BYTES: usize = 1 << 30;
 /// one for each table, operation and set of columns, about 10 kB each on the server, so a
 /// session stays below 20 MB there.
 pub(crate) const STATEMENTS_MAX: usize = 2_000;
+
+/// A program that says its version does nothing else; a busy machine takes a while.
+pub(crate) const PROGRAM_VERSION_WITHIN: Duration = Duration::from_secs(20);

@@ -1,5 +1,6 @@
 //! Which operating-system user the servers run as: ourselves, or `postgres` when we are root.
 
+use std::env;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -78,6 +79,13 @@ impl Account {
             .at(parent)?;
         self.own(folder.path())?;
         Ok(folder.keep())
+    }
+
+    /// A new private folder for a server or a program: below `TRUNKLINE_SANDBOX_DIR`, else
+    /// below the folder for temporary files.
+    pub(crate) fn new_sandbox(self) -> Result<PathBuf, SandboxError> {
+        let parent = env::var_os("TRUNKLINE_SANDBOX_DIR").map_or_else(env::temp_dir, PathBuf::from);
+        self.new_folder(&parent, "trunkline-")
     }
 
     /// Hands a file or folder to this account.

@@ -1,6 +1,5 @@
 //! What a server is to be like, before it starts.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -145,8 +144,7 @@ impl ServerBuilder {
     /// Makes the data folder and its configuration; [`Server::start_again`] starts the server.
     pub fn prepare(self) -> Result<Server, SandboxError> {
         let account = Account::current()?;
-        let parent = env::var_os("TRUNKLINE_SANDBOX_DIR").map_or_else(env::temp_dir, PathBuf::from);
-        let folder = account.new_folder(&parent, "trunkline-")?;
+        let folder = account.new_sandbox()?;
         let layout = Layout::new(self.installation.clone(), account, folder);
         let server = Server::over(layout, free_port(), self.ready_within)?;
         self.make_data(account, &server)?;

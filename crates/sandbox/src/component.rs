@@ -47,8 +47,7 @@ impl Component {
     /// A folder for a program that does not run yet.
     pub fn prepare(program: &Path) -> Result<Self, SandboxError> {
         let account = Account::current()?;
-        let parent = env::var_os("TRUNKLINE_SANDBOX_DIR").map_or_else(env::temp_dir, PathBuf::from);
-        let folder = account.new_folder(&parent, "trunkline-")?;
+        let folder = account.new_sandbox()?;
         Ok(Self {
             program: program.to_owned(),
             account,

@@ -1,4 +1,4 @@
-//! The process that outlives us for a moment, to end our server and remove its data.
+//! The process that outlives us for a moment, to end our servers and remove their data.
 //!
 //! It reads a pipe of which we hold the only writing end. Whatever ends us, SIGKILL included,
 //! closes the pipe. `PR_SET_PDEATHSIG` would not do: it follows the thread, not the process.
@@ -28,7 +28,28 @@ fi
 rm -rf -- "$1"
 "#;
 
-/// Ends the server that it was told of, and removes the folder, when it is dropped or we die.
+/// When the pipe closes: ends each server whose data folder lies below the folder. A stale pid
+/// file may name a process of somebody else; a postmaster works in its data folder.
+const SCRIPT_FOR_ALL: &str = r#"
+trap '' HUP INT TERM
+cat > /dev/null
+servers() {
+    find "$1" -name postmaster.pid 2>/dev/null | while read -r file; do
+        id=$(head -n 1 "$file")
+        [ "$(readlink "/proc/$id/cwd")" = "$(dirname "$file")" ] && echo "$id"
+    done
+}
+for id in $(servers "$1"); do kill -QUIT "$id" 2>/dev/null; done
+tries=0
+while [ -n "$(servers "$1")" ] && [ "$tries" -lt 120 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+for id in $(servers "$1"); do kill -KILL "$id" 2>/dev/null; done
+rm -rf -- "$1"
+"#;
+
+/// Ends the server that it was told of, or all below the folder, and removes the folder, when it is dropped or we die.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     process: Child,
@@ -38,8 +59,17 @@ pub(crate) struct Watchdog {
 impl Watchdog {
     /// Starts a watchdog over a server's folder.
     pub(crate) fn over(folder: &Path) -> Result<Self, SandboxError> {
+        Self::running(SCRIPT, folder)
+    }
+
+    /// Starts a watchdog over a folder in which others start servers.
+    pub(crate) fn over_all_below(folder: &Path) -> Result<Self, SandboxError> {
+        Self::running(SCRIPT_FOR_ALL, folder)
+    }
+
+    fn running(script: &str, folder: &Path) -> Result<Self, SandboxError> {
         let mut process = Command::new("sh")
-            .args(["-c", SCRIPT, "trunkline-watchdog"])
+            .args(["-c", script, "trunkline-watchdog"])
             .arg(folder)
             .current_dir("/")
             .stdin(Stdio::piped())

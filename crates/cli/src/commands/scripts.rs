@@ -1,6 +1,7 @@
 //! `trunkline sql`: scripts to read and run by hand.
 
 use trunkline_changes::{Side, TableName};
+use trunkline_migration::plan::Plan;
 use trunkline_migration::{Error, is_streamed, scripts};
 use trunkline_postgres::{OnSide, Session};
 
@@ -42,22 +43,29 @@ pub(crate) async fn run(args: &SqlArgs) -> Result<u8, Error> {
                 made.disable_sql, made.enable_sql
             )
         }
-        Script::Role => {
-            let mut target = Session::connect(&plan.target, "sql")
-                .await
-                .on(Side::Target, doing)?;
-            let scope = |table: &TableName| plan.scope.covers_table(table);
-            let facts = scripts::role_facts(&mut source, &scope).await;
-            let facts = facts.on(Side::Source, "reading what the role needs")?;
-            let there = scripts::target_role_facts(&mut target, &facts).await;
-            let there = there.on(Side::Target, "reading what the role needs")?;
-            let (source, target) = (
-                scripts::role(Side::Source, &args.role, &facts),
-                scripts::role(Side::Target, &args.role, &there),
-            );
-            format!("{source}\n{target}")
-        }
+        Script::Role => role(&plan, &args.role, &mut source).await?,
     };
     print_text(&text);
     Ok(0)
+}
+
+/// The role on both sides; a standby has its source's.
+async fn role(plan: &Plan, name: &str, source: &mut Session) -> Result<String, Error> {
+    let doing = "reading what the role needs";
+    let scope = |table: &TableName| plan.scope.covers_table(table);
+    let facts = scripts::role_facts(source, &scope).await;
+    let facts = facts.on(Side::Source, doing)?;
+    let mut text = scripts::role(Side::Source, name, &facts);
+    text += &scripts::for_route(Side::Source, name, facts.version, plan);
+    if plan.route.replica().is_some() {
+        return Ok(text + "\n-- target: a standby has the source's roles\n");
+    }
+    let target = Session::connect(&plan.target, "sql").await;
+    let mut target = target.on(Side::Target, "connecting to read what the script needs")?;
+    let there = scripts::target_role_facts(&mut target, &facts).await;
+    let there = there.on(Side::Target, doing)?;
+    text.push('\n');
+    text += &scripts::role(Side::Target, name, &there);
+    text += &scripts::for_route(Side::Target, name, there.version, plan);
+    Ok(text)
 }

@@ -3,14 +3,15 @@
 use trunkline_migration::Error;
 use trunkline_migration::plan::{ReplicaPlan, Route, StandbyPlan};
 
+use super::making::Keys;
 use super::{one_of, plan_error};
 use crate::plan_file::{PlanFile, ReplicaTable, SeedTable, StructureTable};
 use crate::transform_plan::TransformTable;
 
 /// The route, where it is no subscription.
-pub(super) fn stream_or_replica(file: &PlanFile) -> Result<Route, Error> {
+pub(super) fn stream_or_replica(file: &PlanFile, target_port: u16) -> Result<Route, Error> {
     if file.migration.route.as_deref() == Some("replica") {
-        return Ok(Route::Replica(replica(file)?));
+        return Ok(Route::Replica(replica(file, target_port)?));
     }
     if file.replica != ReplicaTable::default() {
         return Err(plan_error(
@@ -23,7 +24,7 @@ pub(super) fn stream_or_replica(file: &PlanFile) -> Result<Route, Error> {
 
 /// The standby, with what has no meaning for one refused: a plan that asks for half of a
 /// server must not get all of it.
-fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
+fn replica(file: &PlanFile, target_port: u16) -> Result<ReplicaPlan, Error> {
     let tables = &file.tables;
     let chosen =
         !(tables.include.is_empty() && tables.exclude.is_empty()) || tables.filters.is_some();
@@ -60,8 +61,24 @@ fn replica(file: &PlanFile) -> Result<ReplicaPlan, Error> {
             ));
         }
     }
-    one_of("provider", file.replica.provider.as_deref(), &["adopt"])?;
+    let table = &file.replica;
+    let provider = table.provider.as_deref();
+    one_of("provider", provider, &["adopt", "basebackup"])?;
+    let keys = Keys {
+        data_directory: table.data_directory.as_deref(),
+        port: table.port,
+        user: table.user.as_deref(),
+        upgrade_to: None,
+        programs: &table.programs,
+    };
+    let standby = if provider == Some("basebackup") {
+        StandbyPlan::Made(keys.base_backup("replica", target_port, "target")?)
+    } else {
+        keys.refuse("replica")?;
+        StandbyPlan::Adopted
+    };
     Ok(ReplicaPlan {
-        standby: StandbyPlan::Adopted,
+        standby,
+        lag_command: table.lag_command.clone(),
     })
 }

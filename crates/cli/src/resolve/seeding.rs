@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use trunkline_migration::Error;
 use trunkline_migration::plan::{BaseBackup, PositionFrom, Seed, Snapshot};
 
+use super::making::{Keys, absolute};
 use super::{one_of, plan_error};
 use crate::plan_file::{PlanFile, SeedTable};
 
@@ -94,30 +95,14 @@ fn refuse_structure(file: &PlanFile) -> Result<(), Error> {
 }
 
 fn base_backup(seed: &SeedTable, target_port: u16) -> Result<BaseBackup, Error> {
-    let Some(data_directory) = seed.data_directory.clone() else {
-        return Err(plan_error(
-            "[seed] has provider = \"basebackup\" and no `data_directory`",
-            "name the new server's data folder, by its absolute path",
-        ));
-    };
-    absolute("data_directory", &data_directory)?;
-    for folder in &seed.programs {
-        absolute("programs", folder)?;
-    }
-    let port = seed.port.unwrap_or(target_port);
-    if port != target_port {
-        return Err(plan_error(
-            format!("[seed] port is {port}, and the target is reached at {target_port}"),
-            "the new server is the target: leave `port` out, or make the two equal",
-        ));
-    }
-    Ok(BaseBackup {
-        data_directory,
-        port,
-        user: seed.user.clone(),
+    let keys = Keys {
+        data_directory: seed.data_directory.as_deref(),
+        port: seed.port,
+        user: seed.user.as_deref(),
         upgrade_to: seed.upgrade_to,
-        programs: seed.programs.clone(),
-    })
+        programs: &seed.programs,
+    };
+    keys.base_backup("seed", target_port, "target")
 }
 
 fn position(seed: &SeedTable) -> Result<Option<PositionFrom>, Error> {
@@ -139,7 +124,7 @@ fn position(seed: &SeedTable) -> Result<Option<PositionFrom>, Error> {
         (None, Some(text)) => match text.strip_prefix("log:") {
             Some(path) => {
                 let path = PathBuf::from(path);
-                absolute("position_from", &path)?;
+                absolute("seed", "position_from", &path)?;
                 Ok(Some(PositionFrom::Log(path)))
             }
             None => Err(plan_error(
@@ -148,16 +133,6 @@ fn position(seed: &SeedTable) -> Result<Option<PositionFrom>, Error> {
             )),
         },
     }
-}
-
-fn absolute(key: &str, path: &std::path::Path) -> Result<(), Error> {
-    if path.is_absolute() {
-        return Ok(());
-    }
-    Err(plan_error(
-        format!("[seed] {key}: {} is not an absolute path", path.display()),
-        "write the whole path",
-    ))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::plan_file::{PlanFile, ReplicaTable, SubscriptionTable};
 pub(super) fn route(
     file: &mut PlanFile,
     source: &Conninfo,
+    target: &Conninfo,
     transform: &Transform,
 ) -> Result<Route, Error> {
     let value = file.migration.route.as_deref();
@@ -22,7 +23,7 @@ pub(super) fn route(
                 "put `route = \"subscription\"` into [migration], or take the table out",
             ));
         }
-        return replica::stream_or_replica(file);
+        return replica::stream_or_replica(file, target.first_host().1);
     }
     if file.replica != ReplicaTable::default() {
         return Err(plan_error(

@@ -9,49 +9,22 @@ use trunkline_testkit::{any_major, skip_unless_available, until};
 
 use crate::scene::notes::notes;
 use crate::scene::ordeal::{Blow, Ordeal, RUN_STEPS, Strike};
-use crate::scene::{Mutations, PATIENCE, Pace, Scene, assert_same_catalog, seed};
+use crate::scene::{Pace, Scene, assert_same_catalog, seed};
 
 const DECODER: &str = "\n[stream]\ndecoder = \"test_decoding\"\n";
 
-/// There and back with writers, everything compared, nothing left.
+/// There with writers, everything compared, nothing left.
 async fn moves(source: u32, target: u32) {
     let scene = Scene::new(source, target).await.with_shop(1).await;
     let mut scene = scene.with_matrix().await;
     scene.plan(DECODER);
-    let before = catalog(&scene.on_source().await).await;
-    let writers = scene.paced_clients(seed(), Pace::Slow);
-    let uri = scene.source.uri(&scene.database);
-    let mutations = Mutations::paced(scene.matrix(), uri, Pace::Slow);
-
-    scene.done(&["run", "--until", "verified"]).await;
-    let plugin = "SELECT string_agg(plugin, ' ') FROM pg_replication_slots";
-    assert_eq!(scene.source_says(plugin).trim(), "test_decoding");
-    let published = "SELECT count(*) FROM pg_publication";
-    assert_eq!(scene.source_says(published).trim(), "0");
-    // Every type changed while the stream was followed.
-    until(PATIENCE, async || mutations.rounds() > 0).await;
-    let (seen, rounds) = (writers.committed(), mutations.rounds());
-    scene.done(&["verify"]).await;
-    until(PATIENCE, async || mutations.rounds() > rounds).await;
-    let report = scene.done(&["cutover", "--json"]).await.json();
-    let rounds_at_last = mutations.stop().await;
-    let outcome = writers.stop().await;
-    assert!(
-        seen > 0 && outcome.committed > seen,
-        "writers wrote all the time: {outcome:?}"
-    );
-    assert!(
-        rounds > 0 && rounds_at_last > rounds,
-        "{rounds} then {rounds_at_last} rounds"
-    );
-    assert_eq!(report["outcome"], "switched", "{report:#}");
-    assert_eq!(report["differences"], serde_json::json!([]));
-    scene.assert_same().await;
-
-    scene.done(&["complete"]).await;
-    let after = catalog(&scene.on_source().await).await;
-    assert_same_catalog("source", &before, &after);
-    scene.assert_nothing_of_ours().await;
+    let is_by_it = |scene: &Scene| {
+        let plugin = "SELECT string_agg(plugin, ' ') FROM pg_replication_slots";
+        assert_eq!(scene.source_says(plugin).trim(), "test_decoding");
+        let published = "SELECT count(*) FROM pg_publication";
+        assert_eq!(scene.source_says(published).trim(), "0");
+    };
+    scene.moves_under_writers(Pace::Slow, is_by_it).await;
 }
 
 macro_rules! moves {

@@ -1,112 +1,27 @@
 //! The first rows come with a physical copy of the source: one that we make, or somebody else's
 //! whose position the plan says. A position that is not exactly the copy's is refused.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use tempfile::TempDir;
 use tokio_postgres::Client;
-use trunkline_testkit::contents::{assert_same_contents, catalog};
-use trunkline_testkit::sandbox::{Ground, client_programs, free_port, installed};
-use trunkline_testkit::world::{self, Writers};
-use trunkline_testkit::{Cluster, connect, skip_unless_available, uri_at};
+use trunkline_testkit::contents::catalog;
+use trunkline_testkit::sandbox::free_port;
+use trunkline_testkit::{Cluster, skip_unless_available};
 
-use crate::scene::{DATABASE, Program, assert_same_catalog};
+use crate::scene::copied::{Copied, assert_nothing_of_ours};
+use crate::scene::{DATABASE, assert_same_catalog};
 
-/// A source, and a migration whose target does not exist yet.
-struct Seeded {
-    source: Cluster,
-    /// Where the copy's folder is to be; the server in it dies with the test.
-    ground: Ground,
-    port: u16,
-    program: Program,
-    folder: TempDir,
+/// A plan with a copy that we make.
+async fn with_base_backup(major: u32, more: &str) -> Copied {
+    let scene = Copied::new(Cluster::start(major), free_port()).await;
+    plan(&scene, &format!("{}{more}", scene.made_by_us()));
+    scene
 }
 
-impl Seeded {
-    async fn new(source: Cluster, port: u16) -> Self {
-        source.create_database(DATABASE).await;
-        let folder = tempfile::tempdir().expect("a folder for the migration");
-        let plan = folder.path().join("trunkline.toml").display().to_string();
-        let program = Program::new(folder.path())
-            .variable("TRUNKLINE_SOURCE", &source.uri(DATABASE))
-            .variable("TRUNKLINE_TARGET", &uri_at(port, DATABASE))
-            .variable("TRUNKLINE_PLAN", &plan);
-        world::create(&connect(&source.uri(DATABASE)).await, 2).await;
-        Seeded {
-            source,
-            ground: Ground::new().expect("a ground"),
-            port,
-            program,
-            folder,
-        }
-    }
-
-    /// A plan with a copy that we make.
-    async fn with_base_backup(major: u32, more: &str) -> Self {
-        let scene = Self::new(Cluster::start(major), free_port()).await;
-        let all = installed().into_iter().chain(client_programs());
-        let programs: Vec<String> = all
-            .map(|found| format!("\"{}\"", found.bin.display()))
-            .collect();
-        scene.plan(&format!(
-            "provider = \"basebackup\"\ndata_directory = \"{}\"\nprograms = [{}]\n{more}",
-            scene.data().display(),
-            programs.join(", ")
-        ));
-        scene
-    }
-
-    fn plan(&self, seed: &str) {
-        let text = format!("[seed]\nmethod = \"snapshot\"\n{seed}\n");
-        std::fs::write(self.folder.path().join("trunkline.toml"), text).expect("a plan");
-    }
-
-    fn data(&self) -> PathBuf {
-        self.ground.path().join("new server")
-    }
-
-    async fn on_source(&self) -> Client {
-        connect(&self.source.uri(DATABASE)).await
-    }
-
-    async fn on_target(&self) -> Client {
-        connect(&uri_at(self.port, DATABASE)).await
-    }
-
-    fn writers(&self) -> Writers {
-        Writers::to(&self.source.uri(DATABASE))
-            .tasks(4)
-            .pause(Duration::from_millis(20))
-            .reconnecting()
-            .start()
-    }
-
-    async fn done(&self, arguments: &[&str]) -> crate::scene::Ran {
-        self.program.run(arguments).await.expect_code(0)
-    }
-
-    async fn phase(&self) -> String {
-        let report = self.done(&["status", "--json"]).await.json();
-        report["phase"].as_str().expect("a phase").to_owned()
-    }
-
-    async fn assert_same(&self) {
-        assert_same_contents(&self.on_source().await, &self.on_target().await).await;
-    }
-}
-
-fn assert_nothing_of_ours(side: &str, catalog: &str) {
-    let ours: Vec<&str> = catalog
-        .lines()
-        // The throwaway servers' folders have that name, too.
-        .filter(|line| line.contains("trunkline") && !line.contains("unix_socket_directories"))
-        .collect();
-    assert!(ours.is_empty(), "left behind on the {side}: {ours:#?}");
+fn plan(scene: &Copied, seed: &str) {
+    scene.plan(&format!("[seed]\nmethod = \"snapshot\"\n{seed}\n"));
 }
 
 async fn moves_with_a_base_backup(major: u32, more: &str) {
-    let scene = Seeded::with_base_backup(major, more).await;
+    let scene = with_base_backup(major, more).await;
     let writers = scene.writers();
     let report = scene.done(&["check", "--json"]).await.json();
     assert!(
@@ -154,7 +69,7 @@ async fn a_copy_of_16_is_upgraded_to_18_and_cut_over_under_writers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_that_is_given_up_is_removed_without_a_trace() {
     skip_unless_available!(15);
-    let scene = Seeded::with_base_backup(15, "").await;
+    let scene = with_base_backup(15, "").await;
     let before = catalog(&scene.on_source().await).await;
     let writers = scene.writers();
     for until in ["loaded", "following"] {
@@ -178,7 +93,7 @@ async fn a_copy_that_is_given_up_is_removed_without_a_trace() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seeded_run_that_is_killed_in_every_step_goes_on_to_the_same_end() {
     skip_unless_available!(15);
-    let scene = Seeded::with_base_backup(15, "").await;
+    let scene = with_base_backup(15, "").await;
     let writers = scene.writers();
     for step in [
         "replication slot",
@@ -240,8 +155,8 @@ fn lsn(position: u64) -> String {
 async fn somebody_elses_copy_is_taken_at_its_exact_position_and_at_no_other() {
     skip_unless_available!(15);
     let source = Cluster::start(15);
-    let mut scene = Seeded::new(source, free_port()).await;
-    scene.plan("");
+    let mut scene = Copied::new(source, free_port()).await;
+    plan(&scene, "");
     let here = scene.on_source().await;
     here.batch_execute("CREATE TABLE public.across (id int PRIMARY KEY, state text)")
         .await
@@ -300,7 +215,7 @@ async fn somebody_elses_copy_is_taken_at_its_exact_position_and_at_no_other() {
         .expect("one after");
     let (too_low, too_high) = (there[last - 1].end, missing[next].end);
     for (position, said) in [(too_low, "too low"), (too_high, "too high")] {
-        scene.plan(&format!("position = \"{}\"", lsn(position)));
+        plan(&scene, &format!("position = \"{}\"", lsn(position)));
         let before = catalog(&scene.on_target().await).await;
         let ran = scene
             .program
@@ -313,7 +228,10 @@ async fn somebody_elses_copy_is_taken_at_its_exact_position_and_at_no_other() {
     }
     let path = scene.folder.path().join("recovery.log");
     std::fs::write(&path, &log).expect("the log is written");
-    scene.plan(&format!("position_from = \"log:{}\"", path.display()));
+    plan(
+        &scene,
+        &format!("position_from = \"log:{}\"", path.display()),
+    );
     scene.done(&["run", "--until", "verified"]).await;
     writers.stop().await;
     here.batch_execute("SELECT pg_drop_replication_slot('witness')")

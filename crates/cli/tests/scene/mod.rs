@@ -1,6 +1,7 @@
 //! Two servers, a migration's folder and the `trunkline` program between them. Holds always:
 //! the program knows nothing of the caller's environment, and ends with its test.
 
+pub(crate) mod copied;
 pub(crate) mod crowd;
 mod mutations;
 pub(crate) mod notes;

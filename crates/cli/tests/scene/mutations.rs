@@ -54,11 +54,6 @@ pub(crate) struct Mutations {
 
 impl Mutations {
     /// Begins at round 1.
-    pub(crate) fn start(matrix: TypeMatrix, uri: String) -> Self {
-        Self::paced(matrix, uri, Pace::Usual)
-    }
-
-    /// The same at another pace.
     pub(crate) fn paced(matrix: TypeMatrix, uri: String, pace: Pace) -> Self {
         let stop = CancellationToken::new();
         let rounds = Arc::new(AtomicU32::new(0));

@@ -12,6 +12,8 @@ use crate::catalog::Table;
 use crate::error::LoadError;
 use pattern::{Part, Pattern};
 
+pub use pattern::quoted_name;
+
 /// The schema that holds everything of ours; never in scope.
 pub const OWN_SCHEMA: &str = "trunkline";
 

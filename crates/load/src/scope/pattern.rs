@@ -103,6 +103,13 @@ fn read_part(text: &str) -> Result<(Part, &str), String> {
 }
 
 fn read_quoted(inner: &str) -> Result<(Part, &str), String> {
+    let (name, rest) = quoted_name(inner).ok_or("the quotation mark is not closed")?;
+    Ok((Part::Exactly(name), rest))
+}
+
+/// Reads a name up to the double quote that closes it, and what follows that; a doubled one is
+/// one of the name's. `None` where it is not closed.
+pub fn quoted_name(inner: &str) -> Option<(String, &str)> {
     let mut name = String::new();
     let mut characters = inner.char_indices().peekable();
     while let Some((index, character)) = characters.next() {
@@ -111,10 +118,10 @@ fn read_quoted(inner: &str) -> Result<(Part, &str), String> {
         } else if characters.next_if(|&(_, next)| next == '"').is_some() {
             name.push('"');
         } else {
-            return Ok((Part::Exactly(name), &inner[index + 1..]));
+            return Some((name, &inner[index + 1..]));
         }
     }
-    Err("the quotation mark is not closed".to_owned())
+    None
 }
 
 /// Whether a glob matches the whole name. Linear but for backtracking to the last `*`.

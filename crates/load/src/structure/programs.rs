@@ -2,13 +2,12 @@
 //! (`pg_dump` refuses a newer server), and best of the newer side's version.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
-use tokio::process::Command;
-use trunkline_postgres::ServerVersion;
+use trunkline_postgres::{
+    ServerVersion, distinct_folders, folders_on_path, packaged_folders, program_version,
+};
 
 use crate::error::LoadError;
-use crate::limits::VERSION_WITHIN;
 
 /// A folder's `pg_dump` and `pg_restore`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,39 +78,18 @@ fn choose(found: &[Programs], source: ServerVersion, target: ServerVersion) -> O
 }
 
 fn folders(further: &[PathBuf]) -> Vec<PathBuf> {
-    let mut folders = further.to_vec();
-    let packaged = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
-    folders.extend(packaged.filter_map(|entry| Some(entry.ok()?.path().join("bin"))));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    folders.extend(std::env::split_paths(&path));
-    let mut seen = std::collections::HashSet::new();
-    folders.retain(|folder| seen.insert(folder.clone()));
-    folders
+    distinct_folders([further.to_vec(), packaged_folders(), folders_on_path()].concat())
 }
 
 async fn probe(folder: &Path) -> Option<Programs> {
     let (pg_dump, pg_restore) = (folder.join("pg_dump"), folder.join("pg_restore"));
-    if !pg_dump.is_file() || !pg_restore.is_file() {
+    if !pg_restore.is_file() {
         return None;
     }
-    let mut command = Command::new(&pg_dump);
-    command
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(VERSION_WITHIN, command.output())
-        .await
-        .ok()?
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (_, version) = text.split_once("(PostgreSQL) ")?;
     Some(Programs {
+        version: program_version(&pg_dump).await?,
         pg_dump,
         pg_restore,
-        version: version.parse().ok()?,
     })
 }
 

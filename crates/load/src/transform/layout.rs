@@ -8,6 +8,7 @@ use trunkline_changes::{ColumnMap, TableName};
 use super::{Action, Rule, Transform, refused};
 use crate::catalog::Table;
 use crate::error::LoadError;
+use crate::lineage::Lineage;
 
 /// PostgreSQL cuts a longer name off (`NAMEDATALEN`), and then it is another one.
 const NAME_BYTES: usize = 63;
@@ -105,14 +106,12 @@ impl Layout {
 
 /// Each table's topmost ancestor among them.
 pub(super) fn roots(tables: &[Table]) -> HashMap<TableName, TableName> {
-    let parents: HashMap<&TableName, &TableName> = tables
-        .iter()
-        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
-        .collect();
+    let lineage = Lineage::of(tables);
     let known: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
     let root = |table: &Table| {
-        let line = std::iter::successors(Some(&table.name), |name| parents.get(*name).copied());
-        let known = line.filter(|name| known.contains(name));
+        let known = lineage
+            .from(&table.name)
+            .filter(|name| known.contains(name));
         known.last().unwrap_or(&table.name).clone()
     };
     tables

@@ -5,7 +5,7 @@ use std::time::Duration;
 use trunkline_changes::{Side, quote_literal};
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::limits::LONG_TRANSACTION;
 use super::listing::{each, joined};
 use super::report::counted;
@@ -122,10 +122,7 @@ pub(super) fn judge(facts: &Facts, role: &role::Facts) -> Vec<Finding> {
         );
         findings.push(Finding::warning("superuser-sessions", message));
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }
 
 /// A duration to the two largest units.

@@ -3,7 +3,7 @@
 use trunkline_apply::DdlMode;
 use trunkline_changes::Side;
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::{role, server};
 
 /// From this version on the stream brings messages along.
@@ -43,8 +43,5 @@ pub(super) fn judge(mode: DdlMode, role: &role::Facts, server: &server::Facts) -
                        the target after the switch is not logged";
         findings.push(Finding::notice("ddl-replay", message));
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }

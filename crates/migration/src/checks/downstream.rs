@@ -3,7 +3,7 @@
 
 use trunkline_changes::Side;
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::listing::each;
 use super::replication::{self, Slot, setting_remedy, wal_level_remedy};
 use super::server;
@@ -143,10 +143,7 @@ pub(super) fn judge_target(
             findings.push(Finding::warning("downstream-slots", message).about(setting));
         }
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Target))
-        .collect()
+    all_on(findings, Side::Target)
 }
 
 #[cfg(test)]

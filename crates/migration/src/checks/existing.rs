@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::listing::each;
 use super::report::counted;
 use super::tables::{Kind, Tables};
@@ -100,10 +100,7 @@ pub(super) fn judge(
                 .mend("-- end that migration (trunkline complete, or abort), or: DROP SCHEMA trunkline CASCADE;"),
         );
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Target))
-        .collect()
+    all_on(findings, Side::Target)
 }
 
 fn judge_in_the_way(facts: &Facts, moving: &BTreeSet<TableName>, intent: Intent) -> Vec<Finding> {

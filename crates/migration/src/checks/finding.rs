@@ -74,6 +74,12 @@ impl Finding {
     }
 }
 
+/// Findings about one side.
+pub(super) fn all_on(findings: impl IntoIterator<Item = Finding>, side: Side) -> Vec<Finding> {
+    let all = findings.into_iter();
+    all.map(|finding| finding.on(side)).collect()
+}
+
 /// What a list of findings means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]

@@ -7,7 +7,7 @@ use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Side, TableName, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::listing::{each, joined};
 use super::report::counted;
 use super::tables::{Kind, Table, Tables};
@@ -62,10 +62,7 @@ pub(super) fn judge_source(
         }
         findings.extend(judge_fencing(role, server, intent));
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }
 
 fn judge_reading(role: &role::Facts, tables: &Tables) -> Vec<Finding> {
@@ -299,10 +296,7 @@ pub(super) fn judge_target(
                 .mend(replica_role_remedy(role, server)),
         );
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Target))
-        .collect()
+    all_on(findings, Side::Target)
 }
 
 #[cfg(test)]

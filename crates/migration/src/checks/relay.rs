@@ -111,14 +111,15 @@ fn judge_server(relay: &server::Facts, source: &server::Facts) -> Vec<Finding> {
     }
     if relay.version.major() < DECODES_FROM {
         let message = format!(
-            "the relay is PostgreSQL {}: a standby decodes from {DECODES_FROM} on, and this \
-             version promotes none",
+            "the relay is PostgreSQL {}: a standby decodes from {DECODES_FROM} on, and a relay is \
+             never promoted",
             relay.version
         );
-        findings.push(
-            Finding::blocker("relay-version", message)
-                .mend("-- in the plan: take [relay] out, and read from the source itself"),
-        );
+        findings.push(Finding::blocker("relay-version", message).mend(
+            "-- in the plan: take [relay] out, and read from the source itself; or move to \
+                     the standby first (route = \"replica\", cutover, complete), then from there \
+                     in a second migration, by the stream",
+        ));
     }
     if !relay.direct {
         let message = "a connection pooler stands in front of the relay: it cannot pass \

@@ -6,7 +6,7 @@ use trunkline_changes::{Side, quote_literal};
 use trunkline_postgres::{PgError, Session};
 
 use super::activity::readable;
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::limits::SHORTEST_SENDER_TIMEOUT;
 use super::{downstream, server};
 
@@ -120,10 +120,7 @@ pub(super) fn judge(
         own_slot,
         handed_over,
     ));
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }
 
 fn judge_settings(server: &server::Facts, decoder: Plugin) -> Vec<Finding> {

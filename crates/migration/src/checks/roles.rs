@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trunkline_changes::{Side, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Severity, all_on};
 use super::listing::{each, joined};
 use super::report::counted;
 use super::tables::Tables;
@@ -132,10 +132,7 @@ pub(super) fn judge(
         findings.extend(judge_membership(facts, tables, role));
     }
     findings.extend(judge_schemas(facts, tables, role, intent));
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Target))
-        .collect()
+    all_on(findings, Side::Target)
 }
 
 /// An object beside the tables only counts for sure when the whole database moves.

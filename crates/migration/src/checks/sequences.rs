@@ -3,7 +3,7 @@
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::listing::each;
 use super::report::counted;
 use super::{Intent, Scope, role};
@@ -59,10 +59,7 @@ pub(super) fn judge(sequences: &[Sequence], role: &role::Facts, intent: Intent) 
         };
         findings.push(Finding::notice("sequences", message));
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }
 
 #[cfg(test)]

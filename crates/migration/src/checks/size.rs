@@ -8,7 +8,7 @@ use trunkline_changes::Side;
 use trunkline_postgres::{PgError, Session};
 
 use super::activity::readable;
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::limits::ASSUMED_COPY_BYTES_PER_SECOND;
 use super::replication::setting_remedy;
 use super::tables::Tables;
@@ -92,10 +92,7 @@ pub(super) fn judge(
     message
         .push_str("; look at the free disk space of both servers yourself: SQL does not tell it");
     findings.push(Finding::notice("size", message));
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }
 
 /// A finite `max_slot_wal_keep_size`: beyond it the slot is lost, and the migration with it.

@@ -4,6 +4,7 @@
 mod judge;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -88,6 +89,18 @@ pub(crate) async fn examine(
     Ok(findings)
 }
 
+/// What can be said of this route while its standby is not there yet.
+pub(crate) async fn examine_alone(
+    plan: &Plan,
+    source: &mut Session,
+) -> Result<Vec<Finding>, Error> {
+    let company = company(source, plan).await;
+    let company = company.on(Side::Source, "reading about the server")?;
+    let mut findings = judge::company(&company);
+    findings.extend(unfenceable(plan, source).await?);
+    Ok(findings)
+}
+
 /// What a cutover cannot be begun with.
 pub(crate) async fn obstacles(
     source: &mut Session,
@@ -109,7 +122,12 @@ pub(crate) async fn obstacles(
         .await
         .on(Side::Target, doing)?,
     };
-    Ok(judge::obstacles(&from, &to, &standby))
+    let mut findings = judge::obstacles(&from, &to, &standby);
+    if look.is_standby {
+        let waiting = waiting::read(source, target).await;
+        findings.extend(waiting::judge(&waiting.on(Side::Source, doing)?));
+    }
+    Ok(findings)
 }
 
 async fn facts(session: &mut Session) -> Result<Facts, PgError> {

@@ -4,7 +4,7 @@
 use trunkline_changes::{Side, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::replication::setting_remedy;
 use super::{role, server};
 use crate::error::Error;
@@ -12,7 +12,7 @@ use crate::plan::{RowsBy, SubscriptionPlan};
 use crate::subscription;
 
 /// Functions of the target by which changes are kept from being applied twice.
-const ORIGIN_FUNCTIONS: [&str; 2] = [
+pub(crate) const ORIGIN_FUNCTIONS: [&str; 2] = [
     "pg_catalog.pg_replication_origin_progress(text, boolean)",
     "pg_catalog.pg_replication_origin_advance(text, pg_lsn)",
 ];
@@ -170,10 +170,7 @@ fn workers(facts: &Facts, plan: &SubscriptionPlan, target: &server::Facts) -> Ve
                 .mend(remedy),
         );
     }
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Target))
-        .collect()
+    all_on(findings, Side::Target)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use trunkline_changes::Side;
 use trunkline_postgres::{PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 use super::listing::each;
 use super::report::counted;
 use super::{Intent, role};
@@ -80,10 +80,7 @@ pub(super) fn judge_source(
         Finding::warning(code, message).about(&object.name)
     });
     findings.extend(judge_large_objects(facts, role, intent));
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Source))
-        .collect()
+    all_on(findings, Side::Source)
 }
 
 fn judge_large_objects(facts: &Facts, role: &role::Facts, intent: Intent) -> Vec<Finding> {
@@ -139,10 +136,7 @@ pub(super) fn judge_target(facts: &Facts, own: Option<&str>) -> Vec<Finding> {
                        source's";
         Finding::warning("subscription", message).about(&object.name)
     }));
-    findings
-        .into_iter()
-        .map(|finding| finding.on(Side::Target))
-        .collect()
+    all_on(findings, Side::Target)
 }
 
 #[cfg(test)]

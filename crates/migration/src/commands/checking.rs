@@ -8,8 +8,8 @@ use super::seeded;
 use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::control::{self, file};
 use crate::error::Error;
-use crate::journal::Object;
-use crate::phases::copying;
+use crate::journal::{Object, State};
+use crate::phases::{base_backup, copying};
 use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
 use crate::relay;
 use crate::run::naming;
@@ -22,9 +22,55 @@ async fn check_standby(plan: &Plan) -> Result<Vec<Finding>, Error> {
     let doing = "connecting to look around";
     let source = Session::connect(&plan.source, "check").await;
     let mut source = source.on(Side::Source, doing)?;
+    let peeked = file::peek(&plan.dir)?;
+    let state = peeked.as_ref().map(|peeked| &peeked.state);
+    if let Some(findings) = check_making(plan, &mut source, state).await? {
+        let company = checks::standby::examine_alone(plan, &mut source).await?;
+        return Ok(checks::sorted(
+            findings.into_iter().chain(company).collect(),
+        ));
+    }
     let target = Session::connect(&plan.target, "check").await;
     let mut target = target.on(Side::Target, doing)?;
     checks::standby::examine(plan, &mut source, &mut target).await
+}
+
+/// What can be said of a standby that we are to make, before there is one; `None` where one
+/// stands, or where it is not ours to make.
+async fn check_making(
+    plan: &Plan,
+    source: &mut Session,
+    state: Option<&State>,
+) -> Result<Option<Vec<Finding>>, Error> {
+    let Some((made, reached)) = plan.made_standby() else {
+        return Ok(None);
+    };
+    let answers = match Session::connect(reached, "check").await {
+        Ok(session) => {
+            session.close().await;
+            true
+        }
+        // A server that is fenced, or starts, is one.
+        Err(error) => error.sqlstate().is_some(),
+    };
+    let receipt = Object::Copy {
+        data_directory: made.data_directory.clone(),
+    };
+    let begun = state.is_some_and(|state| state.receipts.contains(&receipt) && !state.spent);
+    if begun && answers {
+        return Ok(None);
+    }
+    let instance = base_backup::instance(made, source.version().major()).await;
+    let question = checks::making::Question {
+        trouble: instance
+            .err()
+            .map(|error| (error.to_string(), error.hint())),
+        // Whoever answers before anything was made is somebody else.
+        taken: (answers && state.is_none_or(|state| !state.receipts.contains(&receipt)))
+            .then(|| reached.label()),
+        has_slot: state.is_some_and(|state| state.physical_slot().is_some()),
+    };
+    Ok(Some(checks::making::examine(source, &question).await?))
 }
 
 /// Looks at both servers: every finding, the gravest first.
@@ -135,7 +181,11 @@ pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let ours = checks::transform::examine(&mut source, plan, &tables, &left_out, live).await?;
     findings.extend(ours);
     if live {
-        findings.extend(check_relay(plan, &mut source, own_name.as_deref()).await?);
+        let state = own.as_ref().map(|(_, state)| state);
+        findings.extend(match check_making(plan, &mut source, state).await? {
+            Some(found) => found,
+            None => check_relay(plan, &mut source, own_name.as_deref()).await?,
+        });
     }
     Ok(checks::sorted(findings))
 }

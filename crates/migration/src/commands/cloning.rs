@@ -1,6 +1,6 @@
 //! `clone`: a copy at rest, in one go.
 
-use super::running::begin_anew;
+use super::outcome::begin_anew;
 use super::{Setting, check};
 use crate::checks::{self, Verdict};
 use crate::control::Claim;

@@ -4,10 +4,11 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
+use super::outcome::{begin_anew, ended};
 use super::validating::{Validated, compare, keep_validating, validate};
 use super::{Setting, check, reopening, standby};
 use crate::checks::{self, Verdict};
-use crate::control::{Claim, file};
+use crate::control::Claim;
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
@@ -21,7 +22,6 @@ use crate::phases::{copying, cutover, prepare, way_back};
 use crate::plan::{Plan, RowsBy, Seed};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
-use crate::status::{OUTCOME_FILE, next_steps};
 use crate::subscription;
 
 /// Where `run` stops.
@@ -73,21 +73,6 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
             () = setting.cancel.cancelled() => return Err(Error::Interrupted(stands)),
         }
     }
-}
-
-/// Another command ended the migration while it had it: completed, it is done.
-fn ended(plan: &Plan, stood: Phase) -> Result<EndReport, Error> {
-    let outcome = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
-    if !stood.is_switched() || outcome.trim() != Phase::Completed.name() {
-        return Err(Error::Ended);
-    }
-    Ok(EndReport {
-        schema_version: SCHEMA_VERSION,
-        migration: plan.name.clone(),
-        phase: Phase::Completed,
-        done: vec!["another command completed the migration".to_owned()],
-        next_steps: next_steps(Phase::Completed, false),
-    })
 }
 
 /// The pauses between attempts; how long it goes on is the pulse's matter.
@@ -163,6 +148,7 @@ async fn reach_source(run: &Run<'_>) -> Result<(), Error> {
 
 /// Phase after phase, until the end that was asked for.
 async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result<EndReport, Error> {
+    run.refuse_other_choice().await?;
     let mut caught_up = false;
     loop {
         let phase = run.control.state().phase;
@@ -264,32 +250,6 @@ fn is_reached(until: Until, phase: Phase, caught_up: bool) -> bool {
         Until::Following => caught_up,
         Until::Verified => phase == Phase::Verified,
         Until::Switched | Until::Forever => false,
-    }
-}
-
-/// A migration that was given up may begin again. One that was completed may not: its target
-/// serves clients, and to begin again would overwrite what they wrote.
-pub(super) fn begin_anew(plan: &Plan) -> Result<(), Error> {
-    let path = plan.dir.join(OUTCOME_FILE);
-    if std::fs::read_to_string(&path).is_ok_and(|outcome| outcome.trim() == "completed") {
-        return Err(Error::Refused {
-            why: format!("the migration `{}` is completed", plan.name),
-            hint: format!(
-                "give another one another --name; to begin this one again, remove {}",
-                path.display()
-            ),
-        });
-    }
-    if path.is_file() {
-        // What an end that was cut short left of a journal that had moved to the target.
-        file::remove(&plan.dir)?;
-    }
-    match std::fs::remove_file(&path) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::File {
-            path: path.display().to_string(),
-            cause,
-        }),
-        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::checks::Finding;
 use crate::checks::seeded::{self, SourceInput};
 use crate::control::Identity;
 use crate::journal::State;
-use crate::phases::seeding::own_copy;
+use crate::phases::base_backup;
 use crate::plan::{Plan, Snapshot};
 
 pub(super) async fn check_source(
@@ -29,7 +29,7 @@ pub(super) async fn check_source(
         _ => None,
     };
     let trouble = match made {
-        Some(made) => own_copy::instance(made, source.version().major())
+        Some(made) => base_backup::instance(made, source.version().major())
             .await
             .err(),
         None => None,

@@ -20,7 +20,7 @@ pub(super) async fn go_on(run: &mut Run<'_>, until: Until) -> Result<Option<EndR
     };
     match run.control.state().phase {
         Phase::Planned => preflight(run).await?,
-        Phase::Checked => standby::stand(run, replica.standby).await?,
+        Phase::Checked => standby::stand(run, &replica.standby).await?,
         Phase::Loaded => come_near(run).await?,
         Phase::Following | Phase::Verified if until == Until::Following => {
             come_near(run).await?;

@@ -5,9 +5,17 @@ use tokio::time::Instant;
 use trunkline_changes::Side;
 use trunkline_postgres::{Conninfo, PgError, Session, SqlState};
 
-use super::error::FenceError;
+use super::error::{FenceError, Intruder};
 use super::strength::Strength;
 use crate::limits::{FENCE_LOOK_INTERVAL, FENCE_PROBES};
+
+/// What a probe's session calls itself.
+const PURPOSE: &str = "fence probe";
+
+/// Whether a session calls itself a probe.
+pub(super) fn is_probe(session: &Intruder) -> bool {
+    session.name.ends_with(PURPOSE)
+}
 
 /// Tries the door until it answers clearly, within the deadline if there is one.
 pub(super) async fn refused(
@@ -19,7 +27,7 @@ pub(super) async fn refused(
     let mut tried = 0;
     loop {
         tried += 1;
-        let unclear = match (strength, Session::connect(conninfo, "fence probe").await) {
+        let unclear = match (strength, Session::connect(conninfo, PURPOSE).await) {
             (Strength::Closed, Ok(session)) => {
                 session.close().await;
                 return Err(FenceError::LetIn(side));

@@ -17,10 +17,11 @@ use crate::journal::{Entry, Object};
 use crate::phase::{Event, Phase};
 use crate::phases::cutover::consumers;
 use crate::phases::seeding::own_copy;
-use crate::phases::{copying, cutover, prepare, renaming, way_back};
-use crate::plan::{BaseBackup, Plan, Snapshot};
+use crate::phases::{base_backup, copying, cutover, prepare, renaming, way_back};
+use crate::plan::{BaseBackup, Plan};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
+use crate::standby::removing;
 use crate::status::{OUTCOME_FILE, next_steps};
 use crate::subscription;
 
@@ -59,6 +60,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
     }
     settle(&mut run).await?;
     let mut done = clean_up(&mut run).await?;
+    done.extend(removing::stop_target(&mut run).await?);
     consumers::drop_made(&mut run).await?;
     // After a rollback the target has been closed to everybody else.
     done.extend(unfence(&mut run, Side::Target).await?);
@@ -94,9 +96,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
 
 /// The copy that we made, if the target is one.
 fn our_copy(run: &Run<'_>) -> Option<BaseBackup> {
-    let Some(Snapshot::BaseBackup(made)) = run.plan.seed.snapshot() else {
-        return None;
-    };
+    let made = run.plan.made_target()?;
     let object = Object::Copy {
         data_directory: made.data_directory.clone(),
     };
@@ -135,7 +135,7 @@ async fn without_its_copy(
 /// Ends the removal of a copy that a process began and did not live to end. Gives whether
 /// there was one.
 pub(crate) async fn finish_removal(plan: &Plan) -> Result<bool, Error> {
-    let Some(Snapshot::BaseBackup(made)) = plan.seed.snapshot() else {
+    let Some(made) = plan.made_target() else {
         return Ok(false);
     };
     let outcome = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
@@ -197,6 +197,7 @@ pub(crate) async fn complete(mut run: Run<'_>, old: OldDatabase) -> Result<EndRe
         outside.close().await;
     }
     let mut done = clean_up(&mut run).await?;
+    removing::forget(&run).await?;
     if old == OldDatabase::Restored {
         done.extend(unfence(&mut run, Side::Source).await?);
     } else if let Some(before) = &before {
@@ -216,11 +217,14 @@ async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
         cutover::move_clients(&mut run).await?;
     }
     run.step("cleaning up");
-    let mut done = prepare::undo(&mut run, Side::Target).await?;
+    let mut done = removing::remove_relay(&mut run).await?;
+    removing::forget(&run).await?;
+    done.extend(prepare::undo(&mut run, Side::Target).await?);
     done.extend(subscription::remove_alone(&mut run).await?);
     let left = run.control.state().receipts.iter().filter_map(|object| {
         let what = match object {
             Object::Slot { side, name } if *side == Side::Source => format!("the slot {name}"),
+            Object::PhysicalSlot { name } => format!("the slot {name}"),
             Object::RelaySlot { name } => format!("the slot {name}, on the relay"),
             Object::Publication { side, name } if *side == Side::Source => {
                 format!("the publication {name}")
@@ -254,7 +258,8 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
 /// Removes every slot and publication of ours, and what we kept on the source.
 async fn clean_up(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
     run.step("cleaning up");
-    let mut done = prepare::undo(run, Side::Source).await?;
+    let mut done = removing::take_relay_away(run).await?;
+    done.extend(prepare::undo(run, Side::Source).await?);
     done.extend(prepare::undo(run, Side::Target).await?);
     done.extend(way_back::remove_records(run).await?);
     Ok(done)
@@ -276,7 +281,7 @@ async fn unfence(run: &mut Run<'_>, side: Side) -> Result<Option<String>, Error>
 
 async fn end(run: Run<'_>, phase: Phase, mut done: Vec<String>) -> Result<EndReport, Error> {
     if let Some(made) = our_copy(&run) {
-        own_copy::release(&made, &run.control.identity().object_name(1)).await?;
+        base_backup::release(&made, &run.control.identity().object_name(1)).await?;
     }
     let folder = copying::folder(&run)?;
     let Run { plan, control, .. } = run;

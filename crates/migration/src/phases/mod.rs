@@ -1,6 +1,7 @@
 //! One file for each phase, in one order inside: what it needs, what it does, how it looks
 //! whether it was done, how it is undone.
 
+pub(crate) mod base_backup;
 pub(crate) mod copying;
 pub(crate) mod cutover;
 pub(crate) mod ddl_log;

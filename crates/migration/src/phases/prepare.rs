@@ -22,6 +22,7 @@ use crate::phases::renaming;
 use crate::phases::seeding;
 use crate::plan::Seed;
 use crate::run::Run;
+use crate::standby;
 use crate::way::Way;
 use slots::outlast_commits_under_way;
 pub(crate) use slots::{Bound, make_slot, patiently};
@@ -30,6 +31,7 @@ pub(crate) use taking_back::undo;
 /// Makes what is missing.
 pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     const FIRST: u32 = 1;
+    standby::relay(run).await?;
     let mut source = run.connect(Side::Source, "prepare").await?;
     let tables = trunkline_load::tables(&mut source, &run.plan.scope).await?;
     run.plan.transform.examine(&mut source, &tables).await?;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_load::Table;
+use trunkline_load::{Lineage, Table};
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
 };
@@ -24,7 +24,6 @@ use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::{CANCEL_WITHIN, COMPARE_AGAIN};
 use crate::observer::Notice;
-use crate::phase::Event;
 use crate::phases::prepare;
 use crate::plan::Plan;
 use crate::report::{SCHEMA_VERSION, VerifyReport};
@@ -55,14 +54,14 @@ pub(crate) fn comparisons(
         ..
     } = standing;
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
-    let parents = scope::parents(tables);
+    let lineage = Lineage::of(tables);
     for table in tables.iter().filter(|table| is_streamed(table)) {
         let Some(place) = places.get(&table.name) else {
             continue;
         };
         let is_selected = match selection {
             Selection::All => true,
-            Selection::Chosen(chosen) => scope::is_chosen(chosen, &parents, &table.name),
+            Selection::Chosen(chosen) => scope::is_chosen(chosen, &lineage, &table.name),
             Selection::Targets(names) => names.contains(place),
         };
         if !is_selected || plan.validation.leaves_out(standing.on_source(&table.name)) {
@@ -160,12 +159,7 @@ pub(crate) async fn verify(
         validation::settled(run, leg.number, &report).await?;
     }
     if matches!(selection, Selection::All) && leg.way == Way::There {
-        let event = if report.equal {
-            Event::FoundEqual { at: point }
-        } else {
-            Event::FoundDifferent { at: point }
-        };
-        run.control.moved(event).await?;
+        run.control.moved(report.event()).await?;
     }
     Ok(report)
 }

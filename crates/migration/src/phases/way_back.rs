@@ -22,6 +22,7 @@ use crate::journal::{Entry, Leg, Object};
 use crate::limits::WAY_BACK_SLOT_WITHIN;
 use crate::plan::WayBack;
 use crate::run::{Run, Tables, is_streamed};
+use crate::standby::removing;
 use crate::way::Way;
 
 /// Refuses at once, before anything is compared or held, a switch after which nothing could
@@ -239,7 +240,9 @@ pub(crate) async fn give_up(run: &mut Run<'_>) -> Result<(), Error> {
 /// After a switch: what the leg before followed is of no use any more, and would only make
 /// its server keep its log.
 pub(crate) async fn clear_behind(run: &mut Run<'_>) -> Result<Vec<String>, Error> {
-    prepare::undo(run, run.way().to()).await
+    let mut done = prepare::undo(run, run.way().to()).await?;
+    done.extend(removing::leave_slot(run).await?);
+    Ok(done)
 }
 
 /// Removes the schema `trunkline` from the source, if it is ours.

@@ -137,10 +137,15 @@ impl Run<'_> {
     /// The tables in scope on the side that changes come from, and where each stands on the
     /// other.
     pub(crate) async fn tables_and_places(&mut self, way: Way) -> Result<Tables, Error> {
-        Ok(self.read_both(way).await?.0)
+        let (mut tables, standing) = self.read_both(way).await?;
+        tables.beside = Beside::of(&tables.moving, &tables.places, &standing, |table| {
+            tables.columns(table)
+        });
+        Ok(tables)
     }
 
-    /// The same, and every table of the side that changes go to.
+    /// The same without what stands beside them, and every table of the side that changes go
+    /// to.
     async fn read_both(&self, way: Way) -> Result<(Tables, Vec<Table>), Error> {
         self.refuse_other_transform()?;
         let layout = self.layout().await?;
@@ -157,7 +162,7 @@ impl Run<'_> {
             Way::Back => target_map_by(&moving, names, |table| layout.source_of(table)),
         };
         let partitioned = |table: &&Table| table.kind == TableKind::Partitioned;
-        let mut tables = Tables {
+        let tables = Tables {
             places,
             partitioned: standing
                 .iter()
@@ -169,9 +174,6 @@ impl Run<'_> {
             way,
             layout,
         };
-        tables.beside = Beside::of(&tables.moving, &tables.places, &standing, |table| {
-            tables.columns(table)
-        });
         Ok((tables, standing))
     }
 
@@ -195,6 +197,42 @@ impl Run<'_> {
             Side::Source => self.plan.scope.clone(),
             Side::Target => on_target(&self.plan.scope, layout),
         }
+    }
+
+    /// A table whose rows were copied moves to the end: a choice that leaves it out now is
+    /// refused before anything is done. One that was dropped or renamed is another matter.
+    pub(crate) async fn refuse_other_choice(&mut self) -> Result<(), Error> {
+        let state = self.control.state();
+        let has_ledger = state.leg.as_ref().is_some_and(|leg| self.has_ledger(leg));
+        if !has_ledger || !state.phase.has_rows() || state.phase.is_switched() {
+            return Ok(());
+        }
+        let copied = trunkline_load::read_cover(self.control.session()?).await?;
+        let scope = &self.plan.scope;
+        if copied.keys().all(|table| scope.covers_table(table)) {
+            return Ok(());
+        }
+        // It may be a partition of a table that is chosen.
+        let mut source = self.connect(Side::Source, "catalog").await?;
+        let moving = trunkline_load::tables_by_now(&mut source, Side::Source, scope).await?;
+        let standing = trunkline_load::all_tables(&mut source, Side::Source).await?;
+        source.close().await;
+        let is_left_out = |name: &&TableName| {
+            copied.contains_key(*name) && !moving.iter().any(|table| table.name == **name)
+        };
+        let names = standing.iter().map(|table| &table.name);
+        let left_out: Vec<String> = names.filter(is_left_out).map(ToString::to_string).collect();
+        if left_out.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Refused {
+            why: format!(
+                "the migration moves {}, and the choice of tables leaves it out now",
+                left_out.join(", ")
+            ),
+            hint: "choose the tables that it was begun with, or `trunkline abort` and begin anew"
+                .to_owned(),
+        })
     }
 
     /// What was begun under one set of names is not gone on with under another.

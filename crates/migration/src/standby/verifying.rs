@@ -17,7 +17,6 @@ use crate::commands::Setting;
 use crate::error::Error;
 use crate::limits::{COMPARE_AGAIN, STANDBY_SETTLE};
 use crate::observer::Notice;
-use crate::phase::Event;
 use crate::report::{SCHEMA_VERSION, VerifyReport};
 use crate::run::Run;
 
@@ -54,12 +53,7 @@ pub(crate) async fn verify(run: &mut Run<'_>, chosen: &Chosen) -> Result<VerifyR
         ..report(run, point, applied, found)
     };
     if chosen.is_everything() {
-        let event = if report.equal {
-            Event::FoundEqual { at: point }
-        } else {
-            Event::FoundDifferent { at: point }
-        };
-        run.control.moved(event).await?;
+        run.control.moved(report.event()).await?;
     }
     Ok(report)
 }

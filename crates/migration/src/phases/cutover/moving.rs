@@ -98,7 +98,9 @@ pub(crate) async fn finish(run: &mut Run<'_>) -> Result<(), Error> {
         .receipts
         .iter()
         .any(|object| object.is_followed_on(left));
-    let untidy = untidy || (run.control.is_in_file() && state.phase.is_switched());
+    let leaves_slot = run.plan.relay.is_none() && state.physical_slot().is_some();
+    let behind = run.control.is_in_file() || leaves_slot;
+    let untidy = untidy || (behind && state.phase.is_switched());
     if !state.clients_released {
         move_clients(run).await?;
     }

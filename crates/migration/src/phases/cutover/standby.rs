@@ -25,6 +25,7 @@ use super::stopwatch::Stopwatch;
 use super::{
     Extent, Ready, look_at_clients, note_latencies, outside, switch, take_back_prepared, unstreamed,
 };
+use crate::checks::{Finding, Severity};
 use crate::choice::Chosen;
 use crate::downstream::{self, DownstreamSlot};
 use crate::error::Error;
@@ -99,7 +100,8 @@ async fn look_first(run: &mut Run<'_>, inside: &mut Session) -> Result<(), Error
     let mut target = run.connect(Side::Target, "switch").await?;
     let obstacles = crate::checks::standby::obstacles(inside, &mut target).await?;
     target.close().await;
-    if let Some(obstacle) = obstacles.into_iter().next() {
+    let blocks = |finding: &Finding| finding.severity != Severity::Notice;
+    if let Some(obstacle) = obstacles.into_iter().find(blocks) {
         return Err(Error::Refused {
             why: obstacle.message,
             hint: obstacle

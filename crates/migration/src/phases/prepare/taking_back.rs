@@ -109,7 +109,10 @@ async fn remove(
                 "dropped the subscription {name} on the target"
             )))
         }
-        Object::Structure | Object::SourceRecords | Object::Copy { .. } => Ok(None),
+        Object::Structure
+        | Object::SourceRecords
+        | Object::Copy { .. }
+        | Object::PhysicalSlot { .. } => Ok(None),
     }
 }
 

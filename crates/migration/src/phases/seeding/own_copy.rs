@@ -8,39 +8,20 @@ use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side};
 use trunkline_physical::{
-    Account, Backup, BackupSlot, ClusterFacts, Instance, Made, PhysicalError, Programs, Progress,
-    Setting, StopMode, backup_program, carried_settings, end_recovery, recovery, tablespaces,
+    Account, BackupSlot, ClusterFacts, Instance, Made, PhysicalError, Programs, Setting, StopMode,
+    carried_settings, end_recovery, recovery,
 };
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
-use crate::limits::{BUDGET_LOOK, COPY_LOOK, COPY_RECOVERS_WITHIN, COPY_SAY_EVERY};
+use crate::limits::{COPY_LOOK, COPY_RECOVERS_WITHIN};
+use crate::phases::base_backup::{Origin, back_up, instance, owner, refuse_tablespaces, remove_at};
 use crate::plan::BaseBackup;
 use crate::run::Run;
 
 /// Trusts who can enter the private socket's folder: its owner.
 const PRIVATE_HBA: &str = "trunkline_hba.conf";
-
-/// What the receipt in the folder says.
-pub(super) fn owner(run: &Run<'_>) -> String {
-    run.control.identity().object_name(1)
-}
-
-/// The copy, with the programs of the source's version. What is not on this machine is found
-/// out here, before anything is made.
-pub(crate) async fn instance(made: &BaseBackup, major: u32) -> Result<Instance, PhysicalError> {
-    let account = Account::of(made.user.as_deref()).await?;
-    backup_program(major, &made.programs).await?;
-    let programs = match made.upgrade_to {
-        None => Programs::server(major, &made.programs).await?,
-        Some(newer) => {
-            Programs::upgrading(newer, &made.programs).await?;
-            Programs::upgraded(major, &made.programs).await?
-        }
-    };
-    Instance::new(&made.copy_directory(), account, programs)
-}
 
 /// The new server, if `pg_upgrade` makes it from the copy.
 async fn upgraded(made: &BaseBackup, major: u32) -> Result<Instance, PhysicalError> {
@@ -129,26 +110,24 @@ pub(super) async fn make(
         });
     }
     let instance = instance(made, major).await?;
-    let spaces = tablespaces(&mut source).await?;
-    if !spaces.is_empty() {
-        return Err(Error::Refused {
-            why: format!(
-                "the source has tablespaces ({}), and a base backup would write them to the same \
-                 paths",
-                spaces.join(", ")
-            ),
-            hint: "make the copy yourself, with their paths mapped, and take `provider = \
-                   \"operator\"`"
-                .to_owned(),
-        });
-    }
+    refuse_tablespaces(
+        &mut source,
+        "make the copy yourself, with their paths mapped, and take `provider = \"operator\"`",
+    )
+    .await?;
     let object = Object::Copy {
         data_directory: made.data_directory.clone(),
     };
     if !run.control.state().receipts.contains(&object) {
         run.control.record(Entry::Making(object)).await?;
     }
-    back_up(run, &instance, made, &mut source).await?;
+    let slot = run.leg()?.slot.name.clone();
+    let from = Origin {
+        session: &mut source,
+        slot: BackupSlot::Temporary,
+        kept_for: &slot,
+    };
+    back_up(run, &instance, made, from).await?;
     run.step("recovering the copy until it is consistent");
     let socket = format!(".s.PGSQL.{}", made.port);
     if !instance.private_sockets()?.join(socket).exists() {
@@ -168,50 +147,6 @@ pub(super) async fn make(
     let position = end_of_recovery(run, &private).await?;
     source.close().await;
     Ok((instance, private, position))
-}
-
-/// The base backup, with the source's budget kept.
-async fn back_up(
-    run: &mut Run<'_>,
-    instance: &Instance,
-    made: &BaseBackup,
-    source: &mut Session,
-) -> Result<(), Error> {
-    run.step("copying the server (pg_basebackup)");
-    let (owner, conninfo) = (owner(run), run.plan.source.clone());
-    let backup = Backup {
-        source: &conninfo,
-        slot: BackupSlot::Temporary,
-        programs: &made.programs,
-    };
-    let cancel = run.cancel.child_token();
-    let observer = run.observer;
-    let mut said = Instant::now();
-    let mut show = |progress: Progress| {
-        if said.elapsed() >= COPY_SAY_EVERY {
-            said = Instant::now();
-            let mb = |bytes: u64| bytes >> 20;
-            let (done, total) = (mb(progress.done_bytes), mb(progress.total_bytes));
-            let text = format!("copying the server: {done} of about {total} MB");
-            observer.notice(crate::observer::Notice::Step(&text));
-        }
-    };
-    let copying = instance.base_backup(&owner, &backup, &mut show, &cancel);
-    let mut copying = std::pin::pin!(copying);
-    loop {
-        tokio::select! {
-            ended = &mut copying => return Ok(ended?),
-            () = tokio::time::sleep(BUDGET_LOOK) => {}
-        }
-        run.alive();
-        let leg = run.leg()?.clone();
-        if let Err(error) = run.look_at_source(source, None, &leg).await {
-            cancel.cancel();
-            // The program is ended before its folder is left.
-            let _cancelled = copying.await;
-            return Err(error);
-        }
-    }
 }
 
 /// Nobody but us reaches the copy, and nothing of it reaches others: no archive, no
@@ -313,38 +248,4 @@ pub(super) async fn open(run: &Run<'_>, instance: &Instance) -> Result<(), Error
 pub(crate) async fn remove(made: &BaseBackup, owner: &str) -> Result<(), Error> {
     remove_at(made, &made.copy_directory(), owner).await?;
     remove_at(made, &made.data_directory, owner).await
-}
-
-async fn remove_at(made: &BaseBackup, data: &Path, owner: &str) -> Result<(), Error> {
-    let version = std::fs::read_to_string(data.join("PG_VERSION"));
-    let major = version.ok().and_then(|text| text.trim().parse().ok());
-    let account = Account::of(made.user.as_deref()).await?;
-    let programs = match major {
-        Some(major) => Programs::server(major, &made.programs).await?,
-        // Nothing was written yet that a program would be needed for.
-        None => Programs::any(&made.programs).await?,
-    };
-    Instance::new(data, account, programs)?
-        .remove(owner)
-        .await?;
-    Ok(())
-}
-
-/// From now on the copy is the operator's alone.
-pub(crate) async fn release(made: &BaseBackup, owner: &str) -> Result<(), Error> {
-    let account = Account::of(made.user.as_deref()).await?;
-    let programs = Programs::any(&made.programs).await?;
-    Ok(Instance::new(&made.data_directory, account, programs)?.release(owner)?)
-}
-
-impl From<PhysicalError> for Error {
-    fn from(error: PhysicalError) -> Self {
-        match error {
-            PhysicalError::Cancelled => Error::Stopped,
-            error => Error::Refused {
-                hint: error.hint(),
-                why: error.to_string(),
-            },
-        }
-    }
 }

@@ -46,6 +46,7 @@ pub(super) async fn refuse_gaps(
     if gaps.is_empty() {
         return Ok(());
     }
+    run.refuse_other_choice().await?;
     let hint = match leg.way {
         Way::There => {
             "make the same change on the target and leave new tables out with --exclude, or \

@@ -1,9 +1,9 @@
 //! What a comparison covers, and what its report has to say of the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use trunkline_changes::TableName;
-use trunkline_load::Table;
+use trunkline_load::{Lineage, Table};
 use trunkline_verify::Comparison;
 
 use super::Selection;
@@ -13,32 +13,18 @@ use crate::plan::Plan;
 use crate::report::VerifyReport;
 use crate::run::{Tables, is_streamed};
 
-/// Partition → the table that it is a partition of.
-pub(super) fn parents(tables: &[Table]) -> BTreeMap<&TableName, &TableName> {
-    tables
-        .iter()
-        .filter_map(|table| Some((&table.name, table.partition_of.as_ref()?)))
-        .collect()
-}
-
 /// Whether a table was chosen, itself or with one that it is a partition of.
-pub(super) fn is_chosen(
-    chosen: &Chosen,
-    parents: &BTreeMap<&TableName, &TableName>,
-    table: &TableName,
-) -> bool {
-    let parent = |name: &&TableName| parents.get(*name).copied();
-    let above = std::iter::successors(parents.get(table).copied(), parent);
-    chosen.covers(table, &above.collect::<Vec<_>>())
+pub(super) fn is_chosen(chosen: &Chosen, lineage: &Lineage<'_>, table: &TableName) -> bool {
+    let above: Vec<&TableName> = lineage.above(table).collect();
+    chosen.covers(table, &above)
 }
 
 /// The tables that are compared, partitions counted with their root.
 pub(super) fn roots(list: &[Comparison], tables: &[Table]) -> BTreeSet<TableName> {
-    let parents = parents(tables);
-    let above = |name: &&TableName| parents.get(*name).copied();
+    let lineage = Lineage::of(tables);
     let compared = list.iter().flat_map(|comparison| &comparison.sources);
     compared
-        .filter_map(|name| std::iter::successors(Some(name), above).last())
+        .filter_map(|name| lineage.from(name).last())
         .cloned()
         .collect()
 }
@@ -53,9 +39,9 @@ pub(super) fn refuse_nothing(
     if !list.is_empty() {
         return Ok(());
     }
-    let parents = parents(&standing.moving);
+    let lineage = Lineage::of(&standing.moving);
     let tables = standing.moving.iter();
-    let of_choice = tables.filter(|table| is_chosen(chosen, &parents, &table.name));
+    let of_choice = tables.filter(|table| is_chosen(chosen, &lineage, &table.name));
     let reasons: Vec<String> = of_choice
         .map(|table| format!("{} {}", table.name, why_not(plan, standing, table)))
         .collect();
@@ -91,10 +77,10 @@ pub(super) fn say_what_is_left_out(
     standing: &Tables,
     selection: &Selection<'_>,
 ) {
-    let parents = parents(&standing.moving);
+    let lineage = Lineage::of(&standing.moving);
     let covers = |table: &TableName| match selection {
         Selection::All => true,
-        Selection::Chosen(chosen) => is_chosen(chosen, &parents, table),
+        Selection::Chosen(chosen) => is_chosen(chosen, &lineage, table),
         Selection::Targets(names) => names.contains(table),
     };
     report.partial = matches!(selection, Selection::Chosen(_));

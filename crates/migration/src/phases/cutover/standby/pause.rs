@@ -24,6 +24,7 @@ use crate::phases::verifying::emit;
 use crate::phases::way_back;
 use crate::run::Run;
 use crate::smoke::SmokeOutcome;
+use crate::standby::metric::until_in_sync;
 use crate::standby::{StandbyLook, written};
 use crate::way::Way;
 
@@ -102,6 +103,17 @@ async fn come_to_rest(
     run.step("draining to the barrier");
     let replayed = replay_barrier(&mut hands.inside, &mut ready.to);
     let caught_up = within(deadline, "drain", watch, replayed).await?;
+
+    let lag_command = run
+        .plan
+        .route
+        .replica()
+        .and_then(|plan| plan.lag_command.as_deref());
+    if let Some(command) = lag_command {
+        run.step("waiting until the lag metric has come to rest");
+        let in_sync = async { until_in_sync(run.plan, command).await.map_err(because) };
+        within(deadline, "lag metric", watch, in_sync).await?;
+    }
 
     let rechecked = recheck(run, ready, watch, deadline).await?;
 
