@@ -310,10 +310,10 @@ async fn a_chain_below_16_goes_by_promotion_and_then_by_the_stream_under_writers
 /// in one file, which goes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_role_with_a_password_makes_the_standby_and_promotes_it() {
-    skip_unless_available!(MAJOR);
     const PASSWORD: &str = r"pass 'wörd\:";
     const HBA: &str = "host all,replication trunkline 127.0.0.1/32 scram-sha-256\n\
                        host all all 127.0.0.1/32 trust\n";
+    skip_unless_available!(MAJOR);
     let mut scene = over(Cluster::builder(MAJOR).hba(HBA).start(), "").await;
     let owner = "CREATE ROLE app_owner NOLOGIN; CREATE ROLE app_user LOGIN; \
                  GRANT app_owner TO app_user; ALTER DATABASE app OWNER TO app_owner; \
