@@ -107,6 +107,7 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     if run.control.state().is_pausing() {
         cutover::give_back(run).await?;
     }
+    cutover::standby::settle(run).await?;
     let state = run.control.state();
     if state.leg.is_some() || state.phase.is_switched() || !state.clients_released {
         cutover::finish(run).await?;

@@ -310,12 +310,13 @@ async fn a_chain_below_16_goes_by_promotion_and_then_by_the_stream_under_writers
 /// in one file, which goes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_role_with_a_password_makes_the_standby_and_promotes_it() {
-    skip_unless_available!(MAJOR);
     const PASSWORD: &str = r"pass 'wörd\:";
     const HBA: &str = "host all,replication trunkline 127.0.0.1/32 scram-sha-256\n\
                        host all all 127.0.0.1/32 trust\n";
+    skip_unless_available!(MAJOR);
     let mut scene = over(Cluster::builder(MAJOR).hba(HBA).start(), "").await;
-    let owner = "CREATE ROLE app_owner NOLOGIN; ALTER DATABASE app OWNER TO app_owner; \
+    let owner = "CREATE ROLE app_owner NOLOGIN; CREATE ROLE app_user LOGIN; \
+                 GRANT app_owner TO app_user; ALTER DATABASE app OWNER TO app_owner; \
                  ALTER SCHEMA shop OWNER TO app_owner; \
                  DO $$ DECLARE t regclass; BEGIN FOR t IN SELECT oid::regclass FROM pg_class \
                  WHERE relnamespace = 'shop'::regnamespace AND relkind IN ('r', 'p') LOOP \
@@ -334,7 +335,13 @@ async fn a_plain_role_with_a_password_makes_the_standby_and_promotes_it() {
         .variable("TRUNKLINE_SOURCE", &source)
         .variable("TRUNKLINE_TARGET", &as_plain(scene.port))
         .variable("PGPASSWORD", PASSWORD);
-    let writers = scene.writers();
+    // A superuser's sessions are not ours to end.
+    let clients = scene.source.uri(DATABASE).replace("postgres@", "app_user@");
+    let writers = Writers::to(&clients)
+        .tasks(2)
+        .pause(Duration::from_millis(20))
+        .reconnecting()
+        .start();
     scene.done(&["check"]).await;
     scene.done(&["run", "--until", "verified"]).await;
     let there = scene.on_target().await;
@@ -380,4 +387,40 @@ async fn a_standby_that_commits_wait_for_is_not_promoted() {
     scene.done(&["cutover"]).await;
     scene.assert_same().await;
     scene.done(&["complete"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cutover_that_is_killed_is_gone_on_from_with_another_standby_if_need_be() {
+    skip_unless_available!(MAJOR);
+    let scene = to_be_made().await;
+    let writers = scene.writers();
+    scene.done(&["run", "--until", "verified"]).await;
+    for step in [
+        "holding clients",
+        "promoting the standby",
+        "preparing the way back",
+        "moving clients",
+    ] {
+        let mut cutover = scene.program.start(&["cutover"]);
+        assert!(cutover.says(step).await, "{step} was not said");
+        cutover.kill().await;
+        if scene.phase().await == "switched" {
+            break;
+        }
+        // If it was promoted by then, this makes another one.
+        scene.done(&["run", "--until", "verified"]).await;
+        assert!(scene.data().join("standby.signal").exists());
+        assert_eq!(slots(&scene).lines().count(), 1, "{}", slots(&scene));
+        let sql = "INSERT INTO shop.journal (entry) VALUES ('still')";
+        scene.source.psql(DATABASE, sql);
+    }
+    if scene.phase().await != "switched" {
+        scene.done(&["cutover"]).await;
+    }
+    scene.done(&["run", "--until", "switched"]).await;
+    writers.stop().await;
+    scene.assert_same().await;
+    assert_eq!(slots(&scene), "");
+    scene.done(&["complete"]).await;
+    assert_nothing_of_ours("target", &catalog(&scene.on_target().await).await);
 }

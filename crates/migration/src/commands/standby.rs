@@ -18,6 +18,7 @@ pub(super) async fn go_on(run: &mut Run<'_>, until: Until) -> Result<Option<EndR
             hint: "go on with that plan, or `trunkline abort` it first".to_owned(),
         });
     };
+    cutover::standby::settle(run).await?;
     match run.control.state().phase {
         Phase::Planned => preflight(run).await?,
         Phase::Checked => standby::stand(run, &replica.standby).await?,

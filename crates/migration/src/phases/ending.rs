@@ -58,6 +58,13 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
                 .to_owned(),
         });
     }
+    if tables == TargetTables::Keep && run.is_over_standby() && our_copy(&run).is_some() {
+        return Err(Error::Refused {
+            why: "the target is a standby that we made: without its slot it cannot stay one"
+                .to_owned(),
+            hint: "leave --keep-target out: the standby goes, and can be made again".to_owned(),
+        });
+    }
     settle(&mut run).await?;
     let mut done = clean_up(&mut run).await?;
     done.extend(removing::stop_target(&mut run).await?);
@@ -252,6 +259,7 @@ async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
     if run.control.state().is_pausing() {
         cutover::give_back(run).await?;
     }
+    cutover::standby::settle(run).await?;
     cutover::finish(run).await
 }
 

@@ -9,6 +9,7 @@ use trunkline_postgres::{OnSide, Session};
 use super::making::{ITS_OWN, look_at_slot, named, receipt, until_free, was_promoted};
 use crate::error::Error;
 use crate::journal::{Entry, Object};
+use crate::limits::COPY_RECOVERS_WITHIN;
 use crate::phases::base_backup::{owner, release, remove_at, standing};
 use crate::run::Run;
 
@@ -104,6 +105,22 @@ pub(crate) async fn stop_target(run: &mut Run<'_>) -> Result<Vec<String>, Error>
     }
     done.extend(drop_slot(run).await?);
     Ok(done)
+}
+
+/// After a switch that was given up behind the intent to promote a standby of ours: whether it
+/// was promoted. A promotion may still be under way, so the server is stopped to see that; one
+/// that came about stays stopped, because nobody is to write there, and one that did not goes on.
+pub(crate) async fn was_promoted_in_vain(run: &Run<'_>) -> Result<bool, Error> {
+    let Some((made, _)) = run.plan.made_standby() else {
+        return Err(Error::internal(&"the standby is not ours"));
+    };
+    let standby = standing(made, &made.data_directory).await?;
+    standby.stop(StopMode::Immediate).await?;
+    if was_promoted(&standby, &owner(run))? {
+        return Ok(true);
+    }
+    standby.start(COPY_RECOVERS_WITHIN, &run.cancel).await?;
+    Ok(false)
 }
 
 /// Behind the switch: the promoted target streams from nothing any more, and its slot would

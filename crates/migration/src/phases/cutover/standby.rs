@@ -38,7 +38,7 @@ use crate::phases::way_back;
 use crate::plan::WayBack;
 use crate::report::{CutoverReport, VerifyReport};
 use crate::run::{Run, Tables};
-use crate::standby::{self, StandbyLook, Watch};
+use crate::standby::{self, StandbyLook, Watch, removing};
 use crate::way::Way;
 
 /// What the pause needs beside [`Ready`].
@@ -172,6 +172,16 @@ async fn come_near(run: &mut Run<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Looks what became of the standby, if a cutover that was given up did not live to do so.
+pub(crate) async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
+    let state = run.control.state();
+    let unknown = state.fence(Side::Target).is_some() && !state.is_pausing();
+    if unknown && run.is_over_standby() && !state.phase.is_switched() {
+        after_given_back(run).await?;
+    }
+    Ok(())
+}
+
 /// After the source was given back: what became of the standby. One that was promoted is
 /// opened as the source is, what was made on it goes, and it cannot become the target.
 pub(crate) async fn after_given_back(run: &mut Run<'_>) -> Result<(), Error> {
@@ -179,6 +189,9 @@ pub(crate) async fn after_given_back(run: &mut Run<'_>) -> Result<(), Error> {
         // It was not about to be promoted.
         return Ok(());
     };
+    if run.plan.made_standby().is_some() {
+        return after_given_back_ours(run).await;
+    }
     let spent = async {
         let mut outside = outside(run, Side::Target).await?;
         let is_standby = StandbyLook::read(&mut outside).await?.is_standby;
@@ -204,6 +217,20 @@ pub(crate) async fn after_given_back(run: &mut Run<'_>) -> Result<(), Error> {
     }
 }
 
+/// The same of a standby that we made: the next `run` makes another one, with nothing of this
+/// one left.
+async fn after_given_back_ours(run: &mut Run<'_>) -> Result<(), Error> {
+    match removing::was_promoted_in_vain(run).await {
+        Ok(false) => return run.control.record(Entry::Unfenced(Side::Target)).await,
+        Ok(true) => {}
+        Err(error) => {
+            // It is not relied on, and `run` looks again what stands there.
+            tracing::warn!(%error, "whether the standby was promoted is not known");
+        }
+    }
+    run.control.moved(Event::StandbySpent).await
+}
+
 fn say_left(run: &Run<'_>, error: &Error) {
     let warning = format!(
         "what was made on the promoted standby may still be there (a slot and a publication \
@@ -223,10 +250,14 @@ fn say_if_spent(run: &Run<'_>, error: Error) -> Error {
         } if run.control.state().phase == Phase::Checked => Error::CutoverAborted {
             serves,
             rehearsed,
-            why: format!(
-                "{why}; the standby was promoted by then: make it a standby again, then \
-                 `trunkline run`"
-            ),
+            why: if run.plan.made_standby().is_some() {
+                format!("{why}; the standby was promoted by then: `trunkline run` makes another")
+            } else {
+                format!(
+                    "{why}; the standby was promoted by then: make it a standby again, then \
+                     `trunkline run`"
+                )
+            },
             report,
         },
         error => error,
