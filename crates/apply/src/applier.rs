@@ -297,7 +297,7 @@ impl Applier {
             }
             Inside::Transaction { .. } => self.inside = Inside::Nothing,
         }
-        self.whole.append(std::mem::take(&mut self.partial));
+        self.whole.append(&mut self.partial);
         self.waiting = Some(Position {
             end_lsn,
             commit_lsn: transaction.commit_lsn,
@@ -342,7 +342,7 @@ impl Applier {
     async fn write_partial(&mut self) -> Result<(), ApplyError> {
         let part = std::mem::take(&mut self.partial);
         let written = self.writer.write_part(&part.entries).await?;
-        self.count(&part, written);
+        self.partial = self.count(part, written);
         Ok(())
     }
 
@@ -375,7 +375,7 @@ impl Applier {
             .writer
             .commit(&whole.entries, position, durability)
             .await?;
-        self.count(&whole, written);
+        self.whole = self.count(whole, written);
         self.waiting_since = None;
         if durability == Durability::Durable {
             self.is_durable();
@@ -390,10 +390,11 @@ impl Applier {
         self.durable_at = Instant::now();
     }
 
-    fn count(&mut self, pending: &Pending, written: ApplyStats) {
-        for entry in &pending.entries {
-            entry.count_in(&mut self.pending_stats);
-        }
-        self.pending_stats.add(&written);
+    /// Counts what was written, and gives its memory back for what comes next.
+    fn count(&mut self, pending: Pending, written: ApplyStats) -> Pending {
+        let stats = &mut self.pending_stats;
+        pending.entries.iter().for_each(|e| e.count_in(stats));
+        stats.add(&written);
+        pending.emptied()
     }
 }

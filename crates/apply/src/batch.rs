@@ -97,9 +97,17 @@ impl Pending {
         self.entries.push(entry);
     }
 
-    pub(crate) fn append(&mut self, mut other: Pending) {
-        self.bytes += other.bytes;
+    /// Takes over the other's entries; it is empty then, and keeps its memory.
+    pub(crate) fn append(&mut self, other: &mut Pending) {
+        self.bytes += std::mem::take(&mut other.bytes);
         self.entries.append(&mut other.entries);
+    }
+
+    /// Nothing, in the memory that it had: for the next batch.
+    pub(crate) fn emptied(mut self) -> Self {
+        self.entries.clear();
+        self.bytes = 0;
+        self
     }
 
     pub(crate) fn exceeds(&self, bounds: &Bounds) -> bool {

@@ -7,13 +7,16 @@
 //! expects; where a unique value was handed from row to row it does not, and the batch is
 //! done again one by one.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use trunkline_changes::Row;
 
 use crate::batch::{Action, Entry, RowChange};
 use crate::route::Route;
+use crate::row_key::{ByKey, RowKey};
 use crate::truncate::Truncate;
 
 /// What to do instead of the entries, in order.
@@ -51,13 +54,13 @@ pub(crate) enum Now<'a> {
     /// Nothing.
     Absent,
     /// A new row.
-    Inserted(&'a Route, Row),
+    Inserted(&'a Route, Cow<'a, Row>),
     /// New values of a row whose key stays.
     Updated {
         route: &'a Route,
         /// Where the key is read from.
         key: &'a Row,
-        values: Row,
+        values: Cow<'a, Row>,
     },
 }
 
@@ -113,50 +116,58 @@ impl<'a> Tables<'a> {
 
 /// Folds one target table.
 struct Folder<'a> {
-    /// The target's columns of the key; `None` when rows have none.
-    key: Option<Vec<usize>>,
+    /// The route of the first change: all others find rows as it does.
+    route: &'a Route,
     stages: TableStages<'a>,
     rows: Vec<FoldedRow<'a>>,
-    by_key: HashMap<Box<[u8]>, usize>,
+    by_key: ByKey<'a, usize>,
+    state: RandomState,
 }
 
-fn key_targets(route: &Route) -> Option<Vec<usize>> {
-    let key = route.key()?;
-    Some(key.iter().map(|column| column.target).collect())
+/// The newer version of a row with its unchanged values from an older one.
+fn over<'a>(newer: &'a Row, older: &Row) -> Cow<'a, Row> {
+    if newer.has_unchanged() {
+        Cow::Owned(newer.over(older))
+    } else {
+        Cow::Borrowed(newer)
+    }
 }
 
 impl<'a> Folder<'a> {
     fn new(route: &'a Route) -> Self {
         Folder {
-            key: key_targets(route),
+            route,
             stages: Vec::new(),
             rows: Vec::new(),
-            by_key: HashMap::new(),
+            by_key: ByKey::default(),
+            state: RandomState::new(),
         }
     }
 
     fn take(&mut self, route: &'a Route, change: &'a RowChange) -> Result<(), NotFoldable> {
-        if key_targets(route) != self.key {
+        if !route.has_key_of(self.route) {
             return Err(NotFoldable);
         }
-        if self.key.is_none() {
+        if route.key().is_none() {
             self.take_without_key(route, change);
             return Ok(());
         }
         match change {
             RowChange::Insert(new) => {
-                let key = route.key_bytes(new).ok_or(NotFoldable)?;
-                self.insert(route, key, new.clone())
+                let key = self.key(route, new, new)?;
+                self.insert(route, key, Cow::Borrowed(new))
             }
             RowChange::Delete(old) => {
-                let key = route.key_bytes(old.row()).ok_or(NotFoldable)?;
+                let key = self.key(route, old.row(), old.row())?;
                 self.delete(route, key, old.row())
             }
             RowChange::Update { old, new } => {
                 let before = old.as_ref().map_or(new, |old| old.row());
-                let key = route.key_bytes(before).ok_or(NotFoldable)?;
-                let whole_key = new.over(before);
-                let new_key = route.key_bytes(&whole_key).ok_or(NotFoldable)?;
+                let key = self.key(route, before, before)?;
+                let new_key = match old {
+                    Some(_) => self.key(route, new, before)?,
+                    None => key,
+                };
                 if key == new_key {
                     self.update(route, key, new, before)
                 } else {
@@ -166,12 +177,21 @@ impl<'a> Folder<'a> {
         }
     }
 
+    fn key(
+        &self,
+        route: &'a Route,
+        row: &'a Row,
+        before: &'a Row,
+    ) -> Result<RowKey<'a>, NotFoldable> {
+        RowKey::of(route, row, before, &self.state).ok_or(NotFoldable)
+    }
+
     /// Inserts gather; anything else waits for them and is done by itself.
     fn take_without_key(&mut self, route: &'a Route, change: &'a RowChange) {
         if let RowChange::Insert(new) = change {
             self.rows.push(FoldedRow {
                 removed: None,
-                now: Now::Inserted(route, new.clone()),
+                now: Now::Inserted(route, Cow::Borrowed(new)),
             });
         } else {
             self.single(route, change);
@@ -196,22 +216,27 @@ impl<'a> Folder<'a> {
         self.stages
     }
 
-    fn row(&mut self, key: &[u8]) -> Option<&mut FoldedRow<'a>> {
-        let index = *self.by_key.get(key)?;
+    fn row(&mut self, key: RowKey<'a>) -> Option<&mut FoldedRow<'a>> {
+        let index = *self.by_key.get(&key)?;
         self.rows.get_mut(index)
     }
 
-    fn add(&mut self, key: Box<[u8]>, row: FoldedRow<'a>) {
+    fn add(&mut self, key: RowKey<'a>, row: FoldedRow<'a>) {
         self.by_key.insert(key, self.rows.len());
         self.rows.push(row);
     }
 
-    fn insert(&mut self, route: &'a Route, key: Box<[u8]>, new: Row) -> Result<(), NotFoldable> {
+    fn insert(
+        &mut self,
+        route: &'a Route,
+        key: RowKey<'a>,
+        new: Cow<'a, Row>,
+    ) -> Result<(), NotFoldable> {
         if new.has_unchanged() {
             return Err(NotFoldable);
         }
         let now = Now::Inserted(route, new);
-        match self.row(&key) {
+        match self.row(key) {
             None => self.add(key, FoldedRow { removed: None, now }),
             Some(row) if matches!(row.now, Now::Absent) => row.now = now,
             Some(_) => return Err(NotFoldable),
@@ -222,12 +247,12 @@ impl<'a> Folder<'a> {
     fn delete(
         &mut self,
         route: &'a Route,
-        key: Box<[u8]>,
+        key: RowKey<'a>,
         old: &'a Row,
     ) -> Result<(), NotFoldable> {
         let removed = Some((route, old));
         let now = Now::Absent;
-        match self.row(&key) {
+        match self.row(key) {
             None => self.add(key, FoldedRow { removed, now }),
             Some(row) => match row.now {
                 Now::Absent => return Err(NotFoldable),
@@ -241,15 +266,15 @@ impl<'a> Folder<'a> {
     fn update(
         &mut self,
         route: &'a Route,
-        key: Box<[u8]>,
-        new: &Row,
+        key: RowKey<'a>,
+        new: &'a Row,
         before: &'a Row,
     ) -> Result<(), NotFoldable> {
-        let Some(row) = self.row(&key) else {
+        let Some(row) = self.row(key) else {
             let now = Now::Updated {
                 route,
                 key: before,
-                values: new.clone(),
+                values: Cow::Borrowed(new),
             };
             self.add(key, FoldedRow { removed: None, now });
             return Ok(());
@@ -261,7 +286,7 @@ impl<'a> Folder<'a> {
         if !std::ptr::eq::<Route>(held_route, route) {
             return Err(NotFoldable);
         }
-        *values = new.over(values);
+        *values = over(new, values);
         Ok(())
     }
 
@@ -270,23 +295,27 @@ impl<'a> Folder<'a> {
     fn move_row(
         &mut self,
         route: &'a Route,
-        (key, new_key): (Box<[u8]>, Box<[u8]>),
+        (key, new_key): (RowKey<'a>, RowKey<'a>),
         change: &'a RowChange,
-        new: &Row,
+        new: &'a Row,
         before: &'a Row,
     ) -> Result<(), NotFoldable> {
         let full = route.relation.identity == trunkline_changes::ReplicaIdentity::Full;
-        let mut values = if full { new.over(before) } else { new.clone() };
-        let known = match self.row(&key) {
+        let mut values = if full {
+            over(new, before)
+        } else {
+            Cow::Borrowed(new)
+        };
+        let known = match self.row(key) {
             None => route.sends_all(),
             Some(row) => match &row.now {
                 Now::Absent => return Err(NotFoldable),
                 Now::Inserted(_, held) => {
-                    values = values.over(held);
+                    fill(&mut values, held);
                     true
                 }
                 Now::Updated { values: held, .. } => {
-                    values = values.over(held);
+                    fill(&mut values, held);
                     route.sends_all()
                 }
             },
@@ -297,6 +326,13 @@ impl<'a> Folder<'a> {
         }
         self.delete(route, key, before)?;
         self.insert(route, new_key, values)
+    }
+}
+
+/// Takes values that are not known from an older version of the row.
+fn fill(values: &mut Cow<'_, Row>, older: &Row) {
+    if values.has_unchanged() {
+        *values = Cow::Owned(values.over(older));
     }
 }
 

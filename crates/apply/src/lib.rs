@@ -14,6 +14,8 @@ mod error;
 mod fixtures;
 mod fold;
 mod limits;
+#[doc(hidden)]
+pub mod micro;
 mod one_by_one;
 mod options;
 mod park;
@@ -22,11 +24,14 @@ mod progress;
 mod resolve;
 mod route;
 mod routes;
+mod row_key;
+mod sample;
 mod session;
 mod shape;
 mod sql;
 mod stats;
 mod table;
+mod texts;
 mod truncate;
 mod writer;
 

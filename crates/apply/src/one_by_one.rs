@@ -1,57 +1,17 @@
 //! A batch done change by change in the source's order: where its folded plan does not fit,
 //! and for tables whose triggers or rules fire in the replica role.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use crate::batch::{Action, Entry, RowChange};
+use crate::batch::{Action, Entry};
 use crate::error::ApplyError;
-use crate::limits::{ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS, SQL_TEXTS};
-use crate::plan::{Statement, one_row, rows_of};
-use crate::route::Route;
-use crate::shape::Shape;
-use crate::sql::{Rows, Slot, template};
+use crate::limits::{ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
+use crate::plan::Statement;
 use crate::stats::ApplyStats;
+use crate::texts::Texts;
 use crate::writer::{Misfit, Outcome, Writer, conflict_or_fault};
 
 pub(crate) const SAVEPOINT: &str = "SAVEPOINT trunkline_change";
 pub(crate) const RELEASE: &str = "RELEASE SAVEPOINT trunkline_change";
 pub(crate) const ROLLBACK: &str = "ROLLBACK TO SAVEPOINT trunkline_change";
-
-/// SQL texts that were written before in this batch.
-#[derive(Default)]
-pub(crate) struct Texts {
-    by_shape: HashMap<(*const Route, Shape), Text>,
-}
-
-type Text = (Arc<str>, Arc<[Slot]>);
-
-impl Texts {
-    /// The statement of one change; `None` when the stream did not send what it needs.
-    pub(crate) fn statement<'a>(
-        &mut self,
-        route: &Route,
-        change: &'a RowChange,
-    ) -> Option<Statement<'a>> {
-        let shape = Shape::of_change(route, change)?;
-        let (sql, slots) = self.text(route, shape);
-        Some(one_row(&sql, &slots, rows_of(change)))
-    }
-
-    pub(crate) fn text(&mut self, route: &Route, shape: Shape) -> Text {
-        let key = (std::ptr::from_ref(route), shape);
-        if let Some(text) = self.by_shape.get(&key) {
-            return text.clone();
-        }
-        if self.by_shape.len() >= SQL_TEXTS {
-            self.by_shape.clear();
-        }
-        let written = template(route, &key.1, Rows::One);
-        let text: Text = (written.sql.into(), written.slots.into());
-        self.by_shape.insert(key, text.clone());
-        text
-    }
-}
 
 impl Writer {
     /// Does every change by itself; what does not fit goes by the policy.

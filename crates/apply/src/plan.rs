@@ -14,6 +14,7 @@ use crate::limits::{Bounds, ROW_ALONE_BYTES, SET_BYTES};
 use crate::route::Route;
 use crate::shape::{Shape, Verb};
 use crate::sql::{self, Rows, Slot, Template, copy_in, template};
+use crate::texts::{Text, Texts, shared};
 use crate::truncate::Truncate;
 
 /// One statement, its data, and how many rows it must touch.
@@ -29,6 +30,8 @@ pub(crate) struct Statement<'a> {
 #[derive(Debug)]
 pub(crate) enum Body<'a> {
     Params(Vec<Option<Cow<'a, [u8]>>>),
+    /// Of one row: its values are read where they lie.
+    Row(Arc<[Slot]>, Written<'a>),
     Copy(Vec<u8>),
 }
 
@@ -44,11 +47,12 @@ impl Statement<'_> {
 }
 
 /// A row to be written: its new values and the row that its key is read from.
-type Written<'r> = (&'r Row, &'r Row);
+pub(crate) type Written<'r> = (&'r Row, &'r Row);
 
 /// The statements of a folded batch, in order.
 pub(crate) fn plan<'p>(stages: &'p [Stage<'p>], bounds: &Bounds) -> Vec<Statement<'p>> {
     let mut statements = Vec::new();
+    let mut texts = Texts::default();
     for stage in stages {
         match stage {
             Stage::Truncate(op) => statements.extend(truncate(op, op.restart_identity)),
@@ -57,7 +61,7 @@ pub(crate) fn plan<'p>(stages: &'p [Stage<'p>], bounds: &Bounds) -> Vec<Statemen
                     match table_stage {
                         TableStage::Rows(rows) => plan_rows(rows, bounds, &mut statements),
                         TableStage::Single(route, change) => {
-                            statements.extend(single(route, change));
+                            statements.extend(texts.statement(route, change));
                         }
                     }
                 }
@@ -65,17 +69,6 @@ pub(crate) fn plan<'p>(stages: &'p [Stage<'p>], bounds: &Bounds) -> Vec<Statemen
         }
     }
     statements
-}
-
-/// One change by itself; `None` when the stream did not send what it needs.
-pub(crate) fn single<'a>(route: &Route, change: &'a RowChange) -> Option<Statement<'a>> {
-    let shape = Shape::of_change(route, change)?;
-    let template = template(route, &shape, Rows::One);
-    Some(one_row(
-        &template.sql.as_str().into(),
-        &template.slots,
-        rows_of(change),
-    ))
 }
 
 /// The new row of a change and the row that its key is read from.
@@ -87,20 +80,23 @@ pub(crate) fn rows_of(change: &RowChange) -> Written<'_> {
 }
 
 /// A statement for one row.
-pub(crate) fn one_row<'a>(
-    sql: &Arc<str>,
-    slots: &[Slot],
-    row: (&'a Row, &'a Row),
-) -> Statement<'a> {
-    let params = slots.iter().map(|&slot| match pick(slot, row) {
-        Value::Text(text) => Some(Cow::Borrowed(text)),
-        Value::Null | Value::Unchanged => None,
-    });
+pub(crate) fn one_row<'a>((sql, slots): &Text, row: Written<'a>) -> Statement<'a> {
     Statement {
         sql: Arc::clone(sql),
-        body: Body::Params(params.collect()),
+        body: Body::Row(Arc::clone(slots), row),
         expect: Some(1),
     }
+}
+
+/// The parameters of a statement for one row.
+pub(crate) fn row_params<'a>(
+    slots: &[Slot],
+    row: Written<'a>,
+) -> impl Iterator<Item = Option<&'a [u8]>> {
+    slots.iter().map(move |&slot| match pick(slot, row) {
+        Value::Text(text) => Some(text),
+        Value::Null | Value::Unchanged => None,
+    })
 }
 
 fn pick(slot: Slot, (new, old): Written<'_>) -> Value<'_> {
@@ -120,7 +116,7 @@ fn plan_rows<'p>(rows: &'p [FoldedRow<'p>], bounds: &Bounds, statements: &mut Ve
     }
     for row in rows {
         if let Now::Updated { route, key, values } = &row.now {
-            groups.add(route, Shape::update_by_key(route, values), (values, key));
+            groups.add_update(route, (values, key));
         }
     }
     for row in rows {
@@ -128,7 +124,7 @@ fn plan_rows<'p>(rows: &'p [FoldedRow<'p>], bounds: &Bounds, statements: &mut Ve
             groups.add(route, Shape::insert(), (values, values));
         }
     }
-    for (route, shape, rows) in groups.groups {
+    for (route, shape, rows) in groups.all {
         plan_group(route, &shape, rows, bounds, statements);
     }
 }
@@ -136,25 +132,46 @@ fn plan_rows<'p>(rows: &'p [FoldedRow<'p>], bounds: &Bounds, statements: &mut Ve
 /// Rows by route and shape, in the order in which each came first.
 #[derive(Default)]
 struct Groups<'p> {
-    groups: Vec<(&'p Route, Shape, Vec<Written<'p>>)>,
+    all: Vec<(&'p Route, Shape, Vec<Written<'p>>)>,
     by_shape: HashMap<(*const Route, Shape), usize>,
+    /// The group of updates that send every value, by the route of the last such one.
+    sends_all: Option<(*const Route, usize)>,
 }
 
 impl<'p> Groups<'p> {
-    fn add(&mut self, route: &'p Route, shape: Shape, row: Written<'p>) {
-        let index = match self.groups.last() {
+    /// An update. What its shape is need not be asked where every value was sent: of one
+    /// route, such updates have the same.
+    fn add_update(&mut self, route: &'p Route, row: Written<'p>) {
+        let sends_all = !row.0.has_unchanged();
+        match self.sends_all {
+            Some((last, index)) if sends_all && std::ptr::eq(last, route) => {
+                self.all[index].2.push(row);
+            }
+            _ => {
+                let index = self.add(route, Shape::update_by_key(route, row.0), row);
+                if sends_all {
+                    self.sends_all = Some((route, index));
+                }
+            }
+        }
+    }
+
+    /// Gives which group it went to.
+    fn add(&mut self, route: &'p Route, shape: Shape, row: Written<'p>) -> usize {
+        let index = match self.all.last() {
             Some((last, last_shape, _)) if std::ptr::eq(*last, route) && *last_shape == shape => {
-                self.groups.len() - 1
+                self.all.len() - 1
             }
             _ => *self
                 .by_shape
                 .entry((std::ptr::from_ref(route), shape.clone()))
                 .or_insert_with(|| {
-                    self.groups.push((route, shape, Vec::new()));
-                    self.groups.len() - 1
+                    self.all.push((route, shape, Vec::new()));
+                    self.all.len() - 1
                 }),
         };
-        self.groups[index].2.push(row);
+        self.all[index].2.push(row);
+        index
     }
 }
 
@@ -174,9 +191,8 @@ fn plan_group<'p>(
         alone.append(&mut set);
     }
     if !alone.is_empty() {
-        let Template { sql, slots } = template(route, shape, Rows::One);
-        let sql: Arc<str> = sql.into();
-        statements.extend(alone.into_iter().map(|row| one_row(&sql, &slots, row)));
+        let text = shared(template(route, shape, Rows::One));
+        statements.extend(alone.into_iter().map(|row| one_row(&text, row)));
     }
     if inserts && !set.is_empty() && set.len() >= bounds.copy_rows {
         let Template { sql, slots } = copy_in(route);

@@ -50,7 +50,7 @@ fn describe(statement: &Statement<'_>) -> String {
     match &statement.body {
         Body::Copy(_) => format!("COPY of {rows}"),
         Body::Params(_) if statement.sql.contains("unnest(") => format!("{verb} set of {rows}"),
-        Body::Params(_) => format!("{verb} of {rows}"),
+        Body::Params(_) | Body::Row(..) => format!("{verb} of {rows}"),
     }
 }
 

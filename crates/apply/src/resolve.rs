@@ -7,7 +7,7 @@ use trunkline_postgres::SqlState;
 use crate::batch::{Action, Entry, RowChange};
 use crate::conflict::{Conflict, Operation, Trouble};
 use crate::error::ApplyError;
-use crate::one_by_one::{RELEASE, SAVEPOINT, Texts};
+use crate::one_by_one::{RELEASE, SAVEPOINT};
 use crate::options::ConflictPolicy;
 use crate::park;
 use crate::plan::{Statement, one_row, rows_of, truncate, truncate_by_delete};
@@ -15,6 +15,7 @@ use crate::route::{Lookup, Route};
 use crate::shape::{Shape, Verb};
 use crate::stats::ApplyStats;
 use crate::table::Written;
+use crate::texts::Texts;
 use crate::truncate::Truncate;
 use crate::writer::{Misfit, Outcome, Writer, conflict_or_fault};
 
@@ -94,8 +95,8 @@ impl Writer {
         if shape.verb != Verb::Update || !guarded {
             return Ok(false);
         }
-        let (sql, slots) = texts.text(route, shape.replaced());
-        let statement = one_row(&sql, &slots, rows_of(change));
+        let text = texts.text(route, shape.replaced());
+        let statement = one_row(&text, rows_of(change));
         Ok(self.attempt(Some(statement)).await?.is_none())
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use trunkline_changes::{ColumnMap, Relation, ReplicaIdentity, Row, Side, Value};
+use trunkline_changes::{ColumnMap, Relation, ReplicaIdentity, Side};
 
 use crate::batch::RowChange;
 use crate::conflict::Operation;
@@ -102,6 +102,20 @@ impl Route {
         }
     }
 
+    /// Whether rows are found by the same columns of the target as by another route to it.
+    pub(crate) fn has_key_of(&self, other: &Route) -> bool {
+        let targets = |key: &[KeyColumn], other: &[KeyColumn]| {
+            let targets = key.iter().map(|column| column.target);
+            targets.eq(other.iter().map(|column| column.target))
+        };
+        std::ptr::eq(self, other)
+            || match (self.key(), other.key()) {
+                (Some(key), Some(other)) => targets(key, other),
+                (None, None) => true,
+                _ => false,
+            }
+    }
+
     /// The names of the columns that rows are looked up by.
     pub(crate) fn key_names(&self) -> Vec<String> {
         let names = self.key().unwrap_or_default().iter();
@@ -142,24 +156,6 @@ impl Route {
             self.target.columns[target].written == Written::Never
                 || self.columns.contains(&Some(target))
         })
-    }
-
-    /// The key's values as one string of bytes that two rows share if and only if their
-    /// key's texts are the same; `None` when a value is not known.
-    pub(crate) fn key_bytes(&self, row: &Row) -> Option<Box<[u8]>> {
-        let mut bytes = Vec::with_capacity(16);
-        for column in self.key()? {
-            match row.value(column.source) {
-                Value::Null => bytes.extend_from_slice(&u32::MAX.to_be_bytes()),
-                Value::Text(text) => {
-                    let length = u32::try_from(text.len()).ok()?;
-                    bytes.extend_from_slice(&length.to_be_bytes());
-                    bytes.extend_from_slice(text);
-                }
-                Value::Unchanged => return None,
-            }
-        }
-        Some(bytes.into_boxed_slice())
     }
 }
 

@@ -9,21 +9,34 @@ use crate::table::{TargetColumn, Written};
 
 /// A set of a relation's columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub(crate) struct ColumnSet(Box<[u64]>);
+pub(crate) struct ColumnSet {
+    /// The first 64, which is all of most tables.
+    first: u64,
+    rest: Box<[u64]>,
+}
 
 impl ColumnSet {
     pub(crate) fn select(count: usize, holds: impl Fn(usize) -> bool) -> Self {
-        let mut words = vec![0_u64; count.div_ceil(64)];
+        let mut set = ColumnSet {
+            first: 0,
+            rest: vec![0; count.div_ceil(64).saturating_sub(1)].into(),
+        };
         for column in (0..count).filter(|&column| holds(column)) {
-            words[column / 64] |= 1 << (column % 64);
+            let word = match column / 64 {
+                0 => &mut set.first,
+                further => &mut set.rest[further - 1],
+            };
+            *word |= 1 << (column % 64);
         }
-        ColumnSet(words.into_boxed_slice())
+        set
     }
 
     pub(crate) fn holds(&self, column: usize) -> bool {
-        self.0
-            .get(column / 64)
-            .is_some_and(|word| word >> (column % 64) & 1 == 1)
+        let word = match column / 64 {
+            0 => self.first,
+            further => self.rest.get(further - 1).copied().unwrap_or(0),
+        };
+        word >> (column % 64) & 1 == 1
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::ApplyError;
 use crate::fold::fold;
 use crate::limits::{Bounds, ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
 use crate::options::{ConflictPolicy, Durability};
-use crate::plan::{Body, Statement, plan};
+use crate::plan::{Body, Statement, plan, row_params};
 use crate::progress::{ADVANCE_SQL, Position};
 use crate::stats::ApplyStats;
 
@@ -199,8 +199,10 @@ impl Writer {
                 };
                 match &statement.body {
                     Body::Params(params) => {
-                        let params: Vec<_> = params.iter().map(Option::as_deref).collect();
-                        pipeline.add(&statement.sql, &params);
+                        pipeline.add_each(&statement.sql, params.iter().map(Option::as_deref));
+                    }
+                    Body::Row(slots, row) => {
+                        pipeline.add_each(&statement.sql, row_params(slots, *row));
                     }
                     Body::Copy(data) => pipeline.add_copy(&statement.sql, data),
                 }

@@ -14,13 +14,13 @@ use tokio_postgres::Client;
 use crate::Order;
 use crate::backlog::{Backlog, backlogs};
 use crate::contents::{compare, tables};
-use crate::delay;
 use crate::error::{BenchError, Doing};
 use crate::limits::{DRAIN_WITHIN, LOOK_EVERY, POLL_EVERY, READY_WITHIN};
 use crate::measured::{Measured, ServersCpu};
 use crate::processes::{cpu_seconds, memory_bytes};
 use crate::record::{Bench, Workload};
 use crate::servers::{Pair, empty_database, execute, session, uri};
+use crate::steady;
 use crate::turns::{Contestant, order as order_of};
 
 pub(crate) const DATABASE: &str = "bench";
@@ -63,8 +63,8 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
             bench.add(drained(order, &backlog).await?);
         }
     }
-    if order.wants("delay") {
-        bench.add(delay::run(order).await?);
+    if order.wants("steady") {
+        bench.add(steady::run(order).await?);
     }
     Ok(bench)
 }

@@ -54,13 +54,17 @@ pub(crate) async fn one_table(
     settle(server, database).await
 }
 
+/// Tables of [`many_tables`].
+pub(crate) const MANY: u64 = 200_000;
+pub(crate) const MANY_IN_A_TRIAL: u64 = 2_000;
+
 /// Many small tables with a key and a few rows each.
 pub(crate) async fn many_tables(
     order: &Order,
     server: &Server,
     database: &str,
 ) -> Result<(), BenchError> {
-    let tables = order.sized(200_000, 1_000);
+    let tables = order.tables;
     // A transaction each: the lock table would not hold all of them in one.
     for from in (0..tables).step_by(1_000) {
         let sql = include_str!("sql/many_tables.sql")

@@ -27,6 +27,9 @@ pub(crate) enum BenchError {
     /// A contestant's result is not what it was to make.
     #[error("{who}: the result is not equal to the source: {what}")]
     Unequal { who: String, what: String },
+    /// Nothing of what was asked for exists.
+    #[error("no workload is called {names}")]
+    NoWorkload { names: String },
     /// Something did not happen in its time.
     #[error("{what} did not happen within {seconds} s")]
     TooLate { what: String, seconds: u64 },

@@ -96,15 +96,41 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
         let copiers = [Copier::Trunkline, Copier::DumpIntoPsql];
         bench.add(in_turn(order, &pair, "one-table", what, &copiers).await?);
     }
-    if order.wants("many-tables") {
-        let pair = prepared()?;
-        empty_database(&pair.source, DATABASE).await?;
-        data::many_tables(order, &pair.source, DATABASE).await?;
-        let what = "200,000 tables of five rows.";
-        let copiers = [Copier::Trunkline, Copier::DumpAndRestore];
-        bench.add(in_turn(order, &pair, "many-tables", what, &copiers).await?);
+    if order.wants("many") {
+        bench.add(many(order).await?);
     }
     Ok(bench)
+}
+
+/// Many small tables: how long their catalog is read, and the whole clone.
+async fn many(order: &Order) -> Result<Workload, BenchError> {
+    let pair = prepared()?;
+    empty_database(&pair.source, DATABASE).await?;
+    data::many_tables(order, &pair.source, DATABASE).await?;
+    let what = format!("{} tables with a key and five rows each.", order.tables);
+    let copiers = [Copier::Trunkline, Copier::DumpAndRestore];
+    let mut workload = in_turn(order, &pair, "many", &what, &copiers).await?;
+    empty_database(&pair.target, COPY).await?;
+    let folder =
+        tempfile::tempdir().map_err(|cause| BenchError::file(&std::env::temp_dir(), cause))?;
+    let (from, to) = (uri(&pair.source, DATABASE), uri(&pair.target, COPY));
+    let mut plan = order.tools.trunkline(folder.path());
+    plan.args(["plan", "--source", &from, "--target", &to]);
+    let mut dump = order
+        .tools
+        .shell(&format!("exec pg_dump -s -f /dev/null '{from}'"));
+    for (what, command) in [
+        ("trunkline plan: the catalog read", &mut plan),
+        ("pg_dump -s: the structure written", &mut dump),
+    ] {
+        let measured = measure(&pair, command).await?;
+        let figure = format!(
+            "{:.1} s, {:.1} s of CPU its own",
+            measured.seconds, measured.client_cpu_seconds
+        );
+        workload.figures.push((what.to_owned(), figure));
+    }
+    Ok(workload)
 }
 
 fn prepared() -> Result<Pair, BenchError> {

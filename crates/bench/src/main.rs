@@ -6,7 +6,6 @@ mod backlog;
 mod contents;
 mod cutover;
 mod data;
-mod delay;
 mod error;
 mod limits;
 mod load;
@@ -16,6 +15,7 @@ mod page;
 mod processes;
 mod record;
 mod servers;
+mod steady;
 mod tools;
 mod turns;
 mod verify;
@@ -41,6 +41,9 @@ struct Args {
     /// How often each contestant runs.
     #[arg(long, default_value_t = 3)]
     pairs: u32,
+    /// How many tables the workload `many` has, instead of what its size says.
+    #[arg(long)]
+    tables: Option<u64>,
     /// Only workloads of these names.
     #[arg(long)]
     only: Vec<String>,
@@ -78,6 +81,7 @@ enum Size {
 struct Order {
     size: Size,
     pairs: u32,
+    tables: u64,
     only: Vec<String>,
     tools: Tools,
 }
@@ -113,6 +117,10 @@ async fn run(args: Args) -> Result<(), BenchError> {
     let order = Order {
         size: args.size,
         pairs: args.pairs.max(1),
+        tables: args.tables.unwrap_or(match args.size {
+            Size::Full => data::MANY,
+            Size::Small => data::MANY_IN_A_TRIAL,
+        }),
         only: args.only,
         tools: Tools::find(&args.trunkline)?,
     };
@@ -122,6 +130,11 @@ async fn run(args: Args) -> Result<(), BenchError> {
         What::Verify => verify::run(&order).await?,
         What::Cutover => cutover::run(&order).await?,
     };
+    if bench.workloads.is_empty() {
+        return Err(BenchError::NoWorkload {
+            names: order.only.join(", "),
+        });
+    }
     let name = match args.what {
         What::Load => "load",
         What::Apply => "apply",

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use trunkline_load::{Progress as Copied, TableState};
+use trunkline_load::Progress as Copied;
 use trunkline_migration::status::{Arrival, FollowStatus};
 use trunkline_migration::{Notice, Observer, Outcome, Phase};
 
@@ -95,7 +95,18 @@ impl Progress {
         self.line(&format!("== {}", phase.name()));
     }
 
+    /// Whether a line of the kind would be shown now. It is asked five times a second; with
+    /// 200,000 tables, making one that nobody sees would take a part of a core.
+    fn is_due(&self) -> bool {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = shown.last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY);
+        self.terminal || waited
+    }
+
     fn copy(&self, copied: &Copied) {
+        if !self.is_due() {
+            return;
+        }
         let totals = copied.totals();
         let began = {
             let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,11 +136,9 @@ impl Progress {
             self.bar
                 .set_position(totals.settled_bytes.min(totals.expected_bytes));
         }
-        let tables = copied.tables();
-        let busy: Vec<String> = tables
+        let copying = copied.copying(TABLES_NAMED);
+        let busy: Vec<String> = copying
             .iter()
-            .filter(|table| table.state() == TableState::Copying)
-            .take(TABLES_NAMED)
             .map(|table| format!("{} {}", table.name, thousands(table.rows())))
             .collect();
         let left = left.map_or_else(|| "?".to_owned(), |seconds| format!("{seconds} s"));

@@ -12,6 +12,7 @@ use crate::build::make_in_order;
 use crate::catalog::{Table, TableKind};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
+use crate::limits::{ANALYZED_TOGETHER_BYTES, ENTRIES_AT_ONCE};
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{
@@ -28,6 +29,41 @@ struct Task {
     key: Key,
     label: String,
     sql: String,
+}
+
+/// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
+/// tables that would be all that is waited for.
+#[derive(Default)]
+struct Groups {
+    groups: VecDeque<Vec<Task>>,
+    last_bytes: u64,
+}
+
+impl Groups {
+    fn add(&mut self, task: Task, bytes: u64) {
+        let fits = self.last_bytes.saturating_add(bytes) <= ANALYZED_TOGETHER_BYTES;
+        match self.groups.back_mut() {
+            Some(last) if fits && last.len() < ENTRIES_AT_ONCE => {
+                last.push(task);
+                self.last_bytes += bytes;
+            }
+            _ => {
+                self.groups.push_back(vec![task]);
+                self.last_bytes = bytes;
+            }
+        }
+    }
+}
+
+async fn run_group(runner: &mut Runner, group: &[Task]) -> Result<(), LoadError> {
+    let together = group.iter().map(|task| (&task.key, task.sql.as_str()));
+    if group.len() > 1 && runner.run_together(together).await {
+        return Ok(());
+    }
+    for task in group {
+        runner.run(&task.key, &task.label, &task.sql).await?;
+    }
+    Ok(())
 }
 
 impl Loader {
@@ -123,11 +159,11 @@ impl Loader {
             let left = record.made(&key(entry)) && !record.holds(&validated);
             match split(entry).validate.filter(|_| left) {
                 None => self.progress.foreign_keys.one_done(),
-                Some(sql) => validations.push_back(Task {
+                Some(sql) => validations.push_back(vec![Task {
                     key: validated,
                     label: format!("{entry}, validated"),
                     sql,
-                }),
+                }]),
             }
         }
         self.side_by_side(validations, "foreign keys", |loader| {
@@ -217,7 +253,7 @@ impl Loader {
             .collect();
         roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
         self.progress.analyzed.start(roots.len());
-        let mut tasks = VecDeque::new();
+        let mut tasks = Groups::default();
         for table in roots {
             let key = (
                 ANALYZED.to_owned(),
@@ -230,20 +266,24 @@ impl Loader {
                 continue;
             }
             let label = format!("the statistics of {}", table.name);
-            tasks.push_back(Task {
+            let task = Task {
                 key,
                 label,
                 sql: format!("ANALYZE {};", layout.place(&table.name).quoted()),
-            });
+            };
+            tasks.add(task, table.bytes());
         }
-        self.side_by_side(tasks, "statistics", |progress| progress.analyzed.one_done())
-            .await
+        self.side_by_side(tasks.groups, "statistics", |progress| {
+            progress.analyzed.one_done();
+        })
+        .await
     }
 
-    /// Runs tasks on as many connections as builds have.
+    /// Runs groups of tasks on as many connections as builds have, each group in one
+    /// transaction; where that fails, one by one.
     async fn side_by_side(
         &self,
-        tasks: VecDeque<Task>,
+        tasks: VecDeque<Vec<Task>>,
         purpose: &'static str,
         done: fn(&crate::progress::Progress),
     ) -> Result<(), LoadError> {
@@ -258,13 +298,15 @@ impl Loader {
             let mut runner = Runner::new(&self.target, purpose, settings, &cancel);
             running.spawn(async move {
                 loop {
-                    let task = tasks
+                    let group = tasks
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .pop_front();
-                    let Some(task) = task else { return Ok(()) };
-                    runner.run(&task.key, &task.label, &task.sql).await?;
-                    done(&progress);
+                    let Some(group) = group else { return Ok(()) };
+                    run_group(&mut runner, &group).await?;
+                    for _ in &group {
+                        done(&progress);
+                    }
                 }
             });
         }
@@ -279,5 +321,26 @@ impl Loader {
             }
         }
         first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_small_tables_share_a_transaction() {
+        let mut groups = Groups::default();
+        let small = std::iter::repeat_n(8_192, 40);
+        for (number, bytes) in [5 << 30, 900 << 10].into_iter().chain(small).enumerate() {
+            let task = Task {
+                key: (ANALYZED.to_owned(), "s".to_owned(), number.to_string(), 0),
+                label: String::new(),
+                sql: String::new(),
+            };
+            groups.add(task, bytes);
+        }
+        let sizes: Vec<usize> = groups.groups.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1, 1 + 15, 25]);
     }
 }

@@ -46,6 +46,11 @@ pub(crate) const LARGE_OBJECTS_PER_PAGE: i64 = 10_000;
 /// seconds.
 pub(crate) const ENTRIES_AT_ONCE: usize = 32;
 
+/// Tables whose statistics are gathered in one transaction have at most this much together:
+/// a few milliseconds, about what the wait of a commit for the disk takes. They are
+/// [`ENTRIES_AT_ONCE`] at most.
+pub(crate) const ANALYZED_TOGETHER_BYTES: u64 = 1 << 20;
+
 /// Names that go in one query; a message stays in the megabytes.
 pub(crate) const NAMES_PER_QUERY: usize = 10_000;
 

@@ -174,6 +174,13 @@ impl Progress {
             .clone()
     }
 
+    /// The first tables whose rows are on their way, so many at most.
+    pub fn copying(&self, most: usize) -> Vec<Arc<TableProgress>> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let copying = tables.iter().filter(|t| t.state() == TableState::Copying);
+        copying.take(most).cloned().collect()
+    }
+
     /// Sums over all tables.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();

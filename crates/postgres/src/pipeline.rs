@@ -1,5 +1,7 @@
 //! Many statements in one round trip, with a single Sync at the end (manual, "Pipelining").
 
+use std::sync::Arc;
+
 use postgres_protocol::message::frontend;
 
 use crate::channel::Frame;
@@ -97,6 +99,11 @@ impl<'a> Pipeline<'a> {
     /// Adds a statement with text parameters (`None` is NULL). It is prepared once a session
     /// by its text.
     pub fn add(&mut self, sql: &str, params: &[Option<&[u8]>]) {
+        self.add_each(sql, params.iter().copied());
+    }
+
+    /// The same with parameters that need not stand in one place.
+    pub fn add_each<'v>(&mut self, sql: &str, params: impl Iterator<Item = Option<&'v [u8]>>) {
         let queued = self.queue(sql, params);
         self.note(queued);
     }
@@ -108,21 +115,27 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    fn queue(&mut self, sql: &str, params: &[Option<&[u8]>]) -> Result<(), PgError> {
+    fn queue<'v>(
+        &mut self,
+        sql: &str,
+        params: impl Iterator<Item = Option<&'v [u8]>>,
+    ) -> Result<(), PgError> {
         let name = self.prepare(sql)?;
         let output = &mut self.session.channel.output;
-        queue_bind(&name, params.iter().copied(), output)?;
+        queue_bind(&name, params, output)?;
         frontend::execute("", 0, output).map_err(PgError::Io)
     }
 
-    fn prepare(&mut self, sql: &str) -> Result<String, PgError> {
+    fn prepare(&mut self, sql: &str) -> Result<Arc<str>, PgError> {
         if let Some(name) = self.session.statements.get(sql) {
-            return Ok(name.clone());
+            return Ok(Arc::clone(name));
         }
         self.session.statements_made += 1;
-        let name = format!("t{}", self.session.statements_made);
+        let name: Arc<str> = format!("t{}", self.session.statements_made).into();
         frontend::parse(&name, sql, [], &mut self.session.channel.output).map_err(PgError::Io)?;
-        self.session.statements.insert(sql.to_owned(), name.clone());
+        self.session
+            .statements
+            .insert(sql.to_owned(), Arc::clone(&name));
         self.parsed.push(sql.to_owned());
         Ok(name)
     }
@@ -135,7 +148,7 @@ impl<'a> Pipeline<'a> {
     }
 
     fn queue_copy(&mut self, sql: &str, data: &[u8]) -> Result<(), PgError> {
-        self.queue(sql, &[])?;
+        self.queue(sql, std::iter::empty())?;
         let output = &mut self.session.channel.output;
         for piece in data.chunks(1 << 20) {
             frontend::CopyData::new(piece)

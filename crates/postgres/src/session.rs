@@ -3,6 +3,7 @@
 //! nobody can tell which answer belongs to which question.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use postgres_protocol::message::frontend;
 
@@ -21,7 +22,7 @@ pub struct Session {
     pub(crate) channel: Channel,
     /// A command was sent and its `ReadyForQuery` was not yet seen.
     pub(crate) busy: bool,
-    pub(crate) statements: HashMap<String, String>,
+    pub(crate) statements: HashMap<String, Arc<str>>,
     pub(crate) statements_made: u64,
     version: ServerVersion,
     canceller: Canceller,

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use trunkline_changes::{TableName, quote_ident};
 
@@ -32,6 +33,9 @@ pub(crate) struct CopyJob {
     /// Which rows the plan moves.
     filter: Option<String>,
     pub(crate) bytes: u64,
+    /// When the copy began, the target's table had no page, and the ledger knew nothing of
+    /// it; until the first try.
+    untouched: AtomicBool,
     pub(crate) plan: Plan,
     /// What the ledger held when the copy began.
     pub(crate) recorded: Vec<Recorded>,
@@ -123,6 +127,7 @@ fn job(
         condition: table.extension_condition.clone(),
         filter: by.layout.condition(&table.name).map(str::to_owned),
         bytes: table.bytes(),
+        untouched: AtomicBool::new(recorded.is_empty() && target.heap_bytes == 0),
         plan: plan(table, &by.sizes, alone, by.page_ranges),
         recorded,
         progress: Arc::new(TableProgress::new(
@@ -137,6 +142,12 @@ impl CopyJob {
     /// Whether every part is in.
     pub(crate) fn is_copied(&self) -> bool {
         !self.recorded.is_empty() && self.recorded.iter().all(|part| part.copied)
+    }
+
+    /// Whether neither the table nor the ledger needs a look before the first row is copied.
+    /// True once at most: after a try, both may hold something.
+    pub(crate) fn take_untouched(&self) -> bool {
+        self.untouched.swap(false, Ordering::Relaxed)
     }
 
     /// `COPY … TO STDOUT` for a part.

@@ -159,6 +159,19 @@ impl Runner {
         }
     }
 
+    /// Runs the SQL of several keys and records them, in one transaction. Gives whether that
+    /// went well; if not, nothing of it has happened, or all of it: each is to be looked at.
+    pub(crate) async fn run_together<'k>(
+        &mut self,
+        tasks: impl Iterator<Item = (&'k Key, &'k str)>,
+    ) -> bool {
+        let mut whole = String::new();
+        for (key, sql) in tasks {
+            whole.extend([sql.trim_end(), "\n", &record::insert_sql(key, None), "\n"]);
+        }
+        self.run_once(&whole).await.is_ok()
+    }
+
     /// Whether a try whose end we did not see had happened after all.
     async fn was_recorded(&mut self, key: &Key, label: &str) -> Result<bool, LoadError> {
         let mut pauses = pauses();

@@ -1,8 +1,10 @@
 //! How long a commit takes to be seen on the other side, while clients write at a steady rate.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use tokio::process::Child;
 use tokio_postgres::Client;
 
 use crate::Order;
@@ -15,7 +17,9 @@ use crate::record::Workload;
 use crate::servers::{session, uri};
 
 /// Transactions a second of the clients beside the probes.
-const RATE: u64 = 2_000;
+const RATE: u32 = 2_000;
+/// Of the rate, what must have been reached for a measurement to be one of this rate.
+const LEAST_OF_RATE: f64 = 0.95;
 /// Between two probes.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// Between two looks at the target: what a delay may be overstated by.
@@ -31,7 +35,7 @@ pub(crate) async fn run(order: &Order) -> Result<Workload, BenchError> {
         figures.extend(one(order, &followers, follower, at).await?);
     }
     Ok(Workload {
-        name: "delay".to_owned(),
+        name: "steady".to_owned(),
         what: format!(
             "From a commit on the source until it is seen on the target, while pgbench's eight \
              clients make {RATE} transactions a second; a probe every {} ms.",
@@ -55,19 +59,7 @@ async fn one(
     // Far from the drain's markers, and another for each follower.
     let first = 1_000_000 * (i64::try_from(at).unwrap_or_default() + 1);
     probe(&source, &target, first).await?;
-    let mut clients = order
-        .tools
-        .postgres("pgbench")
-        .args(["--no-vacuum", "--protocol=prepared", "--client=8"])
-        .arg(format!("--rate={RATE}"))
-        .arg(format!("--time={seconds}"))
-        .arg(uri(&followers.pair.source, DATABASE))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|cause| BenchError::file(std::path::Path::new("pgbench"), cause))?;
+    let clients = clients(order, followers, seconds)?;
     let cpu = || running.id().map(cpu_seconds);
     let (before, began) = (cpu(), Instant::now());
     let mut delays = Vec::new();
@@ -80,15 +72,57 @@ async fn one(
     }
     let took = began.elapsed().as_secs_f64();
     let used = cpu().zip(before).map(|(after, before)| after - before);
-    let ended = clients.wait().await;
-    ended.map_err(|cause| BenchError::file(std::path::Path::new("pgbench"), cause))?;
+    let made = rate_made(clients).await?;
     followers.stop(running).await?;
-    Ok(told(
-        follower.name(),
-        delays,
-        used.map(|used| used / took),
-        peak,
-    ))
+    let is_rate = made >= LEAST_OF_RATE * f64::from(RATE);
+    let short = if is_rate {
+        ""
+    } else {
+        ": **the machine gave no more**"
+    };
+    let mut figures = vec![(
+        format!("{}: transactions a second", follower.name()),
+        format!("{made:.0}{short}"),
+    )];
+    let share = used.map(|used| used / took);
+    figures.extend(told(follower.name(), delays, share, peak));
+    Ok(figures)
+}
+
+/// pgbench, which keeps to the rate as well as the machine allows.
+fn clients(order: &Order, followers: &Followers, seconds: u64) -> Result<Child, BenchError> {
+    order
+        .tools
+        .postgres("pgbench")
+        .args(["--no-vacuum", "--protocol=prepared", "--client=8"])
+        .arg(format!("--rate={RATE}"))
+        .arg(format!("--time={seconds}"))
+        .arg(uri(&followers.pair.source, DATABASE))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|cause| BenchError::file(Path::new("pgbench"), cause))
+}
+
+/// How many transactions a second pgbench says that it made.
+async fn rate_made(clients: Child) -> Result<f64, BenchError> {
+    let output = clients.wait_with_output().await;
+    let output = output.map_err(|cause| BenchError::file(Path::new("pgbench"), cause))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let rate = said.lines().find_map(|line| {
+        let (rate, _) = line.strip_prefix("tps = ")?.split_once(' ')?;
+        rate.parse().ok()
+    });
+    match rate {
+        Some(rate) if output.status.success() => Ok(rate),
+        _ => Err(BenchError::Program {
+            program: "pgbench".to_owned(),
+            how: output.status.to_string(),
+            said: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }),
+    }
 }
 
 fn told(
