@@ -135,3 +135,25 @@ async fn a_relay_goes_with_a_move_that_is_killed_and_given_up() {
     let after = catalog(&scene.on_source().await).await;
     assert_same_catalog("source", &before, &after);
 }
+
+/// It may serve: only what is ours on it goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_somebody_promoted_is_left_to_them() {
+    skip_unless_available!(16, 18);
+    let between = between(16, 18).await;
+    let scene = &between.scene;
+    scene.done(&["run", "--until", "following"]).await;
+    let relay = connect(&uri_at(between.relay_port, DATABASE)).await;
+    let promoted = relay.query_one("SELECT pg_promote()", &[]).await;
+    assert!(promoted.expect("it answers").get::<_, bool>(0));
+    let refused = scene.program.run(&["run"]).await.expect_code(9);
+    refused.expect_said(&["promoted"]);
+    let aborted = scene.done(&["abort"]).await;
+    assert!(aborted.stdout.contains("somebody promoted it"), "{aborted}");
+    let slots = relay
+        .query_one("SELECT count(*) FROM pg_replication_slots", &[])
+        .await;
+    assert_eq!(slots.expect("it serves on").get::<_, i64>(0), 0);
+    assert_eq!(between.slots_on_source(), "");
+    assert!(!scene.data().join("trunkline.receipt").exists());
+}

@@ -327,3 +327,23 @@ async fn the_password_of_a_role_of_its_own_is_changed_on_the_way_and_shown_nowhe
     scene.done(&["complete"]).await;
     scene.assert_nothing_of_ours().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_roles_for_a_subscription_can_be_made_from_the_script() {
+    skip_unless_available!(17);
+    let mut scene = Scene::new(17, 17).await.with(NOTES);
+    let connection = scene.source.uri(&scene.database);
+    let connection = connection.replace("postgres@", "replicator:secret@");
+    scene.plan(&format!(
+        "{ROUTE}[subscription]\nconnection = \"{connection}\"\n"
+    ));
+    let script = scene.done(&["sql", "role"]).await.stdout;
+    let (source, target) = script.split_once("-- target:").expect("two parts");
+    scene.source_says(source);
+    scene.target_says(&format!("-- target:{target}"));
+    let replicator = "SELECT rolreplication AND rolcanlogin FROM pg_roles \
+                      WHERE rolname = 'replicator'";
+    assert_eq!(scene.source_says(replicator).trim(), "t");
+    let subscribes = "SELECT pg_has_role('trunkline', 'pg_create_subscription', 'MEMBER')";
+    assert_eq!(scene.target_says(subscribes).trim(), "t");
+}

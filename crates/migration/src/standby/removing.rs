@@ -60,13 +60,15 @@ pub(crate) async fn remove_relay(run: &mut Run<'_>) -> Result<Vec<String>, Error
     run.step("removing the relay");
     let (owner, folder) = (owner(run), named(&made.data_directory));
     let standby = standing(&made, &made.data_directory).await?;
-    let done = if was_promoted(&standby, &owner)? {
+    if was_promoted(&standby, &owner)? {
+        // The migration's slot there is dropped as on a relay of somebody else's.
         release(&made, &owner).await?;
-        format!("left as it is, because somebody promoted it: the relay in {folder}")
-    } else {
-        remove_at(&made, &made.data_directory, &owner).await?;
-        format!("stopped the relay and removed {folder}")
-    };
+        run.control.record(Entry::Removed(object)).await?;
+        return Ok(vec![format!(
+            "left as it is, because somebody promoted it: the relay in {folder}"
+        )]);
+    }
+    remove_at(&made, &made.data_directory, &owner).await?;
     // Its slots went with it.
     let on_relay = |object: &&Object| matches!(object, Object::RelaySlot { .. });
     let receipts = run.control.state().receipts.iter();
@@ -74,7 +76,7 @@ pub(crate) async fn remove_relay(run: &mut Run<'_>) -> Result<Vec<String>, Error
         run.control.record(Entry::Removed(object)).await?;
     }
     run.control.record(Entry::Removed(object)).await?;
-    Ok(vec![done])
+    Ok(vec![format!("stopped the relay and removed {folder}")])
 }
 
 /// Before an `abort` removes a target that we made and that is a standby still: it is stopped,
