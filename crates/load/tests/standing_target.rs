@@ -2,12 +2,16 @@
 
 mod database;
 
-use database::Databases;
+use std::time::Duration;
+
+use database::{Databases, ask};
 use trunkline_changes::TableName;
 use trunkline_load::{
     LoadError, LoadOptions, SplitSizes, StructureSource, drop_tables, existing_objects,
 };
-use trunkline_testkit::skip_unless_available;
+use trunkline_testkit::{connect, skip_unless_available, until};
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn rows_only() -> LoadOptions {
     LoadOptions {
@@ -57,6 +61,46 @@ async fn rows_of_others_are_never_mixed_with_ours() {
         .await;
     let error = databases.load(rows_only()).await.err().expect("refused");
     assert!(matches!(error, LoadError::TargetNotEmpty { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn rows_of_others_that_come_while_a_table_waits_are_never_emptied() {
+    skip_unless_available!(15);
+    let databases = Databases::new(15, 15).await;
+    databases
+        .on_source(
+            "CREATE TABLE first AS SELECT n AS id, repeat('x', 500) AS body FROM generate_series(1, 9000) n; \
+             CREATE TABLE second AS SELECT n AS id, repeat('y', 500) AS body FROM generate_series(1, 4000) n",
+        )
+        .await;
+    let loader = databases.loader(LoadOptions {
+        jobs: 1,
+        ..LoadOptions::default()
+    });
+    loader.prepare_ledger().await.expect("a ledger");
+    let inventory = loader.inventory(databases.directory.path()).await;
+    let inventory = inventory.expect("an inventory");
+    let restored = loader.restore_pre_data(&inventory).await;
+    restored.expect("the tables are made");
+    // The larger one comes first, and has to wait.
+    let holder = connect(&databases.source).await;
+    let hold = "BEGIN; LOCK TABLE first IN ACCESS EXCLUSIVE MODE";
+    holder.batch_execute(hold).await.expect("it is held");
+    let waits = "SELECT (count(*) > 0)::text FROM pg_locks WHERE NOT granted";
+    let (copied, ()) = tokio::join!(Box::pin(loader.copy_and_build(&inventory)), async {
+        until(PATIENCE, async || {
+            ask(&databases.source, waits).await == "true"
+        })
+        .await;
+        databases
+            .on_target("INSERT INTO second VALUES (0, 'somebody''s')")
+            .await;
+        holder.batch_execute("ROLLBACK").await.expect("let go");
+    });
+    let error = copied.expect_err("refused");
+    assert!(matches!(error, LoadError::TargetNotEmpty { .. }), "{error}");
+    let theirs = databases.ask_target("SELECT body FROM second").await;
+    assert_eq!(theirs, "somebody's");
 }
 
 #[tokio::test]

@@ -26,7 +26,8 @@ usage: cargo xtask TASK
   ci                        checks, then test
   docs [--check]            writes docs/reference from the code, or says whether it is stale
   tidy                      long files, forbidden names and words
-  bench load|apply|verify|cutover [--size small|full] [--pairs N] [--only WORKLOAD] [--print]
+  bench load|apply|verify|cutover [--size small|full] [--pairs N] [--only WORKLOAD]
+        [--tables N] [--print]
                             Trunkline and its peers in turn; writes docs/benchmarks.md
   torture --hours N [--seed S]   the long-running fault test
 ";

@@ -33,9 +33,8 @@ pub(crate) struct CopyJob {
     /// Which rows the plan moves.
     filter: Option<String>,
     pub(crate) bytes: u64,
-    /// When the copy began, the target's table had no page, and the ledger knew nothing of
-    /// it; until the first try.
-    untouched: AtomicBool,
+    /// The ledger knew nothing of it when the copy began; until the first try.
+    unrecorded: AtomicBool,
     pub(crate) plan: Plan,
     /// What the ledger held when the copy began.
     pub(crate) recorded: Vec<Recorded>,
@@ -127,7 +126,7 @@ fn job(
         condition: table.extension_condition.clone(),
         filter: by.layout.condition(&table.name).map(str::to_owned),
         bytes: table.bytes(),
-        untouched: AtomicBool::new(recorded.is_empty() && target.heap_bytes == 0),
+        unrecorded: AtomicBool::new(recorded.is_empty()),
         plan: plan(table, &by.sizes, alone, by.page_ranges),
         recorded,
         progress: Arc::new(TableProgress::new(
@@ -144,10 +143,10 @@ impl CopyJob {
         !self.recorded.is_empty() && self.recorded.iter().all(|part| part.copied)
     }
 
-    /// Whether neither the table nor the ledger needs a look before the first row is copied.
-    /// True once at most: after a try, both may hold something.
-    pub(crate) fn take_untouched(&self) -> bool {
-        self.untouched.swap(false, Ordering::Relaxed)
+    /// Whether the ledger holds nothing of it: only we write there, so it need not be asked
+    /// again before the first try. True once at most: after a try it may hold something.
+    pub(crate) fn take_unrecorded(&self) -> bool {
+        self.unrecorded.swap(false, Ordering::Relaxed)
     }
 
     /// `COPY … TO STDOUT` for a part.

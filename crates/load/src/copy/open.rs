@@ -27,18 +27,21 @@ impl Copier {
             return Ok(Vec::new());
         }
         job.progress.set_state(TableState::Copying);
-        // A table that we made a moment ago, and that had no page since. Of 200,000 small
-        // tables, the two questions would be a third of all that the target is asked.
-        if !(job.take_untouched() && self.ours) {
-            let (_, target) = pair.both(self).await?;
+        let (_, target) = pair.both(self).await?;
+        // Whether it is empty is asked when its turn comes, however long it waited: rows of
+        // somebody else would be emptied, or mixed with ours. An empty table that the ledger
+        // did not know needs no other question.
+        if !job.take_unrecorded() || holds_rows(target, job).await? {
             let recorded = ledger::read_table(target, &job.name).await?;
             if let Some(units) = resumed(number, job, &recorded) {
                 return Ok(units);
             }
-            if recorded.is_empty() {
-                refuse_rows(target, job).await?;
-            } else {
+            if !recorded.is_empty() {
                 start_over(target, job).await?;
+            } else if holds_rows(target, job).await? {
+                return Err(LoadError::TargetNotEmpty {
+                    table: job.target.clone(),
+                });
             }
         }
         match &job.plan {
@@ -154,20 +157,16 @@ fn count(job: &CopyJob, recorded: &[Recorded]) {
     }
 }
 
-/// Refuses a table that holds rows before its first part came.
-async fn refuse_rows(target: &mut Session, job: &CopyJob) -> Result<(), LoadError> {
+/// Whether a table holds rows before its first part came; where several of the source's go
+/// into one, that says nothing.
+async fn holds_rows(target: &mut Session, job: &CopyJob) -> Result<bool, LoadError> {
     if !job.alone {
-        return Ok(());
+        return Ok(false);
     }
     let sql = format!("SELECT EXISTS (SELECT 1 FROM ONLY {})", job.target.quoted());
     let doing = format!("looking whether {} is empty", job.target);
     let row = target.query_one(&sql, &[]).await.on(Side::Target, &doing)?;
-    if row.get::<bool>(0).on(Side::Target, &doing)? {
-        return Err(LoadError::TargetNotEmpty {
-            table: job.target.clone(),
-        });
-    }
-    Ok(())
+    Ok(row.get::<bool>(0).on(Side::Target, &doing)?)
 }
 
 /// Empties a table whose shared snapshot was lost, and forgets its parts, in one
