@@ -104,10 +104,7 @@ async fn claim_following<'a>(setting: &Setting<'a>) -> Result<Run<'a>, Error> {
 
 /// Ends what a command that died had begun, and takes note that a rollback was made.
 async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
-    if run.control.state().is_pausing() {
-        cutover::give_back(run).await?;
-    }
-    cutover::standby::settle(run).await?;
+    cutover::take_back_interrupted(run).await?;
     let state = run.control.state();
     if state.leg.is_some() || state.phase.is_switched() || !state.clients_released {
         cutover::finish(run).await?;

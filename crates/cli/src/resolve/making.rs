@@ -25,6 +25,7 @@ impl Keys<'_> {
             ("data_directory", self.data_directory.is_some()),
             ("port", self.port.is_some()),
             ("user", self.user.is_some()),
+            ("upgrade_to", self.upgrade_to.is_some()),
             ("programs", !self.programs.is_empty()),
         ];
         match given.iter().find(|(_, given)| *given) {

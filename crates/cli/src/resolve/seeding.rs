@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use trunkline_migration::Error;
-use trunkline_migration::plan::{BaseBackup, PositionFrom, Seed, Snapshot};
+use trunkline_migration::plan::{PositionFrom, Seed, Snapshot};
 
 use super::making::{Keys, absolute};
 use super::{one_of, plan_error};
@@ -32,7 +32,7 @@ pub(super) fn seed(file: &PlanFile, target_port: u16) -> Result<Seed, Error> {
         ));
     }
     Ok(Seed::Snapshot(if made {
-        Snapshot::BaseBackup(base_backup(seed, target_port)?)
+        Snapshot::BaseBackup(keys(seed).base_backup("seed", target_port, "target")?)
     } else {
         Snapshot::Operator(position(seed)?)
     }))
@@ -48,21 +48,16 @@ fn refuse_strays(seed: &SeedTable, is_snapshot: bool, made: bool) -> Result<(), 
         ),
     ];
     let of_a_snapshot = [("provider", seed.provider.is_some())];
-    let of_a_base_backup = [
-        ("data_directory", seed.data_directory.is_some()),
-        ("port", seed.port.is_some()),
-        ("user", seed.user.is_some()),
-        ("upgrade_to", seed.upgrade_to.is_some()),
-        ("programs", !seed.programs.is_empty()),
-    ];
     let of_an_operator = [
         ("position", seed.position.is_some()),
         ("position_from", seed.position_from.is_some()),
     ];
     refuse(&of_a_copy, !is_snapshot, "method = \"copy\"")?;
     refuse(&of_a_snapshot, is_snapshot, "method = \"snapshot\"")?;
-    let (base_backup, operator) = (is_snapshot && made, is_snapshot && !made);
-    refuse(&of_a_base_backup, base_backup, "provider = \"basebackup\"")?;
+    if !(is_snapshot && made) {
+        keys(seed).refuse("seed")?;
+    }
+    let operator = is_snapshot && !made;
     refuse(&of_an_operator, operator, "provider = \"operator\"")
 }
 
@@ -94,15 +89,15 @@ fn refuse_structure(file: &PlanFile) -> Result<(), Error> {
     }
 }
 
-fn base_backup(seed: &SeedTable, target_port: u16) -> Result<BaseBackup, Error> {
-    let keys = Keys {
+/// Those of a copy that we make.
+fn keys(seed: &SeedTable) -> Keys<'_> {
+    Keys {
         data_directory: seed.data_directory.as_deref(),
         port: seed.port,
         user: seed.user.as_deref(),
         upgrade_to: seed.upgrade_to,
         programs: &seed.programs,
-    };
-    keys.base_backup("seed", target_port, "target")
+    }
 }
 
 fn position(seed: &SeedTable) -> Result<Option<PositionFrom>, Error> {

@@ -99,18 +99,12 @@ async fn a_relay_goes_with_a_move_that_is_killed_and_given_up() {
     let scene = &between.scene;
     let before = catalog(&scene.on_source().await).await;
     let writers = scene.writers();
-    for step in [
+    let steps = [
         "copying the server",
         "starting the standby",
         "replication slot",
-    ] {
-        let mut running = scene.program.start(&["run", "--until", "loaded"]);
-        if running.says(step).await {
-            running.kill().await;
-        } else {
-            running.ended().await.expect_code(0);
-        }
-    }
+    ];
+    scene.killed_at(&steps, "loaded").await;
     scene.done(&["run", "--until", "following"]).await;
     // As after a restart of the machine: whoever comes next starts it.
     let id = std::fs::read_to_string(scene.data().join("postmaster.pid")).expect("it runs");

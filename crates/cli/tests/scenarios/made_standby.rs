@@ -112,10 +112,7 @@ async fn a_move_that_is_given_up_takes_the_standby_and_its_slot_with_it() {
     }
     let outcome = writers.stop().await;
     assert_eq!(outcome.disconnects, 0, "nobody was disturbed: {outcome:?}");
-    let left: Vec<_> = std::fs::read_dir(scene.ground.path())
-        .expect("a folder")
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    scene.assert_ground_is_empty();
     let after = catalog(&scene.on_source().await).await;
     assert_same_catalog("source", &before, &after);
 }
@@ -125,21 +122,15 @@ async fn a_run_that_is_killed_while_it_makes_the_standby_goes_on_to_the_same_end
     skip_unless_available!(MAJOR);
     let scene = to_be_made().await;
     let writers = scene.writers();
-    for step in [
+    let steps = [
         "physical slot",
         "copying the server",
         "starting the standby",
         "waiting until the standby streams",
         "looking for the standby",
         "comparing both sides",
-    ] {
-        let mut running = scene.program.start(&["run", "--until", "verified"]);
-        if running.says(step).await {
-            running.kill().await;
-        } else {
-            running.ended().await.expect_code(0);
-        }
-    }
+    ];
+    scene.killed_at(&steps, "verified").await;
     scene.done(&["run", "--until", "verified"]).await;
     assert_eq!(slots(&scene).lines().count(), 1, "{}", slots(&scene));
     writers.stop().await;

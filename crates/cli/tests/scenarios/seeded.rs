@@ -82,10 +82,7 @@ async fn a_copy_that_is_given_up_is_removed_without_a_trace() {
     }
     let outcome = writers.stop().await;
     assert_eq!(outcome.disconnects, 0, "nobody was disturbed: {outcome:?}");
-    let left: Vec<_> = std::fs::read_dir(scene.ground.path())
-        .expect("a folder")
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    scene.assert_ground_is_empty();
     let after = catalog(&scene.on_source().await).await;
     assert_same_catalog("source", &before, &after);
 }
@@ -95,7 +92,7 @@ async fn a_seeded_run_that_is_killed_in_every_step_goes_on_to_the_same_end() {
     skip_unless_available!(15);
     let scene = with_base_backup(15, "").await;
     let writers = scene.writers();
-    for step in [
+    let steps = [
         "replication slot",
         "copying the server",
         "recovering the copy",
@@ -103,14 +100,8 @@ async fn a_seeded_run_that_is_killed_in_every_step_goes_on_to_the_same_end() {
         "starting the new server",
         "checking both servers",
         "catching up",
-    ] {
-        let mut running = scene.program.start(&["run", "--until", "verified"]);
-        if running.says(step).await {
-            running.kill().await;
-        } else {
-            running.ended().await.expect_code(0);
-        }
-    }
+    ];
+    scene.killed_at(&steps, "verified").await;
     scene.done(&["run", "--until", "verified"]).await;
     writers.stop().await;
     scene.done(&["cutover"]).await;

@@ -90,6 +90,25 @@ impl Copied {
         self.program.run(arguments).await.expect_code(0)
     }
 
+    /// Kills a run at each of these steps, as far as it comes to them.
+    pub(crate) async fn killed_at(&self, steps: &[&str], until: &str) {
+        for step in steps {
+            let mut running = self.program.start(&["run", "--until", until]);
+            if running.says(step).await {
+                running.kill().await;
+            } else {
+                running.ended().await.expect_code(0);
+            }
+        }
+    }
+
+    /// Asserts that nothing is left where the copy was made.
+    pub(crate) fn assert_ground_is_empty(&self) {
+        let left = std::fs::read_dir(self.ground.path()).expect("a folder");
+        let left: Vec<_> = left.collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
     /// The migration's phase.
     pub(crate) async fn phase(&self) -> String {
         let report = self.done(&["status", "--json"]).await.json();

@@ -4,7 +4,7 @@
 use trunkline_changes::{Side, quote_ident};
 use trunkline_postgres::{DataRow, Fault, OnSide, PgError, Session};
 
-use super::finding::Finding;
+use super::finding::{Finding, all_on};
 
 /// The copy is read by two walsenders: its files, and the log meanwhile.
 const SENDERS: i64 = 2;
@@ -130,8 +130,7 @@ fn judge(facts: &Facts, has_slot: bool) -> Vec<Finding> {
         let message = "the source is a standby itself";
         findings.push(Finding::blocker("source-standby", message));
     }
-    let on_source = |finding: Finding| finding.on(Side::Source);
-    findings.into_iter().map(on_source).collect()
+    all_on(findings, Side::Source)
 }
 
 #[cfg(test)]

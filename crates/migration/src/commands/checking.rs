@@ -53,9 +53,7 @@ async fn check_making(
         // A server that is fenced, or starts, is one.
         Err(error) => error.sqlstate().is_some(),
     };
-    let receipt = Object::Copy {
-        data_directory: made.data_directory.clone(),
-    };
+    let receipt = base_backup::receipt(made);
     let begun = state.is_some_and(|state| state.receipts.contains(&receipt) && !state.spent);
     if begun && answers {
         return Ok(None);

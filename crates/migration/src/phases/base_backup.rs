@@ -12,6 +12,7 @@ use trunkline_physical::{
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
+use crate::journal::Object;
 use crate::limits::{BUDGET_LOOK, COPY_SAY_EVERY};
 use crate::plan::BaseBackup;
 use crate::run::Run;
@@ -52,6 +53,13 @@ pub(crate) async fn refuse_tablespaces(source: &mut Session, hint: &str) -> Resu
         ),
         hint: hint.to_owned(),
     })
+}
+
+/// The copy's receipt in the journal.
+pub(crate) fn receipt(made: &BaseBackup) -> Object {
+    Object::Copy {
+        data_directory: made.data_directory.clone(),
+    }
 }
 
 /// Where a base backup comes from.

@@ -78,6 +78,15 @@ struct Ready {
     ours: Vec<i32>,
 }
 
+/// Takes back what a switch that died before its point of no return had begun: clients get
+/// their side back, and a standby that was about to be promoted is looked at.
+pub(crate) async fn take_back_interrupted(run: &mut Run<'_>) -> Result<(), Error> {
+    if run.control.state().is_pausing() {
+        give_back(run).await?;
+    }
+    standby::settle(run).await
+}
+
 /// Moves the clients to the other side, or gives the side that serves back and says why.
 pub(crate) async fn cutover(
     run: &mut Run<'_>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use trunkline_apply::TableMap;
 use trunkline_changes::{ColumnMap, Side, TableName};
-use trunkline_load::{Layout, Naming, Scope, Table, TableKind, target_map_by};
+use trunkline_load::{Layout, Lineage, Naming, Scope, Table, TableKind, target_map_by};
 
 use super::Run;
 use super::beside::Beside;
@@ -204,7 +204,8 @@ impl Run<'_> {
     pub(crate) async fn refuse_other_choice(&mut self) -> Result<(), Error> {
         let state = self.control.state();
         let has_ledger = state.leg.as_ref().is_some_and(|leg| self.has_ledger(leg));
-        if !has_ledger || !state.phase.has_rows() || state.phase.is_switched() {
+        let may_leave_out = !self.plan.scope.is_everything();
+        if !has_ledger || !may_leave_out || !state.phase.has_rows() || state.phase.is_switched() {
             return Ok(());
         }
         let copied = trunkline_load::read_cover(self.control.session()?).await?;
@@ -214,11 +215,12 @@ impl Run<'_> {
         }
         // It may be a partition of a table that is chosen.
         let mut source = self.connect(Side::Source, "catalog").await?;
-        let moving = trunkline_load::tables_by_now(&mut source, Side::Source, scope).await?;
         let standing = trunkline_load::all_tables(&mut source, Side::Source).await?;
         source.close().await;
+        let lineage = Lineage::of(&standing);
         let is_left_out = |name: &&TableName| {
-            copied.contains_key(*name) && !moving.iter().any(|table| table.name == **name)
+            let above: Vec<&TableName> = lineage.above(name).collect();
+            copied.contains_key(*name) && !scope.covers_partition(name, &above)
         };
         let names = standing.iter().map(|table| &table.name);
         let left_out: Vec<String> = names.filter(is_left_out).map(ToString::to_string).collect();

@@ -20,7 +20,7 @@ use crate::journal::{Entry, Object};
 use crate::limits::{COPY_LOOK, COPY_RECOVERS_WITHIN, SLOT_FREE_WITHIN, STANDBY_STREAMS_WITHIN};
 use crate::observer::Notice;
 use crate::phases::base_backup::{
-    self, Origin, back_up, instance, owner, refuse_tablespaces, standing,
+    self, Origin, back_up, instance, owner, receipt, refuse_tablespaces, standing,
 };
 use crate::plan::BaseBackup;
 use crate::run::Run;
@@ -81,13 +81,6 @@ pub(crate) async fn wake(run: &Run<'_>) {
     if let Err(error) = woken.await {
         let warning = format!("the standby that was made could not be started: {error}");
         run.observer.notice(Notice::Warning(&warning));
-    }
-}
-
-/// The copy's receipt in the journal.
-pub(super) fn receipt(made: &BaseBackup) -> Object {
-    Object::Copy {
-        data_directory: made.data_directory.clone(),
     }
 }
 

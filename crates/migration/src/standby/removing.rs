@@ -6,11 +6,11 @@ use trunkline_changes::Side;
 use trunkline_physical::{Made, Setting, StopMode};
 use trunkline_postgres::{OnSide, Session};
 
-use super::making::{ITS_OWN, look_at_slot, named, receipt, until_free, was_promoted};
+use super::making::{ITS_OWN, look_at_slot, named, until_free, was_promoted};
 use crate::error::Error;
 use crate::journal::{Entry, Object};
 use crate::limits::COPY_RECOVERS_WITHIN;
-use crate::phases::base_backup::{owner, release, remove_at, standing};
+use crate::phases::base_backup::{owner, receipt, release, remove_at, standing};
 use crate::run::Run;
 
 /// Removes a relay that we made, with the slots on it, and its own slot on the source.

@@ -14,9 +14,11 @@ use trunkline_physical::{
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::error::Error;
-use crate::journal::{Entry, Object};
+use crate::journal::Entry;
 use crate::limits::{COPY_LOOK, COPY_RECOVERS_WITHIN};
-use crate::phases::base_backup::{Origin, back_up, instance, owner, refuse_tablespaces, remove_at};
+use crate::phases::base_backup::{
+    Origin, back_up, instance, owner, receipt, refuse_tablespaces, remove_at,
+};
 use crate::plan::BaseBackup;
 use crate::run::Run;
 
@@ -115,9 +117,7 @@ pub(super) async fn make(
         "make the copy yourself, with their paths mapped, and take `provider = \"operator\"`",
     )
     .await?;
-    let object = Object::Copy {
-        data_directory: made.data_directory.clone(),
-    };
+    let object = receipt(made);
     if !run.control.state().receipts.contains(&object) {
         run.control.record(Entry::Making(object)).await?;
     }
