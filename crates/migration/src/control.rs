@@ -6,6 +6,7 @@
 pub(crate) mod away;
 pub(crate) mod file;
 mod lock;
+mod looking;
 mod moving_in;
 mod rows;
 
@@ -19,6 +20,7 @@ use crate::journal::{Entry, FORMAT, State};
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 use crate::phase::Event;
 use lock::take_lock;
+pub(crate) use looking::{peek, schema_exists};
 use rows::{replay, write};
 
 /// Every table of ours on the target.
@@ -104,12 +106,14 @@ impl Control {
             .await
             .on(Side::Target, doing)?;
         if !begin && !schema_exists(&mut session).await? {
-            return Err(no_such_migration(name));
+            return Err(Error::no_such_migration(name));
         }
         take_lock(&mut session, Side::Target, name, claim).await?;
+        // Under the lock: whoever held it may just have removed the schema.
         if begin {
-            // Under the lock: whoever held it may just have removed the schema.
             create_schema(&mut session).await?;
+        } else if !schema_exists(&mut session).await? {
+            return Err(Error::no_such_migration(name));
         }
         let identity = find_or_begin(&mut session, name, begin).await?;
         let mut control = Control {
@@ -206,7 +210,7 @@ impl Control {
         }
         let claim = Claim::HandedOver(HAND_OVER_WITHIN);
         take_lock(session, Side::Target, &self.identity.name, claim).await?;
-        self.replay().await?;
+        self.replay_again().await?;
         self.holds = true;
         Ok(())
     }
@@ -246,15 +250,20 @@ impl Control {
             .on(Side::Target, doing)?;
         let take = include_str!("sql/lock_take.sql");
         session.query(take, &[name]).await.on(Side::Target, doing)?;
+        self.replay_again().await?;
+        self.follow_away(source).await
+    }
+
+    /// Replays what was written while somebody else may have had the migration.
+    async fn replay_again(&mut self) -> Result<(), Error> {
+        let (ours, session) = (self.identity.clone(), self.session()?);
         if !schema_exists(session).await? {
             return Err(Error::Ended);
         }
-        match find(session, Side::Target, name).await? {
-            Some(identity) if identity == self.identity => {}
-            _ => return Err(Error::Ended),
+        if find(session, Side::Target, &ours.name).await? != Some(ours) {
+            return Err(Error::Ended);
         }
-        self.replay().await?;
-        self.follow_away(source).await
+        self.replay().await
     }
 
     /// Lets the migration go, for a journal that is removed with the server that it is on.
@@ -276,34 +285,6 @@ impl Control {
         session.close().await;
         Ok(())
     }
-}
-
-/// Reads a migration's journal without holding it. `None` when there is no such migration.
-pub(crate) async fn peek(
-    session: &mut Session,
-    name: &str,
-) -> Result<Option<(Identity, State)>, Error> {
-    if !schema_exists(session).await? {
-        return Ok(None);
-    }
-    let Some(identity) = find(session, Side::Target, name).await? else {
-        return Ok(None);
-    };
-    let (state, _) = replay(session, name).await?;
-    Ok(Some((identity, state)))
-}
-
-/// Whether there is a journal on the target.
-pub(crate) async fn schema_exists(session: &mut Session) -> Result<bool, Fault> {
-    let row = session
-        .query_one(
-            "SELECT pg_catalog.to_regclass('trunkline.journal') IS NOT NULL",
-            &[],
-        )
-        .await
-        .on(Side::Target, "looking for the control schema")?;
-    row.get(0)
-        .on(Side::Target, "looking for the control schema")
 }
 
 async fn create_schema(session: &mut Session) -> Result<(), Fault> {
@@ -347,7 +328,7 @@ async fn find_or_begin(session: &mut Session, name: &str, begin: bool) -> Result
         return Ok(identity);
     }
     if !begin {
-        return Err(no_such_migration(name));
+        return Err(Error::no_such_migration(name));
     }
     refuse_another(session, name).await?;
     let identity = Identity {
@@ -379,11 +360,4 @@ async fn refuse_another(session: &mut Session, name: &str) -> Result<(), Error> 
         why: format!("the target belongs to the migration `{other}`, and this one is `{name}`"),
         hint: format!("finish it, or give it up with `trunkline abort --name {other}`"),
     })
-}
-
-fn no_such_migration(name: &str) -> Error {
-    Error::Refused {
-        why: format!("there is no migration `{name}` on the target"),
-        hint: "start it with `trunkline run`, or name another with --name".to_owned(),
-    }
 }

@@ -90,6 +90,12 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// There is no migration of this name.
+    #[error("there is no migration `{name}` on the target")]
+    NoSuchMigration {
+        /// The name.
+        name: String,
+    },
     /// The migration's state does not allow the command.
     #[error("{why}")]
     Refused {
@@ -182,6 +188,13 @@ impl Error {
         Error::Internal(what.to_string())
     }
 
+    /// There is no migration of this name.
+    pub(crate) fn no_such_migration(name: &str) -> Self {
+        Error::NoSuchMigration {
+            name: name.to_owned(),
+        }
+    }
+
     /// The process's exit code, stable: PRODUCT's table in docs/reference.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -210,7 +223,11 @@ impl Error {
             Error::Differences(_) => 6,
             Error::CutoverAborted { .. } => 7,
             Error::PastNoReturn { .. } => 8,
-            Error::Held { .. } | Error::Refused { .. } | Error::Ended | Error::Illegal(_) => 9,
+            Error::Held { .. }
+            | Error::NoSuchMigration { .. }
+            | Error::Refused { .. }
+            | Error::Ended
+            | Error::Illegal(_) => 9,
             Error::Interrupted(_) | Error::Stopped => 130,
             Error::File { .. } | Error::JournalFile { .. } | Error::Internal(_) => 1,
         }
@@ -245,6 +262,9 @@ impl Error {
                 "changes may be missing: `trunkline abort`, then start again with a new copy"
                     .to_owned(),
             ),
+            Error::NoSuchMigration { .. } => {
+                Some("start it with `trunkline run`, or name another with --name".to_owned())
+            }
             Error::OldServerAway(_) => Some(
                 "start it again; or, if it is gone for good, `trunkline complete --source-is-gone`"
                     .to_owned(),

@@ -279,19 +279,18 @@ fn on_the_source(plan: &Plan, peeked: away::Peeked) -> StatusReport {
 /// The name of the file that says how a migration ended, once the target forgot it.
 pub const OUTCOME_FILE: &str = "outcome";
 
+/// What it says; `None` where nothing has ended.
+pub(crate) fn outcome(plan: &Plan) -> Option<Phase> {
+    let said = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).ok()?;
+    let finals = [Phase::Completed, Phase::Aborted];
+    finals.into_iter().find(|phase| phase.name() == said.trim())
+}
+
 fn ended_or_unknown(plan: &Plan) -> Result<StatusReport, Error> {
-    let ended = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
-    let phase = match ended.trim() {
-        "completed" => Phase::Completed,
-        "aborted" => Phase::Aborted,
-        _ => {
-            return Err(Error::Refused {
-                why: format!("there is no migration `{}` on the target", plan.name),
-                hint: "start it with `trunkline run`, or name another with --name".to_owned(),
-            });
-        }
-    };
-    Ok(over(plan, phase))
+    match outcome(plan) {
+        Some(phase) => Ok(over(plan, phase)),
+        None => Err(Error::no_such_migration(&plan.name)),
+    }
 }
 
 /// A report without a number.

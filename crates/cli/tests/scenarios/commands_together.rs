@@ -5,7 +5,7 @@ use trunkline_testkit::{any_major, skip_unless_available, skip_unless_installed,
 use crate::scene::crowd::Nature;
 use crate::scene::notes::notes;
 use crate::scene::pooled::Pooled;
-use crate::scene::{PATIENCE, Ran};
+use crate::scene::{PATIENCE, Ran, Running, Scene};
 
 /// Ended in order: done, given up, or refused with a hint.
 fn assert_in_order(ran: &Ran) {
@@ -114,4 +114,41 @@ async fn complete_after_a_rollback_that_was_killed_ends_the_migration_on_the_tar
     pooled.are_served(&crowd).await;
     crowd.stop().await;
     scene.assert_nothing_of_ours().await;
+}
+
+/// A `run` that loses its connections and is away while another command ends the migration;
+/// it comes back when that is done.
+async fn away_while(scene: &Scene, run: Running, ends: &str) -> Ran {
+    run.signal("STOP").await;
+    let ours = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                WHERE application_name LIKE 'trunkline%'";
+    scene.source_says(ours);
+    scene.target_says(ours);
+    scene.done(&[ends]).await;
+    scene.assert_nothing_of_ours().await;
+    run.signal("CONT").await;
+    let ran = run.ended().await;
+    scene.assert_nothing_of_ours().await;
+    ran
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_away_when_the_migration_was_given_up_begins_nothing_anew() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let mut run = scene.start(&["run"]);
+    run.must_say("== verified").await;
+    let ran = away_while(&scene, run, "abort").await.expect_code(9);
+    ran.expect_said(&["the migration was ended by another command"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_away_when_the_migration_was_completed_is_done() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    scene.done(&["run", "--until", "switched"]).await;
+    let mut run = scene.start(&["run"]);
+    run.must_say("keeping the old side up to date").await;
+    let ran = away_while(&scene, run, "complete").await.expect_code(0);
+    assert!(ran.stdout.contains("another command completed"), "{ran}");
 }

@@ -142,7 +142,7 @@ impl Pooled {
 
     /// Moves the clients to the target, if they are not there, ends the migration, and asserts
     /// that nothing was lost and nothing stays.
-    pub(crate) async fn assert_complete(self, crowd: Crowd) -> Journal {
+    pub(crate) async fn assert_complete(&self, crowd: Crowd) -> Journal {
         let journal = crowd.stop().await;
         let twice = journal.errors.iter().find(|error| error.contains("23505"));
         assert_eq!(twice, None, "a sequence gave a number twice");

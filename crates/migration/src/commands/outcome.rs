@@ -5,13 +5,13 @@ use crate::error::Error;
 use crate::phase::Phase;
 use crate::plan::Plan;
 use crate::report::{EndReport, SCHEMA_VERSION};
-use crate::status::{OUTCOME_FILE, next_steps};
+use crate::status::{OUTCOME_FILE, next_steps, outcome};
 
 /// A migration that was given up may begin again. One that was completed may not: its target
 /// serves clients, and to begin again would overwrite what they wrote.
 pub(super) fn begin_anew(plan: &Plan) -> Result<(), Error> {
     let path = plan.dir.join(OUTCOME_FILE);
-    if std::fs::read_to_string(&path).is_ok_and(|outcome| outcome.trim() == "completed") {
+    if outcome(plan) == Some(Phase::Completed) {
         return Err(Error::Refused {
             why: format!("the migration `{}` is completed", plan.name),
             hint: format!(
@@ -34,9 +34,8 @@ pub(super) fn begin_anew(plan: &Plan) -> Result<(), Error> {
 }
 
 /// Another command ended the migration while it had it: completed, it is done.
-pub(super) fn ended(plan: &Plan, stood: Phase) -> Result<EndReport, Error> {
-    let outcome = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
-    if !stood.is_switched() || outcome.trim() != Phase::Completed.name() {
+pub(super) fn ended(plan: &Plan) -> Result<EndReport, Error> {
+    if outcome(plan) != Some(Phase::Completed) {
         return Err(Error::Ended);
     }
     Ok(EndReport {

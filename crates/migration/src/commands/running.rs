@@ -1,5 +1,7 @@
 //! `run`: phase after phase, through lost connections, until the end that was asked for.
 
+use std::time::Instant;
+
 use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
@@ -8,7 +10,7 @@ use super::outcome::{begin_anew, ended};
 use super::validating::{Validated, compare, keep_validating, validate};
 use super::{Setting, check, reopening, standby};
 use crate::checks::{self, Verdict};
-use crate::control::Claim;
+use crate::control::{Claim, Identity};
 use crate::error::Error;
 use crate::follow::{Follow, Goal, Reached};
 use crate::limits::{RECONNECT_FIRST, RECONNECT_FOR, RECONNECT_PAUSE};
@@ -46,13 +48,17 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
     begin_anew(setting.plan)?;
     let pulse = Pulse::default();
     let mut backoff = again();
-    let mut stands = Phase::Planned;
+    let mut held = None;
     loop {
-        let error = match attempt(setting, until, &pulse, &mut stands).await {
+        let began = Instant::now();
+        let error = match attempt(setting, until, &pulse, &mut held).await {
             Ok(report) => return Ok(report),
-            Err(Error::Ended) => return ended(setting.plan, stands),
+            Err(Error::Ended) => return ended(setting.plan),
             Err(error) => error,
         };
+        let stands = held
+            .as_ref()
+            .map_or(Phase::Planned, |held: &Held| held.phase);
         // A target that a rollback closes for a moment opens again.
         let may_come_back = error.may_retry() || reopening::is_closed(&error);
         // What never worked is an error at once; what worked before may come back.
@@ -61,6 +67,10 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
         }
         if setting.cancel.is_cancelled() {
             return Err(Error::Interrupted(stands));
+        }
+        if began.elapsed() > RECONNECT_PAUSE {
+            // It worked for a while: this is another failure, not the last one going on.
+            backoff = again();
         }
         let Some(wait) = backoff.next() else {
             return Err(error);
@@ -80,12 +90,19 @@ fn again() -> Backoff {
     Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX)
 }
 
-/// One attempt; `stands` is the last phase that was seen.
+/// The migration that an earlier attempt of this run held.
+struct Held {
+    identity: Identity,
+    /// The last phase that was seen.
+    phase: Phase,
+}
+
+/// One attempt; `held` is what the one before it held.
 async fn attempt(
     setting: &Setting<'_>,
     until: Until,
     pulse: &Pulse,
-    stands: &mut Phase,
+    held: &mut Option<Held>,
 ) -> Result<EndReport, Error> {
     // After a lost connection the old session's lock may take a moment to go.
     let claim = if pulse.is_recent() {
@@ -93,11 +110,18 @@ async fn attempt(
     } else {
         Claim::Now
     };
-    let opened = setting.open_with(claim, true, pulse.clone()).await;
+    // What was held and is not there any more was ended: it is not begun again.
+    let begin = held.is_none();
+    let opened = setting.open_with(claim, begin, pulse.clone()).await;
     let mut run = match opened {
+        Err(Error::NoSuchMigration { .. }) if !begin => return Err(Error::Ended),
         Err(error) => return Err(explained(setting.plan, error).await),
         Ok(run) => run,
     };
+    let identity = run.control.identity().clone();
+    if held.as_ref().is_some_and(|held| held.identity != identity) {
+        return Err(Error::Ended);
+    }
     let ended = match reach_source(&run).await {
         Ok(()) => go_on(setting, until, &mut run).await,
         Err(error) => Err(error),
@@ -106,14 +130,18 @@ async fn attempt(
         Ok(report) => return Ok(report),
         Err(error) => error,
     };
+    if run.control.was_ended().await {
+        return Err(Error::Ended);
+    }
     let phase = run.control.state().phase;
-    *stands = phase;
+    *held = Some(Held { identity, phase });
     if matches!(error, Error::Interrupted(_)) {
         subscription::leave_running(&mut run).await;
     }
     if phase == Phase::Planned {
         // Nothing was begun: nothing of ours stays.
         run.control.erase().await?;
+        *held = None;
     }
     match error {
         Error::Load(LoadError::Cancelled) => Err(Error::Interrupted(phase)),

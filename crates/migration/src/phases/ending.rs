@@ -22,7 +22,7 @@ use crate::plan::{BaseBackup, Plan};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::Run;
 use crate::standby::removing;
-use crate::status::{OUTCOME_FILE, next_steps};
+use crate::status::{OUTCOME_FILE, next_steps, outcome};
 use crate::subscription;
 
 /// What becomes of the tables on the target when a migration is given up.
@@ -104,9 +104,7 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
 /// The copy that we made, if the target is one.
 fn our_copy(run: &Run<'_>) -> Option<BaseBackup> {
     let made = run.plan.made_target()?;
-    let object = Object::Copy {
-        data_directory: made.data_directory.clone(),
-    };
+    let object = base_backup::receipt(made);
     let receipts = &run.control.state().receipts;
     receipts.contains(&object).then(|| made.clone())
 }
@@ -145,8 +143,7 @@ pub(crate) async fn finish_removal(plan: &Plan) -> Result<bool, Error> {
     let Some(made) = plan.made_target() else {
         return Ok(false);
     };
-    let outcome = std::fs::read_to_string(plan.dir.join(OUTCOME_FILE)).unwrap_or_default();
-    if outcome.trim() != Phase::Aborted.name() {
+    if outcome(plan) != Some(Phase::Aborted) {
         return Ok(false);
     }
     let Some(identity) = file::identity_in(&plan.dir)? else {
@@ -256,10 +253,7 @@ async fn complete_alone(mut run: Run<'_>) -> Result<EndReport, Error> {
 
 /// Ends what a command that died had begun: a pause, or the rest of a switch.
 async fn settle(run: &mut Run<'_>) -> Result<(), Error> {
-    if run.control.state().is_pausing() {
-        cutover::give_back(run).await?;
-    }
-    cutover::standby::settle(run).await?;
+    cutover::take_back_interrupted(run).await?;
     cutover::finish(run).await
 }
 
