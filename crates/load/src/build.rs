@@ -12,6 +12,7 @@ use trunkline_changes::TableName;
 use trunkline_postgres::Conninfo;
 
 use crate::error::LoadError;
+use crate::finish::Task;
 use crate::limits::ENTRIES_AT_ONCE;
 use crate::progress::{Progress, TableProgress, TableState};
 use crate::structure::{Entry, Record, Runner, Structure, TableBuild, key};
@@ -178,12 +179,13 @@ impl Board {
 }
 
 /// What builds run with.
-#[derive(Clone)]
 pub(crate) struct Builders {
     pub(crate) target: Conninfo,
     pub(crate) settings: String,
     pub(crate) cancel: CancellationToken,
     pub(crate) progress: Arc<Progress>,
+    /// What gathers the statistics of large tables, once everything stands on them.
+    pub(crate) analyses: HashMap<TableName, Task>,
 }
 
 impl Builders {
@@ -195,8 +197,9 @@ impl Builders {
         jobs: usize,
     ) -> Result<(), LoadError> {
         let mut tasks = JoinSet::new();
+        let builders = Arc::new(self);
         for _ in 0..jobs.max(1) {
-            let (builders, board) = (self.clone(), Arc::clone(&board));
+            let (builders, board) = (Arc::clone(&builders), Arc::clone(&board));
             let structure = Arc::clone(&structure);
             tasks.spawn(async move { builders.work(&board, &structure).await });
         }
@@ -204,7 +207,7 @@ impl Builders {
         while let Some(ended) = tasks.join_next().await {
             let ended = ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string())));
             if let Err(error) = ended {
-                self.cancel.cancel();
+                builders.cancel.cancel();
                 if first.is_ok() {
                     first = Err(error);
                 }
@@ -229,10 +232,13 @@ impl Builders {
                     runner.make(&structure.entries[entry]).await?;
                     self.progress.indexes.one_done();
                     let finished = board.turns().built(table);
+                    board.changed.notify_waiters();
                     if let Some(table) = board.tables[table].as_ref().filter(|_| finished) {
                         table.set_state(TableState::Done);
+                        if let Some(analysis) = self.analyses.get(&table.name) {
+                            analysis.run(&mut runner).await?;
+                        }
                     }
-                    board.changed.notify_waiters();
                 }
             }
         }

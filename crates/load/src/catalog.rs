@@ -92,6 +92,16 @@ impl Table {
         self.columns.iter().filter(|column| !column.generated)
     }
 
+    /// Whether it is the same table with the same columns, at the same place.
+    pub(crate) fn is_shaped_as(&self, other: &Table) -> bool {
+        let shape = |table: &Table| (table.oid, table.kind, table.data);
+        shape(self) == shape(other)
+            && self.name == other.name
+            && self.columns == other.columns
+            && self.partition_of == other.partition_of
+            && self.inherits == other.inherits
+    }
+
     /// A table of which only the name is known.
     #[cfg(test)]
     pub(crate) fn bare(name: TableName) -> Self {

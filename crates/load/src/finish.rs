@@ -25,10 +25,17 @@ use crate::transform::Layout;
 const DURABLE: &str = "SET synchronous_commit = local";
 
 /// A statement that is recorded under a key.
-struct Task {
+pub(crate) struct Task {
     key: Key,
     label: String,
     sql: String,
+}
+
+impl Task {
+    /// Runs it, once.
+    pub(crate) async fn run(&self, runner: &mut Runner) -> Result<(), LoadError> {
+        runner.run(&self.key, &self.label, &self.sql).await
+    }
 }
 
 /// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
@@ -61,7 +68,7 @@ async fn run_group(runner: &mut Runner, group: &[Task]) -> Result<(), LoadError>
         return Ok(());
     }
     for task in group {
-        runner.run(&task.key, &task.label, &task.sql).await?;
+        task.run(runner).await?;
     }
     Ok(())
 }
@@ -232,8 +239,42 @@ impl Loader {
         Ok(names.on(Side::Source, doing)?)
     }
 
-    /// Gathers statistics. A partitioned table's statement reaches its partitions too.
+    /// Gathers the statistics that are not there yet.
     async fn analyze(&self, tables: &[Table], record: &Record) -> Result<(), LoadError> {
+        let analyses = self.analyses(tables).await?;
+        self.progress.analyzed.start(analyses.len());
+        let mut tasks = Groups::default();
+        for (table, task) in analyses {
+            if record.holds(&task.key) {
+                self.progress.analyzed.one_done();
+            } else {
+                tasks.add(task, table.bytes());
+            }
+        }
+        self.side_by_side(tasks.groups, "statistics", |progress| {
+            progress.analyzed.one_done();
+        })
+        .await
+    }
+
+    /// The statistics of large tables, by the table's name: gathered when its last index
+    /// stands, while others are still built.
+    pub(crate) async fn large_analyses(
+        &self,
+        tables: &[Table],
+        record: &Record,
+    ) -> Result<HashMap<TableName, Task>, LoadError> {
+        let is_large = |table: &Table| table.bytes() > ANALYZED_TOGETHER_BYTES;
+        let analyses = self.analyses(tables).await?.into_iter();
+        let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
+        Ok(left
+            .map(|(table, task)| (table.name.clone(), task))
+            .collect())
+    }
+
+    /// What gathers each table's statistics, the largest first. A partitioned table's
+    /// statement reaches its partitions too.
+    async fn analyses<'t>(&self, tables: &'t [Table]) -> Result<Vec<(&'t Table, Task)>, LoadError> {
         let standing = retried(&self.cancel, || async {
             let session = Session::connect(&self.target, "statistics").await;
             let mut target = session.on(Side::Target, "connecting (statistics)")?;
@@ -252,31 +293,16 @@ impl Loader {
             })
             .collect();
         roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
-        self.progress.analyzed.start(roots.len());
-        let mut tasks = Groups::default();
-        for table in roots {
-            let key = (
-                ANALYZED.to_owned(),
-                table.name.schema.clone(),
-                table.name.name.clone(),
-                0,
-            );
-            if record.holds(&key) {
-                self.progress.analyzed.one_done();
-                continue;
-            }
-            let label = format!("the statistics of {}", table.name);
+        let analysis = |table: &'t Table| {
+            let TableName { schema, name } = table.name.clone();
             let task = Task {
-                key,
-                label,
+                key: (ANALYZED.to_owned(), schema, name, 0),
+                label: format!("the statistics of {}", table.name),
                 sql: format!("ANALYZE {};", layout.place(&table.name).quoted()),
             };
-            tasks.add(task, table.bytes());
-        }
-        self.side_by_side(tasks.groups, "statistics", |progress| {
-            progress.analyzed.one_done();
-        })
-        .await
+            (table, task)
+        };
+        Ok(roots.into_iter().map(analysis).collect())
     }
 
     /// Runs groups of tasks on as many connections as builds have, each group in one

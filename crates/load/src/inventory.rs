@@ -33,14 +33,46 @@ impl Loader {
         retried(&self.cancel, || self.read_inventory(directory)).await
     }
 
+    /// The same, where an earlier phase has read it: the dump is not read again while the
+    /// tables are the same.
+    pub async fn inventory_after(
+        &self,
+        directory: &Path,
+        earlier: Option<Inventory>,
+    ) -> Result<Inventory, LoadError> {
+        let Some(earlier) = earlier else {
+            return self.inventory(directory).await;
+        };
+        let tables = retried(&self.cancel, || async {
+            let mut source = self.connect(Side::Source, "structure").await?;
+            self.tables_by_now(&mut source, directory).await
+        })
+        .await?;
+        let same = tables.len() == earlier.tables.len()
+            && std::iter::zip(&tables, &earlier.tables).all(|(now, then)| now.is_shaped_as(then));
+        if !same {
+            return self.inventory(directory).await;
+        }
+        Ok(Inventory { tables, ..earlier })
+    }
+
+    async fn tables_by_now(
+        &self,
+        source: &mut Session,
+        directory: &Path,
+    ) -> Result<Vec<Table>, LoadError> {
+        let scope = &self.options.scope;
+        Ok(if structure::is_dumped(directory) {
+            catalog::tables_by_now(source, Side::Source, scope).await?
+        } else {
+            catalog::tables(source, scope).await?
+        })
+    }
+
     async fn read_inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
         let mut source = self.connect(Side::Source, "structure").await?;
         let scope = &self.options.scope;
-        let tables = if structure::is_dumped(directory) {
-            catalog::tables_by_now(&mut source, Side::Source, scope).await?
-        } else {
-            catalog::tables(&mut source, scope).await?
-        };
+        let tables = self.tables_by_now(&mut source, directory).await?;
         if self.options.structure == StructureSource::Target {
             return Ok(Inventory {
                 tables,

@@ -126,7 +126,7 @@ impl Loader {
     }
 
     /// Copies the rows of every table in scope and the large objects, and builds each
-    /// table's indexes as soon as its rows are in.
+    /// table's indexes as soon as its rows are in; a large table's statistics come next.
     pub async fn copy_and_build(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let (jobs, ours) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
         let record = self.record().await?;
@@ -159,6 +159,7 @@ impl Loader {
             settings: self.build_settings(),
             cancel: cancel.clone(),
             progress: Arc::clone(&self.progress),
+            analyses: self.large_analyses(&inventory.tables, &record).await?,
         };
         let structure = Arc::clone(&inventory.structure);
         let (rows, indexes, large_objects) = tokio::join!(

@@ -28,7 +28,9 @@ pub(crate) use native::WORKER_AWAY;
 
 use crate::error::Error;
 use crate::journal::Leg;
-use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT};
+use crate::limits::{
+    ADVANCE_EVERY, CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT,
+};
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
 use pace::Pace;
@@ -85,6 +87,7 @@ pub(crate) struct Stream {
     last_tick: Option<Instant>,
     last_durable: Instant,
     last_idle_confirm: Instant,
+    last_advance: Instant,
     rows_before: u64,
     /// Nothing but the walsender may be used: the source takes no new connection.
     live_only: bool,
@@ -171,6 +174,7 @@ impl Stream {
         if reached.is_some() {
             self.batch = Some(reader);
         } else {
+            self.advance(&mut reader, self.applier.durable()).await?;
             reader.stop().await;
         }
         Ok(reached)
@@ -204,15 +208,25 @@ impl Stream {
                         self.record_confirmed(run, covered).await?;
                         durable = durable.max(covered.lsn());
                     }
-                    if durable > self.confirmed || covered.is_some() {
-                        reader.advance(durable).await?;
-                        self.confirmed = durable;
-                        self.position = self.position.max(durable);
+                    self.position = self.position.max(durable);
+                    // Each advance reads the log once more: not behind every batch.
+                    if covered.is_some() || self.last_advance.elapsed() >= ADVANCE_EVERY {
+                        self.advance(reader, durable).await?;
                     }
                     return Ok(None);
                 }
             }
         }
+    }
+
+    /// Gives the log free up to what is durable on the other side.
+    async fn advance(&mut self, reader: &mut BatchReader, durable: Lsn) -> Result<(), Error> {
+        if durable > self.confirmed {
+            reader.advance(durable).await?;
+            self.confirmed = durable;
+        }
+        self.last_advance = Instant::now();
+        Ok(())
     }
 
     async fn read_live(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Option<Reached>, Error> {
@@ -383,7 +397,8 @@ impl Stream {
             live.confirm(self.applier.durable());
             live.stop().await?;
         }
-        if let Some(batch) = self.batch.take() {
+        if let Some(mut batch) = self.batch.take() {
+            self.advance(&mut batch, self.applier.durable()).await?;
             batch.stop().await;
         }
         self.source.close().await;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{CopyCover, KeyRange, TableCover};
 use trunkline_changes::{Lsn, Side};
-use trunkline_load::{Cover, Table, TableKind};
+use trunkline_load::{Cover, Inventory, Table, TableKind};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::control::Control;
@@ -37,6 +37,8 @@ pub(crate) struct Run<'a> {
     pub(crate) over_budget: Arc<AtomicBool>,
     /// Rows that changed since they were validated.
     pub(crate) changed: Arc<Changed>,
+    /// What the copy's last phase knew of the source, for the next one.
+    pub(crate) inventory: Option<Inventory>,
 }
 
 /// When both servers last answered: a connection that is lost is made again for a while
@@ -82,6 +84,7 @@ impl<'a> Run<'a> {
             warned_of_wal: false,
             over_budget: Arc::default(),
             changed: Arc::default(),
+            inventory: None,
         }
     }
 

@@ -2,21 +2,25 @@
 //! what the caller says is durable. The server gathers a peek's result before it sends it,
 //! so the bound of changes is a bound on its temporary space; a transaction is never cut,
 //! so one bigger than that is better left to live mode.
+//!
+//! A slot's changes are read again and again until it is advanced, which has to wait for the
+//! other side. So that both sides work at the same time, [`BatchReader::reading_ahead`] reads
+//! a temporary copy of the slot and moves that along as it reads: the next batch is decoded
+//! while the caller applies this one, and the slot itself stays the caller's.
 
-use super::copy_tuples::{Columns, CopyTuples};
+use super::copy_tuples::Columns;
+use super::peeking::{peek_sql, read_peek};
 use super::puller::{Broken, Puller, Step, Text};
-use super::queue::{Abandoned, Bundler, Feeder, queue};
+use super::queue::{Drain, queue};
 use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
 use crate::error::{CaptureError, StreamError};
 use crate::limits::{SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES};
-use crate::mode::Mode;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use tokio::task::JoinHandle;
-use trunkline_changes::{Lsn, quote_literal};
-use trunkline_postgres::{Canceller, PgError, ServerVersion, Session};
+use trunkline_changes::Lsn;
+use trunkline_postgres::{Canceller, PgError, Session};
 
 /// Reads a slot by SQL.
 pub struct BatchReader {
@@ -24,6 +28,7 @@ pub struct BatchReader {
     /// The connection, while no peek runs and it is whole.
     session: Option<Session>,
     peek: Option<Peek>,
+    ahead: Option<Ahead>,
     /// What puts lines into messages, while no peek runs.
     text: Option<Text>,
     spill_folder: PathBuf,
@@ -31,19 +36,38 @@ pub struct BatchReader {
     boundary: Option<Lsn>,
 }
 
-/// A peek that runs or has ended.
+/// A peek that is taken from.
 struct Peek {
     puller: Puller,
-    task: JoinHandle<Result<Session, StreamError>>,
+    reading: Reading,
+}
+
+/// What the server does for a peek, or has done.
+struct Reading {
+    /// `None` once its end was seen and the session taken back.
+    task: Option<JoinHandle<Result<Session, StreamError>>>,
     canceller: Canceller,
     max_changes: u32,
     complete_to: Option<Lsn>,
 }
 
-impl Drop for Peek {
+impl Drop for Reading {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
+}
+
+/// What reading ahead needs.
+#[derive(Default)]
+struct Ahead {
+    /// The temporary slot, which goes with the session.
+    copy: Option<String>,
+    /// The next batch, already being read.
+    next: Option<(Drain, Reading)>,
+    /// Moves the slot itself while the other session reads.
+    mover: Option<Session>,
 }
 
 impl BatchReader {
@@ -53,6 +77,7 @@ impl BatchReader {
             feed,
             session: None,
             peek: None,
+            ahead: None,
             text: None,
             spill_folder: std::env::temp_dir(),
             boundary: None,
@@ -70,14 +95,47 @@ impl BatchReader {
         self
     }
 
+    /// Reads the next batch while the caller is at this one, where the server lets the slot be
+    /// copied; if not, for lack of a free slot for example, one batch is read after the other.
+    #[must_use]
+    pub fn reading_ahead(mut self) -> Self {
+        self.ahead = Some(Ahead::default());
+        self
+    }
+
     /// The session, made anew when there is none or it is broken.
     async fn session(&mut self) -> Result<Session, CaptureError> {
         if let Some(session) = self.session.take().filter(|session| !session.is_broken()) {
             return Ok(session);
         }
+        if let Some(ahead) = &mut self.ahead {
+            // It went with its session.
+            ahead.copy = None;
+        }
+        self.connect().await
+    }
+
+    async fn connect(&self) -> Result<Session, CaptureError> {
         Session::connect(&self.feed.conninfo, "batch")
             .await
             .map_err(|cause| self.feed.fault("connecting", cause).into())
+    }
+
+    /// Copies the slot, where that is wanted and not done.
+    async fn copy_slot(&mut self, session: &mut Session) {
+        let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.copy.is_none()) else {
+            return;
+        };
+        let made = session
+            .query_one(include_str!("../../sql/copy_slot.sql"), &[&self.feed.slot])
+            .await;
+        match made.and_then(|row| row.get(0)) {
+            Ok(name) => ahead.copy = Some(name),
+            Err(error) => {
+                tracing::debug!(%error, "the slot cannot be copied: nothing is read ahead");
+                self.ahead = None;
+            }
+        }
     }
 
     /// Begins a peek of what committed after `after`, up to `upto` or the end of the log, and
@@ -89,14 +147,13 @@ impl BatchReader {
         upto: Option<Lsn>,
         max_changes: u32,
     ) -> Result<(), CaptureError> {
-        self.abandon().await;
         let max_changes = max_changes.clamp(1, i32::MAX.unsigned_abs());
-        let mut session = self.session().await?;
-        let complete_to = self
-            .boundary(&mut session, upto)
-            .await
-            .map_err(|cause| self.feed.fault("reading the log's position", cause))?;
-        let sql = peek_sql(&self.feed, upto, max_changes, session.version());
+        let (drain, reading) = if let Some(already) = self.read_already(upto, max_changes) {
+            already
+        } else {
+            self.abandon().await;
+            self.begin(upto, max_changes).await?
+        };
         let text = match self.text.take() {
             Some(mut text) => {
                 text.translator.restart(after);
@@ -104,22 +161,69 @@ impl BatchReader {
             }
             None => self.feed.text(after).await?,
         };
-        let (feeder, drain) = queue();
-        let canceller = session.canceller();
         // With pgoutput nothing is streamed while it runs, so nothing is ever spilled.
         let folder = self.spill_folder.clone();
         let assembler = Assembler::new(after, folder, STREAMED_MEMORY_BYTES);
+        self.peek = Some(Peek {
+            puller: Puller::new(drain, text, assembler),
+            reading,
+        });
+        Ok(())
+    }
+
+    /// The batch that was begun ahead, if it is the one that is asked for.
+    fn read_already(&mut self, upto: Option<Lsn>, max_changes: u32) -> Option<(Drain, Reading)> {
+        let free = self.peek.is_none() && upto.is_none();
+        let next = self.ahead.as_mut().filter(|_| free)?.next.take()?;
+        // Otherwise it is given up with its session, and what it read is read again.
+        (next.1.max_changes == max_changes).then_some(next)
+    }
+
+    /// Lets the server begin a batch.
+    async fn begin(
+        &mut self,
+        upto: Option<Lsn>,
+        max_changes: u32,
+    ) -> Result<(Drain, Reading), CaptureError> {
+        let mut session = self.session().await?;
+        self.copy_slot(&mut session).await;
+        let complete_to = self
+            .boundary(&mut session, upto)
+            .await
+            .map_err(|cause| self.feed.fault("reading the log's position", cause))?;
+        let copy = self.ahead.as_ref().and_then(|ahead| ahead.copy.as_deref());
+        let sql = peek_sql(&self.feed, copy, upto, max_changes, session.version());
+        let (feeder, drain) = queue();
         let columns = match self.feed.decoder {
             Decoder::Pgoutput { .. } => Columns::Data,
             Decoder::TestDecoding { .. } => Columns::PositionAndData,
         };
-        self.peek = Some(Peek {
-            puller: Puller::new(drain, text, assembler),
-            task: tokio::spawn(read_peek(session, sql, columns, feeder)),
-            canceller,
+        let reading = Reading {
+            canceller: session.canceller(),
+            task: Some(tokio::spawn(read_peek(session, sql, columns, feeder))),
             max_changes,
             complete_to,
-        });
+        };
+        Ok((drain, reading))
+    }
+
+    /// Begins the next batch once the server has sent all of this one.
+    async fn read_on(&mut self) -> Result<(), CaptureError> {
+        let ahead = self.ahead.as_ref();
+        let may = ahead.is_some_and(|ahead| ahead.copy.is_some() && ahead.next.is_none());
+        let Some(peek) = self.peek.as_mut().filter(|_| may) else {
+            return Ok(());
+        };
+        let max_changes = peek.reading.max_changes;
+        let finished = |task: &mut JoinHandle<_>| task.is_finished();
+        let Some(task) = peek.reading.task.take_if(finished) else {
+            return Ok(());
+        };
+        self.session = Some(self.feed.session_of(task).await?);
+        let next = self.begin(None, max_changes).await?;
+        if let Some(ahead) = &mut self.ahead {
+            ahead.next = Some(next);
+        }
         Ok(())
     }
 
@@ -142,8 +246,9 @@ impl BatchReader {
             .find(|&boundary| boundary <= limit))
     }
 
-    /// What the peek brought. Cancel-safe.
+    /// What the peek brought. Given up half-way, nothing is lost but time.
     pub async fn pull(&mut self) -> Result<Pulled, CaptureError> {
+        self.read_on().await?;
         let Some(peek) = &mut self.peek else {
             return Ok(Pulled::EndOfBatch {
                 messages: 0,
@@ -154,7 +259,7 @@ impl BatchReader {
             Ok(Step::Events(events)) => Ok(Pulled::Events(events)),
             Ok(Step::Ended | Step::TimedOut) => self.end_peek().await,
             Err(Broken::Connection(cause)) => {
-                self.peek = None;
+                self.abandon().await;
                 Err(self.feed.fault("reading a batch of changes", cause).into())
             }
             Err(Broken::Stream(cause)) => {
@@ -169,10 +274,8 @@ impl BatchReader {
         let Some(mut peek) = self.peek.take() else {
             return Err(CaptureError::Ended { side });
         };
-        match (&mut peek.task).await {
-            Ok(Ok(session)) => self.session = Some(session),
-            Ok(Err(cause)) => return Err(self.feed.stream_error(cause)),
-            Err(_) => return Err(CaptureError::Ended { side }),
+        if let Some(task) = peek.reading.task.take() {
+            self.session = Some(self.feed.session_of(task).await?);
         }
         if !peek.puller.is_between_transactions() {
             let problem = "a batch ended inside of a transaction".to_owned();
@@ -181,35 +284,58 @@ impl BatchReader {
         self.text = peek.puller.take_text();
         let messages = peek.puller.messages();
         // The server stops once it has as many as asked for: fewer, and it saw everything.
-        let whole = messages < u64::from(peek.max_changes);
+        let whole = messages < u64::from(peek.reading.max_changes);
         Ok(Pulled::EndOfBatch {
             messages,
-            covered: peek.complete_to.filter(|_| whole).map(ReadPosition),
+            covered: peek.reading.complete_to.filter(|_| whole).map(ReadPosition),
         })
     }
 
-    /// Gives a running peek up: the connection goes, and the server is told to stop.
+    /// Gives what is being read up: its connection goes, and the server is told to stop.
     async fn abandon(&mut self) {
-        let Some(mut peek) = self.peek.take() else {
-            return;
-        };
-        self.text = peek.puller.take_text();
-        peek.task.abort();
-        // Ended already: the session can be kept. It answers at once after an abort.
-        if let Ok(Ok(session)) = (&mut peek.task).await {
-            self.session = Some(session);
-            return;
+        let peek = self.peek.take();
+        let next = self.ahead.as_mut().and_then(|ahead| ahead.next.take());
+        if self.ahead.is_some() && (peek.is_some() || next.is_some()) {
+            // The copy has moved past what was not taken: it goes with its session.
+            self.session = None;
         }
-        if let Err(error) = peek.canceller.cancel().await {
-            tracing::debug!(%error, "a given-up batch could not be cancelled");
+        let mut readings = Vec::new();
+        if let Some(mut peek) = peek {
+            self.text = peek.puller.take_text();
+            readings.push(peek.reading);
+        }
+        readings.extend(next.map(|(_, reading)| reading));
+        for mut reading in readings {
+            let Some(mut task) = reading.task.take() else {
+                continue;
+            };
+            task.abort();
+            // Ended already: the session can be kept. It answers at once after an abort.
+            if let Ok(Ok(session)) = (&mut task).await {
+                self.session = Some(session).filter(|_| self.ahead.is_none());
+            } else if let Err(error) = reading.canceller.cancel().await {
+                tracing::debug!(%error, "a given-up batch could not be cancelled");
+            }
+        }
+    }
+
+    /// The session that moves the slot: another than the one that reads ahead.
+    async fn moving_session(&mut self) -> Result<Session, CaptureError> {
+        let Some(ahead) = &mut self.ahead else {
+            self.abandon().await;
+            return self.session().await;
+        };
+        match ahead.mover.take().filter(|session| !session.is_broken()) {
+            Some(session) => Ok(session),
+            None => self.connect().await,
         }
     }
 
     /// Moves the slot to what is durable on the other side: the end of a commit. Gives where
-    /// it stands, which is never beyond. Not while a peek runs: that is given up.
+    /// it stands, which is never beyond. Not while a peek runs: that is given up, unless it
+    /// is one that reads ahead.
     pub async fn advance(&mut self, durable: Lsn) -> Result<Lsn, CaptureError> {
-        self.abandon().await;
-        let mut session = self.session().await?;
+        let mut session = self.moving_session().await?;
         let mut busy = BusySlot::new(SLOT_BUSY_DEADLINE);
         let reached: Option<Lsn> = loop {
             let sql = include_str!("../../sql/advance.sql");
@@ -222,7 +348,10 @@ impl BatchReader {
                 },
             }
         };
-        self.session = Some(session);
+        match &mut self.ahead {
+            Some(ahead) => ahead.mover = Some(session),
+            None => self.session = Some(session),
+        }
         match reached {
             Some(reached) if reached > durable => Err(CaptureError::Overshot {
                 side: self.feed.side,
@@ -242,92 +371,12 @@ impl BatchReader {
     /// Ends the connection; a peek that runs is cancelled.
     pub async fn stop(mut self) {
         self.abandon().await;
-        if let Some(session) = self.session.take() {
+        let mover = self.ahead.as_mut().and_then(|ahead| ahead.mover.take());
+        for session in [self.session.take(), mover].into_iter().flatten() {
             session.close().await;
         }
         if let Some(text) = self.text.take() {
             text.lookup.close().await;
         }
     }
-}
-
-/// `COPY` takes no parameters: everything is quoted here.
-fn peek_sql(feed: &Feed, upto: Option<Lsn>, max_changes: u32, version: ServerVersion) -> String {
-    let (columns, function) = match feed.decoder {
-        Decoder::Pgoutput { .. } => ("data", "pg_logical_slot_peek_binary_changes"),
-        Decoder::TestDecoding { .. } => ("lsn, data", "pg_logical_slot_peek_changes"),
-    };
-    let slot = quote_literal(&feed.slot);
-    let mut sql = format!("COPY (SELECT {columns} FROM pg_catalog.{function}({slot}, ");
-    // Writing to a String cannot fail.
-    let _ = match upto {
-        Some(upto) => write!(sql, "'{upto}'::pg_catalog.pg_lsn"),
-        None => write!(sql, "NULL"),
-    };
-    let _ = write!(sql, ", {max_changes}");
-    for (name, value) in feed.decoder.options(Mode::Batch, version) {
-        let (name, value) = (quote_literal(name), quote_literal(&value));
-        let _ = write!(sql, ", {name}, {value}");
-    }
-    sql.push_str(")) TO STDOUT (FORMAT binary)");
-    sql
-}
-
-/// Runs a peek into the queue, and gives the session back when it is whole. Failures of the
-/// server go through the queue, behind what came before them.
-async fn read_peek(
-    mut session: Session,
-    sql: String,
-    columns: Columns,
-    feeder: Feeder,
-) -> Result<Session, StreamError> {
-    let mut busy = BusySlot::new(SLOT_BUSY_DEADLINE);
-    let mut tuples = CopyTuples::new(columns);
-    loop {
-        match copy_into(&mut session, &sql, &feeder, &mut tuples).await {
-            Ok(()) | Err(Stopped::Abandoned) => return Ok(session),
-            Err(Stopped::Malformed(error)) => return Err(error),
-            Err(Stopped::Server(error)) => {
-                let Some(pause) = busy.pause(&error) else {
-                    feeder.fail(error).await;
-                    return Ok(session);
-                };
-                tokio::time::sleep(pause).await;
-            }
-        }
-    }
-}
-
-enum Stopped {
-    Server(PgError),
-    Malformed(StreamError),
-    Abandoned,
-}
-
-async fn copy_into(
-    session: &mut Session,
-    sql: &str,
-    feeder: &Feeder,
-    tuples: &mut CopyTuples,
-) -> Result<(), Stopped> {
-    let mut bundler = Bundler::default();
-    let mut copy = session.copy_out(sql).await.map_err(Stopped::Server)?;
-    while let Some(frame) = copy.next().await.map_err(Stopped::Server)? {
-        tuples
-            .push(frame, |position, message| bundler.push(position, message))
-            .map_err(Stopped::Malformed)?;
-        if bundler.bundle().is_full() {
-            hand_over(feeder, &mut bundler).await?;
-        }
-    }
-    tuples.finish().map_err(Stopped::Malformed)?;
-    hand_over(feeder, &mut bundler).await
-}
-
-async fn hand_over(feeder: &Feeder, bundler: &mut Bundler) -> Result<(), Stopped> {
-    if bundler.bundle().is_empty() {
-        return Ok(());
-    }
-    let handed = feeder.clone().hand_over(bundler.take()).await;
-    handed.map_err(|Abandoned| Stopped::Abandoned)
 }

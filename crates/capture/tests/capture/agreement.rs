@@ -1,7 +1,8 @@
 //! Both readers deliver the same events, on every version, and one after the other.
 
 use crate::setup::{
-    Source, assert_same, drain_batches, drain_live, last_commit, live, one_batch, reaches,
+    Source, assert_same, drain_ahead, drain_batches, drain_live, last_commit, live, one_batch,
+    reaches,
 };
 use std::time::Duration;
 use trunkline_capture::{BatchReader, Pulled};
@@ -47,8 +48,9 @@ const SCRIPT: &str = "
 
 async fn both_readers_agree(major: u32) {
     let source = Source::start(major).await;
-    let (batch, stream) = (
+    let (batch, ahead, stream) = (
         source.slot("by_batch").await,
+        source.slot("ahead").await,
         source.slot("by_stream").await,
     );
     let writers = Writers::to(&source.cluster.uri("shop")).tasks(3).start();
@@ -77,9 +79,11 @@ async fn both_readers_agree(major: u32) {
     let streamed = drain_live(&mut reader, mark).await;
     reader.stop().await.expect("an orderly end");
     let batched = drain_batches(source.feed("by_batch"), batch.consistent_point, 300, mark).await;
+    let read_ahead = drain_ahead(source.feed("ahead"), ahead.consistent_point, 300, mark).await;
     seen_everything(&streamed, major);
     // The slots were made one after the other, and nothing was written between them.
-    assert_same(streamed, batched);
+    assert_same(streamed, batched.clone());
+    assert_same(read_ahead, batched);
 }
 
 /// The test would prove little if a kind of change were missing.

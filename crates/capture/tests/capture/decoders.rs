@@ -1,6 +1,8 @@
 //! Both decoders deliver the same events, whatever was changed, live and in batches.
 
-use crate::setup::{Source, assert_same, drain_batches, drain_live, last_commit, live};
+use crate::setup::{
+    Source, assert_same, drain_ahead, drain_batches, drain_live, last_commit, live,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_changes::{Change, Lsn, StreamEvent, Transaction};
@@ -52,6 +54,7 @@ async fn both_decoders_agree(major: u32) {
     let pgoutput = source.slot("by_pgoutput").await;
     let text = source.text_slot("by_text").await;
     let batch = source.text_slot("by_text_batch").await;
+    let ahead = source.text_slot("by_text_ahead").await;
     let writers = Writers::to(&source.cluster.uri("shop")).tasks(3).start();
     until(Duration::from_mins(1), async || writers.committed() > 50).await;
     for round in 1..=2 {
@@ -78,11 +81,14 @@ async fn both_decoders_agree(major: u32) {
     }
     let feed = source.text_feed("by_text_batch").await;
     let batched = drain_batches(feed, batch.consistent_point, 300, mark).await;
+    let feed = source.text_feed("by_text_ahead").await;
+    let read_ahead = drain_ahead(feed, ahead.consistent_point, 300, mark).await;
     let (text, pgoutput) = (events.pop().expect("two"), events.pop().expect("two"));
     assert!(pgoutput.len() > 500, "{}", pgoutput.len());
     assert_eq!(last_commit(&pgoutput), last_commit(&text));
     assert_same(pgoutput, text.clone());
-    assert_same(comparable(batched, major), text);
+    assert_same(comparable(batched, major), text.clone());
+    assert_same(comparable(read_ahead, major), text);
 }
 
 /// Without what one of the two does not carry: where a commit record begins; and messages,

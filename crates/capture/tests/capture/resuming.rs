@@ -1,8 +1,8 @@
 //! Connections that are lost, and slots that are still held.
 
 use crate::setup::{
-    PATIENCE, Source, assert_same, drain_batches, drain_live, feed_at, is_mark, last_commit, live,
-    one_batch, reaches,
+    PATIENCE, Source, assert_same, drain_ahead, drain_batches, drain_live, feed_at, is_mark,
+    last_commit, live, one_batch, reaches,
 };
 use std::time::Duration;
 use trunkline_capture::{BatchReader, CaptureError, Feed, LiveOptions, LiveReader, Pulled};
@@ -212,6 +212,68 @@ async fn what_is_durable_is_not_delivered_again_when_the_slot_was_not_advanced()
     let mut reader = live(source.feed("slot"), durable, folder.path()).await;
     assert_same(drain_live(&mut reader, third).await, batched);
     reader.stop().await.expect("an orderly end");
+}
+
+/// Transactions of some size, so that a batch is one of several.
+async fn written(source: &Source) -> i32 {
+    for _ in 0..40 {
+        let sql = "INSERT INTO ledger (entry) SELECT 'entry' FROM generate_series(1, 60)";
+        source.run(sql).await;
+    }
+    source.mark().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_read_ahead_and_given_up_are_read_again_from_the_slot() {
+    skip_unless_available!(15);
+    let source = Source::start(15).await;
+    let (record, whole) = (source.slot("slot").await, source.slot("whole").await);
+    let mark = written(&source).await;
+    let mut reader = BatchReader::open(source.feed("slot"))
+        .await
+        .expect("connected")
+        .reading_ahead();
+    let (mut events, mut durable) = (Vec::new(), record.consistent_point);
+    let copies = "SELECT count(*)::text FROM pg_replication_slots WHERE temporary";
+    for given_up in 0..4 {
+        // One batch is taken, of the next one a part, and the one behind that is read meanwhile.
+        durable = one_batch_ahead(&mut reader, durable, &mut events).await;
+        assert_ne!(source.ask(copies).await, "0");
+        reader.peek(durable, None, 300).await.expect("a peek");
+        let part = reader.pull().await.expect("a pull");
+        assert!(matches!(part, Pulled::Events(_)), "{given_up}: {part:?}");
+    }
+    while !reaches(&events, mark) {
+        durable = one_batch_ahead(&mut reader, durable, &mut events).await;
+    }
+    reader.stop().await;
+    until(PATIENCE, async || source.ask(copies).await == "0").await;
+    let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
+    assert_same(events, expected);
+}
+
+async fn one_batch_ahead(
+    reader: &mut BatchReader,
+    after: Lsn,
+    events: &mut Vec<StreamEvent>,
+) -> Lsn {
+    reader.peek(after, None, 300).await.expect("a peek");
+    while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
+        events.extend(more);
+    }
+    last_commit(events).unwrap_or(after)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_free_slot_one_batch_is_read_after_the_other() {
+    skip_unless_available!(15);
+    let builder = Cluster::builder(15).setting("max_replication_slots", "2");
+    let source = Source::with(builder).await;
+    let (record, whole) = (source.slot("slot").await, source.slot("whole").await);
+    let mark = written(&source).await;
+    let read = drain_ahead(source.feed("slot"), record.consistent_point, 300, mark).await;
+    let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
+    assert_same(read, expected);
 }
 
 async fn peeked(reader: &mut BatchReader, after: Lsn) -> Vec<StreamEvent> {

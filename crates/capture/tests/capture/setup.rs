@@ -182,6 +182,37 @@ pub(crate) async fn drain_batches(
     events
 }
 
+/// The same with the next batch read while one is taken, and the slot advanced behind every
+/// third.
+pub(crate) async fn drain_ahead(
+    feed: Feed,
+    after: Lsn,
+    max_changes: u32,
+    mark: i32,
+) -> Vec<StreamEvent> {
+    let reader = BatchReader::open(feed).await.expect("connected");
+    let mut reader = reader.reading_ahead();
+    let (mut events, mut durable) = (Vec::new(), after);
+    for batch in 1.. {
+        reader
+            .peek(durable, None, max_changes)
+            .await
+            .expect("a peek");
+        while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
+            events.extend(more);
+        }
+        durable = last_commit(&events).unwrap_or(after).max(after);
+        if batch % 3 == 0 {
+            assert!(reader.advance(durable).await.expect("an advance") <= durable);
+        }
+        if reaches(&events, mark) {
+            break;
+        }
+    }
+    reader.stop().await;
+    events
+}
+
 /// One batch, applied as it were, and the slot advanced. Gives what is durable then.
 pub(crate) async fn one_batch(
     reader: &mut BatchReader,

@@ -104,9 +104,11 @@ pub(crate) async fn dump(
         no_owner: what.no_owner,
         cancel,
     };
-    let pre_data = restore.run(&["--list", "--section=pre-data"]).await?;
-    let post_data = restore.run(&["--list", "--section=post-data"]).await?;
-    let text = restore.run(&["--verbose", "--file=-"]).await?;
+    let (pre_data, post_data, text) = tokio::try_join!(
+        restore.run(&["--list", "--section=pre-data"]),
+        restore.run(&["--list", "--section=post-data"]),
+        restore.run(&["--verbose", "--file=-"]),
+    )?;
     toc::split(&text, &pre_data, &post_data)
 }
 

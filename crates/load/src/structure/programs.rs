@@ -51,10 +51,15 @@ impl Programs {
     }
 }
 
+/// In the order of the folders. Each program is a process that is waited for: all at once.
 async fn all(further: &[PathBuf]) -> Vec<Programs> {
+    let probes: Vec<_> = folders(further)
+        .into_iter()
+        .map(|folder| tokio::spawn(async move { probe(&folder).await }))
+        .collect();
     let mut found = Vec::new();
-    for folder in folders(further) {
-        found.extend(probe(&folder).await);
+    for probe in probes {
+        found.extend(probe.await.ok().flatten());
     }
     found
 }

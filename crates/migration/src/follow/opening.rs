@@ -95,6 +95,7 @@ impl Stream {
             last_tick: None,
             last_durable: Instant::now(),
             last_idle_confirm: Instant::now(),
+            last_advance: Instant::now(),
             rows_before: recorded.rows_applied,
             live_only: false,
             told: CancellationToken::new(),
@@ -108,7 +109,9 @@ impl Stream {
 impl Stream {
     pub(super) async fn open_batch(&self) -> Result<BatchReader, Error> {
         let reader = BatchReader::open(self.feed.clone()).await?;
-        Ok(reader.spilling_to(self.spill_folder.clone()))
+        Ok(reader
+            .spilling_to(self.spill_folder.clone())
+            .reading_ahead())
     }
 }
 

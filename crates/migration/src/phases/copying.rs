@@ -98,6 +98,7 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
             loader.restore_pre_data(&inventory).await?;
         }
     }
+    run.inventory = Some(inventory);
     run.control.moved(Event::StructureRestored).await
 }
 
@@ -117,7 +118,8 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     run.refuse_other_transform()?;
     let folder = folder(run)?;
     let mut loader = loader(run);
-    let inventory = loader.inventory(&folder).await?;
+    let earlier = run.inventory.take();
+    let inventory = loader.inventory_after(&folder, earlier).await?;
     if run.control.state().phase == Phase::Structured {
         let total: u64 = inventory
             .tables
@@ -153,6 +155,7 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     shown(run, loader.progress(), loader.copy_and_build(&inventory)).await?;
     run.step("statistics");
     shown(run, loader.progress(), loader.finish_tables(&inventory)).await?;
+    run.inventory = Some(inventory);
     run.control.moved(Event::CopyFinished).await
 }
 
@@ -166,7 +169,8 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     }
     let folder = folder(run)?;
     let loader = loader(run);
-    let inventory = loader.inventory(&folder).await?;
+    let earlier = run.inventory.take();
+    let inventory = loader.inventory_after(&folder, earlier).await?;
     run.step("foreign keys, triggers, views");
     shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
     for left_out in loader.given_up().await? {
