@@ -264,7 +264,11 @@ impl Loader {
         tables: &[Table],
         record: &Record,
     ) -> Result<HashMap<TableName, Task>, LoadError> {
-        let is_large = |table: &Table| table.bytes() > ANALYZED_TOGETHER_BYTES;
+        // A parent's statistics are of its children's rows too, which may still be missing.
+        let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
+        let is_large = |table: &Table| {
+            table.bytes() > ANALYZED_TOGETHER_BYTES && !parents.contains(&table.name)
+        };
         let analyses = self.analyses(tables).await?.into_iter();
         let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
         Ok(left

@@ -2,6 +2,7 @@
 //! what is confirmed to the source is durable on the target, and a goal is reached only by
 //! a commit that was applied, never by a position that was merely read.
 
+mod by_batch;
 mod engine;
 mod listeners;
 mod native;
@@ -28,9 +29,7 @@ pub(crate) use native::WORKER_AWAY;
 
 use crate::error::Error;
 use crate::journal::Leg;
-use crate::limits::{
-    ADVANCE_EVERY, CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, PEEK_MESSAGES, QUIET_WAIT,
-};
+use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, QUIET_WAIT};
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
 use pace::Pace;
@@ -144,89 +143,6 @@ impl Stream {
         } else {
             decide(self.mode, lag, self.thresholds())
         }
-    }
-
-    async fn read_batches(
-        &mut self,
-        run: &mut Run<'_>,
-        goal: Goal,
-    ) -> Result<Option<Reached>, Error> {
-        if let Some(live) = self.live.take() {
-            live.stop().await?;
-        }
-        let mut reader = match self.batch.take() {
-            Some(reader) => reader,
-            None => self.open_batch().await?,
-        };
-        let reached = loop {
-            reader.peek(self.position, None, PEEK_MESSAGES).await?;
-            if let Some(reached) = self.take_batch(&mut reader, run, goal).await? {
-                break Some(reached);
-            }
-            if let Some(reached) = self.tick(run, goal).await? {
-                break Some(reached);
-            }
-            let lag = self.readable_lag().await;
-            if self.choose(lag) == Mode::Live {
-                break None;
-            }
-        };
-        if reached.is_some() {
-            self.batch = Some(reader);
-        } else {
-            self.advance(&mut reader, self.applier.durable()).await?;
-            reader.stop().await;
-        }
-        Ok(reached)
-    }
-
-    async fn take_batch(
-        &mut self,
-        reader: &mut BatchReader,
-        run: &mut Run<'_>,
-        goal: Goal,
-    ) -> Result<Option<Reached>, Error> {
-        loop {
-            let pulled = tokio::select! {
-                pulled = reader.pull() => pulled?,
-                () = run.cancel.cancelled() => return Err(self.interrupted(run).await?),
-            };
-            match pulled {
-                Pulled::Events(events) => {
-                    if self.push(events, goal).await? {
-                        return Ok(Some(Reached::Goal));
-                    }
-                    if let Some(reached) = self.tick(run, goal).await? {
-                        return Ok(Some(reached));
-                    }
-                }
-                Pulled::Idle { .. } => {}
-                Pulled::EndOfBatch { covered, .. } => {
-                    self.commit(Durability::Durable).await?;
-                    let mut durable = self.applier.durable();
-                    if let Some(covered) = covered {
-                        self.record_confirmed(run, covered).await?;
-                        durable = durable.max(covered.lsn());
-                    }
-                    self.position = self.position.max(durable);
-                    // Each advance reads the log once more: not behind every batch.
-                    if covered.is_some() || self.last_advance.elapsed() >= ADVANCE_EVERY {
-                        self.advance(reader, durable).await?;
-                    }
-                    return Ok(None);
-                }
-            }
-        }
-    }
-
-    /// Gives the log free up to what is durable on the other side.
-    async fn advance(&mut self, reader: &mut BatchReader, durable: Lsn) -> Result<(), Error> {
-        if durable > self.confirmed {
-            reader.advance(durable).await?;
-            self.confirmed = durable;
-        }
-        self.last_advance = Instant::now();
-        Ok(())
     }
 
     async fn read_live(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Option<Reached>, Error> {

@@ -46,6 +46,10 @@ pub enum PgError {
     /// The server closed the connection without a word.
     #[error("the server closed the connection")]
     Closed,
+    /// An earlier command on this session failed or was given up half-way: the connection is
+    /// gone, or what it sends next belongs to that command.
+    #[error("the session was left in the middle of a command")]
+    OutOfStep,
     /// The server said something that the protocol does not allow here.
     #[error("protocol: {0}")]
     Protocol(String),

@@ -23,9 +23,10 @@ pub enum Remedy {
 pub fn remedy(error: &PgError) -> Remedy {
     match error {
         PgError::Connect { cause, .. } | PgError::Io(cause) => by_io(cause.kind()),
-        PgError::Closed | PgError::TimedOut { .. } | PgError::SessionAttributes { .. } => {
-            Remedy::Reconnect
-        }
+        PgError::Closed
+        | PgError::OutOfStep
+        | PgError::TimedOut { .. }
+        | PgError::SessionAttributes { .. } => Remedy::Reconnect,
         PgError::Server(error) => by_sqlstate(error.code),
         PgError::Config(_)
         | PgError::Tls(_)
@@ -155,6 +156,7 @@ mod tests {
             (server(SqlState::DISK_FULL), Remedy::None),
             (server(SqlState::STATEMENT_COMPLETION_UNKNOWN), Remedy::None),
             (PgError::Closed, Remedy::Reconnect),
+            (PgError::OutOfStep, Remedy::Reconnect),
             (PgError::Auth(String::new()), Remedy::None),
             (
                 PgError::Io(io::ErrorKind::ConnectionReset.into()),

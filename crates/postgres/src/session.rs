@@ -131,9 +131,7 @@ impl Session {
     /// Marks the session as in the middle of a command.
     pub(crate) fn begin(&mut self) -> Result<(), PgError> {
         if self.busy {
-            return Err(PgError::Protocol(
-                "the session was left in the middle of a command".to_owned(),
-            ));
+            return Err(PgError::OutOfStep);
         }
         self.busy = true;
         Ok(())

@@ -103,6 +103,13 @@ impl BatchReader {
         self
     }
 
+    /// Whether it reads a copy of the slot, which moves along by itself. If not, a batch is
+    /// the same as the one before it until the slot is advanced.
+    pub fn reads_ahead(&self) -> bool {
+        let ahead = self.ahead.as_ref();
+        ahead.is_some_and(|ahead| ahead.copy.is_some())
+    }
+
     /// The session, made anew when there is none or it is broken.
     async fn session(&mut self) -> Result<Session, CaptureError> {
         if let Some(session) = self.session.take().filter(|session| !session.is_broken()) {
@@ -246,8 +253,19 @@ impl BatchReader {
             .find(|&boundary| boundary <= limit))
     }
 
-    /// What the peek brought. Given up half-way, nothing is lost but time.
+    /// What the peek brought. Given up half-way, or after an error, nothing is lost but time:
+    /// the next peek begins anew where the slot stands.
     pub async fn pull(&mut self) -> Result<Pulled, CaptureError> {
+        let pulled = self.pull_next().await;
+        if pulled.is_err() {
+            self.abandon().await;
+            // A copy may have moved past what nobody has.
+            self.session = self.session.take().filter(|_| self.ahead.is_none());
+        }
+        pulled
+    }
+
+    async fn pull_next(&mut self) -> Result<Pulled, CaptureError> {
         self.read_on().await?;
         let Some(peek) = &mut self.peek else {
             return Ok(Pulled::EndOfBatch {
@@ -259,13 +277,9 @@ impl BatchReader {
             Ok(Step::Events(events)) => Ok(Pulled::Events(events)),
             Ok(Step::Ended | Step::TimedOut) => self.end_peek().await,
             Err(Broken::Connection(cause)) => {
-                self.abandon().await;
                 Err(self.feed.fault("reading a batch of changes", cause).into())
             }
-            Err(Broken::Stream(cause)) => {
-                self.abandon().await;
-                Err(self.feed.stream_error(cause))
-            }
+            Err(Broken::Stream(cause)) => Err(self.feed.stream_error(cause)),
         }
     }
 

@@ -271,6 +271,11 @@ async fn without_a_free_slot_one_batch_is_read_after_the_other() {
     let source = Source::with(builder).await;
     let (record, whole) = (source.slot("slot").await, source.slot("whole").await);
     let mark = written(&source).await;
+    let reader = BatchReader::open(source.feed("slot")).await;
+    let mut reader = reader.expect("connected").reading_ahead();
+    let durable = one_batch_ahead(&mut reader, record.consistent_point, &mut Vec::new()).await;
+    assert!(!reader.reads_ahead() && durable > record.consistent_point);
+    reader.stop().await;
     let read = drain_ahead(source.feed("slot"), record.consistent_point, 300, mark).await;
     let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
     assert_same(read, expected);

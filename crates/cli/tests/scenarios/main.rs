@@ -3,6 +3,7 @@
 #[path = "../scene/mod.rs"]
 mod scene;
 
+mod backlog;
 mod bad_input;
 mod big_transaction;
 mod clone;

@@ -6,7 +6,7 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
-use super::outcome::{begin_anew, ended};
+use super::outcome::{begin_anew, ended, is_over};
 use super::validating::{Validated, compare, keep_validating, validate};
 use super::{Setting, check, reopening, standby};
 use crate::checks::{self, Verdict};
@@ -54,6 +54,8 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
         let error = match attempt(setting, until, &pulse, &mut held).await {
             Ok(report) => return Ok(report),
             Err(Error::Ended) => return ended(setting.plan),
+            // Its end may have taken away the very server that does not answer.
+            Err(_) if held.is_some() && is_over(setting.plan) => return ended(setting.plan),
             Err(error) => error,
         };
         let stands = held
@@ -140,8 +142,8 @@ async fn attempt(
     }
     if phase == Phase::Planned {
         // Nothing was begun: nothing of ours stays.
-        run.control.erase().await?;
         *held = None;
+        run.control.erase().await?;
     }
     match error {
         Error::Load(LoadError::Cancelled) => Err(Error::Interrupted(phase)),
