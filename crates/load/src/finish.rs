@@ -241,7 +241,13 @@ impl Loader {
 
     /// Gathers the statistics that are not there yet.
     async fn analyze(&self, tables: &[Table], record: &Record) -> Result<(), LoadError> {
-        let analyses = self.analyses(tables).await?;
+        let standing = retried(&self.cancel, || async {
+            let session = Session::connect(&self.target, "statistics").await;
+            let mut target = session.on(Side::Target, "connecting (statistics)")?;
+            crate::catalog::all_tables(&mut target, Side::Target).await
+        })
+        .await?;
+        let analyses = self.analyses(tables, &standing);
         self.progress.analyzed.start(analyses.len());
         let mut tasks = Groups::default();
         for (table, task) in analyses {
@@ -259,32 +265,26 @@ impl Loader {
 
     /// The statistics of large tables, by the table's name: gathered when its last index
     /// stands, while others are still built.
-    pub(crate) async fn large_analyses(
+    pub(crate) fn large_analyses(
         &self,
         tables: &[Table],
+        standing: &[Table],
         record: &Record,
-    ) -> Result<HashMap<TableName, Task>, LoadError> {
+    ) -> HashMap<TableName, Task> {
         // A parent's statistics are of its children's rows too, which may still be missing.
         let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
         let is_large = |table: &Table| {
             table.bytes() > ANALYZED_TOGETHER_BYTES && !parents.contains(&table.name)
         };
-        let analyses = self.analyses(tables).await?.into_iter();
+        let analyses = self.analyses(tables, standing).into_iter();
         let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
-        Ok(left
-            .map(|(table, task)| (table.name.clone(), task))
-            .collect())
+        left.map(|(table, task)| (table.name.clone(), task))
+            .collect()
     }
 
-    /// What gathers each table's statistics, the largest first. A partitioned table's
-    /// statement reaches its partitions too.
-    async fn analyses<'t>(&self, tables: &'t [Table]) -> Result<Vec<(&'t Table, Task)>, LoadError> {
-        let standing = retried(&self.cancel, || async {
-            let session = Session::connect(&self.target, "statistics").await;
-            let mut target = session.on(Side::Target, "connecting (statistics)")?;
-            crate::catalog::all_tables(&mut target, Side::Target).await
-        })
-        .await?;
+    /// What gathers each table's statistics, the largest first; `standing` is what stands on
+    /// the target. A partitioned table's statement reaches its partitions too.
+    fn analyses<'t>(&self, tables: &'t [Table], standing: &[Table]) -> Vec<(&'t Table, Task)> {
         let standing: HashMap<&TableName, &Table> =
             standing.iter().map(|table| (&table.name, table)).collect();
         let layout = Layout::new(&self.options.transform, tables, self.options.naming());
@@ -306,7 +306,7 @@ impl Loader {
             };
             (table, task)
         };
-        Ok(roots.into_iter().map(analysis).collect())
+        roots.into_iter().map(analysis).collect()
     }
 
     /// Runs groups of tasks on as many connections as builds have, each group in one

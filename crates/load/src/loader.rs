@@ -10,7 +10,7 @@ use trunkline_changes::{Side, TableName, quote_literal};
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders, make_in_order};
-use crate::catalog;
+use crate::catalog::{self, Table};
 use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
@@ -128,7 +128,7 @@ impl Loader {
     /// Copies the rows of every table in scope and the large objects, and builds each
     /// table's indexes as soon as its rows are in; a large table's statistics come next.
     pub async fn copy_and_build(&self, inventory: &Inventory) -> Result<(), LoadError> {
-        let (jobs, ours) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
+        let (jobs, standing) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
         let record = self.record().await?;
         self.build_partitioned(inventory, &record).await?;
         let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
@@ -153,13 +153,13 @@ impl Loader {
         self.progress.begin(counters);
         // One that fails stops the other; the caller's token stops both.
         let cancel = self.cancel.child_token();
-        let copier = self.copier(jobs, ours, &board, &cancel);
+        let copier = self.copier(jobs, &board, &cancel);
         let builders = Builders {
             target: self.target.clone(),
             settings: self.build_settings(),
             cancel: cancel.clone(),
             progress: Arc::clone(&self.progress),
-            analyses: self.large_analyses(&inventory.tables, &record).await?,
+            analyses: self.large_analyses(&inventory.tables, &standing, &record),
         };
         let structure = Arc::clone(&inventory.structure);
         let (rows, indexes, large_objects) = tokio::join!(
@@ -193,7 +193,6 @@ impl Loader {
     fn copier(
         &self,
         jobs: Vec<CopyJob>,
-        ours: bool,
         board: &Arc<Board>,
         cancel: &CancellationToken,
     ) -> Arc<Copier> {
@@ -203,7 +202,7 @@ impl Loader {
             target: self.target.clone(),
             queue: Mutex::new(copy::Queue::new(jobs.len(), order)),
             jobs,
-            ours,
+            ours: self.options.structure == StructureSource::Source,
             board: Arc::clone(board),
             progress: Arc::clone(&self.progress),
             cancel: cancel.clone(),
@@ -216,9 +215,11 @@ impl Loader {
         })
     }
 
-    /// The tables to copy, and whether the target's tables are ours.
-    async fn copy_jobs(&self, inventory: &Inventory) -> Result<(Vec<CopyJob>, bool), LoadError> {
-        let ours = self.options.structure == StructureSource::Source;
+    /// The tables to copy, and those that stand on the target.
+    async fn copy_jobs(
+        &self,
+        inventory: &Inventory,
+    ) -> Result<(Vec<CopyJob>, Vec<Table>), LoadError> {
         let source = self.connect(Side::Source, "copy").await?;
         let page_ranges = source.version().major() >= 14;
         let connected = copy::loading_session(&self.target).await;
@@ -238,7 +239,7 @@ impl Loader {
         let mut jobs = copy::jobs(&preparation, ledger)?;
         jobs.retain(|job| !self.options.rows_elsewhere.contains(&job.name));
         refuse_triggers(&mut target, &jobs, replica).await?;
-        Ok((jobs, ours))
+        Ok((jobs, tables))
     }
 
     /// Indexes and keys of partitioned tables hold nothing themselves, and their

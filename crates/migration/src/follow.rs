@@ -313,9 +313,8 @@ impl Stream {
             live.confirm(self.applier.durable());
             live.stop().await?;
         }
-        if let Some(mut batch) = self.batch.take() {
-            self.advance(&mut batch, self.applier.durable()).await?;
-            batch.stop().await;
+        if let Some(batch) = self.batch.take() {
+            self.end_batches(batch).await?;
         }
         self.source.close().await;
         if let Some(relay) = self.relay {

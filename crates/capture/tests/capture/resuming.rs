@@ -2,7 +2,7 @@
 
 use crate::setup::{
     PATIENCE, Source, assert_same, drain_ahead, drain_batches, drain_live, feed_at, is_mark,
-    last_commit, live, one_batch, reaches,
+    last_commit, live, one_batch, peeked, reaches,
 };
 use std::time::Duration;
 use trunkline_capture::{BatchReader, CaptureError, Feed, LiveOptions, LiveReader, Pulled};
@@ -198,13 +198,13 @@ async fn what_is_durable_is_not_delivered_again_when_the_slot_was_not_advanced()
     let mut reader = BatchReader::open(source.feed("slot"))
         .await
         .expect("connected");
-    let events = peeked(&mut reader, record.consistent_point).await;
+    let events = peeked(&mut reader, record.consistent_point, 1_000).await;
     assert!(reaches(&events, first));
     let durable = last_commit(&events).expect("a commit");
     let second = source.mark().await;
     let third = source.mark().await;
     // A batch begins anew where the slot stands; what is durable is left out.
-    let batched = peeked(&mut reader, durable).await;
+    let batched = peeked(&mut reader, durable, 1_000).await;
     assert_eq!(batched.len(), 6);
     assert!(reaches(&batched, third) && batched.iter().any(|event| is_mark(event, second)));
     reader.stop().await;
@@ -237,31 +237,21 @@ async fn batches_read_ahead_and_given_up_are_read_again_from_the_slot() {
     let copies = "SELECT count(*)::text FROM pg_replication_slots WHERE temporary";
     for given_up in 0..4 {
         // One batch is taken, of the next one a part, and the one behind that is read meanwhile.
-        durable = one_batch_ahead(&mut reader, durable, &mut events).await;
+        events.extend(peeked(&mut reader, durable, 300).await);
+        durable = last_commit(&events).unwrap_or(durable);
         assert_ne!(source.ask(copies).await, "0");
         reader.peek(durable, None, 300).await.expect("a peek");
         let part = reader.pull().await.expect("a pull");
         assert!(matches!(part, Pulled::Events(_)), "{given_up}: {part:?}");
     }
     while !reaches(&events, mark) {
-        durable = one_batch_ahead(&mut reader, durable, &mut events).await;
+        events.extend(peeked(&mut reader, durable, 300).await);
+        durable = last_commit(&events).unwrap_or(durable);
     }
     reader.stop().await;
     until(PATIENCE, async || source.ask(copies).await == "0").await;
     let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
     assert_same(events, expected);
-}
-
-async fn one_batch_ahead(
-    reader: &mut BatchReader,
-    after: Lsn,
-    events: &mut Vec<StreamEvent>,
-) -> Lsn {
-    reader.peek(after, None, 300).await.expect("a peek");
-    while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
-        events.extend(more);
-    }
-    last_commit(events).unwrap_or(after)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,19 +263,10 @@ async fn without_a_free_slot_one_batch_is_read_after_the_other() {
     let mark = written(&source).await;
     let reader = BatchReader::open(source.feed("slot")).await;
     let mut reader = reader.expect("connected").reading_ahead();
-    let durable = one_batch_ahead(&mut reader, record.consistent_point, &mut Vec::new()).await;
-    assert!(!reader.reads_ahead() && durable > record.consistent_point);
+    let batch = peeked(&mut reader, record.consistent_point, 300).await;
+    assert!(!reader.reads_ahead() && last_commit(&batch) > Some(record.consistent_point));
     reader.stop().await;
     let read = drain_ahead(source.feed("slot"), record.consistent_point, 300, mark).await;
     let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
     assert_same(read, expected);
-}
-
-async fn peeked(reader: &mut BatchReader, after: Lsn) -> Vec<StreamEvent> {
-    reader.peek(after, None, 1_000).await.expect("a peek");
-    let mut events = Vec::new();
-    while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
-        events.extend(more);
-    }
-    events
 }

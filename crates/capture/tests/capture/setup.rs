@@ -194,13 +194,7 @@ pub(crate) async fn drain_ahead(
     let mut reader = reader.reading_ahead();
     let (mut events, mut durable) = (Vec::new(), after);
     for batch in 1.. {
-        reader
-            .peek(durable, None, max_changes)
-            .await
-            .expect("a peek");
-        while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
-            events.extend(more);
-        }
+        events.extend(peeked(&mut reader, durable, max_changes).await);
         durable = last_commit(&events).unwrap_or(after).max(after);
         if batch % 3 == 0 || !reader.reads_ahead() {
             assert!(reader.advance(durable).await.expect("an advance") <= durable);
@@ -210,6 +204,20 @@ pub(crate) async fn drain_ahead(
         }
     }
     reader.stop().await;
+    events
+}
+
+/// One batch, to its end.
+pub(crate) async fn peeked(
+    reader: &mut BatchReader,
+    after: Lsn,
+    max_changes: u32,
+) -> Vec<StreamEvent> {
+    reader.peek(after, None, max_changes).await.expect("a peek");
+    let mut events = Vec::new();
+    while let Pulled::Events(more) = reader.pull().await.expect("a pull") {
+        events.extend(more);
+    }
     events
 }
 

@@ -33,11 +33,6 @@ pub(super) fn begin_anew(plan: &Plan) -> Result<(), Error> {
     }
 }
 
-/// Whether a command has ended the migration since this one began.
-pub(super) fn is_over(plan: &Plan) -> bool {
-    outcome(plan).is_some()
-}
-
 /// Another command ended the migration while it had it: completed, it is done.
 pub(super) fn ended(plan: &Plan) -> Result<EndReport, Error> {
     if outcome(plan) != Some(Phase::Completed) {

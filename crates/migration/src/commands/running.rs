@@ -6,7 +6,7 @@ use trunkline_changes::Side;
 use trunkline_load::LoadError;
 use trunkline_postgres::{Backoff, OnSide, Session};
 
-use super::outcome::{begin_anew, ended, is_over};
+use super::outcome::{begin_anew, ended};
 use super::validating::{Validated, compare, keep_validating, validate};
 use super::{Setting, check, reopening, standby};
 use crate::checks::{self, Verdict};
@@ -24,6 +24,7 @@ use crate::phases::{copying, cutover, prepare, way_back};
 use crate::plan::{Plan, RowsBy, Seed};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
+use crate::status::outcome;
 use crate::subscription;
 
 /// Where `run` stops.
@@ -55,7 +56,9 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
             Ok(report) => return Ok(report),
             Err(Error::Ended) => return ended(setting.plan),
             // Its end may have taken away the very server that does not answer.
-            Err(_) if held.is_some() && is_over(setting.plan) => return ended(setting.plan),
+            Err(_) if held.is_some() && outcome(setting.plan).is_some() => {
+                return ended(setting.plan);
+            }
             Err(error) => error,
         };
         let stands = held

@@ -42,8 +42,7 @@ impl Stream {
         if reached.is_some() {
             self.batch = Some(reader);
         } else {
-            self.advance(&mut reader, self.applier.durable()).await?;
-            reader.stop().await;
+            self.end_batches(reader).await?;
         }
         Ok(reached)
     }
@@ -89,12 +88,15 @@ impl Stream {
         }
     }
 
+    /// Ends the reader, with the slot at what is durable.
+    pub(super) async fn end_batches(&mut self, mut reader: BatchReader) -> Result<(), Error> {
+        self.advance(&mut reader, self.applier.durable()).await?;
+        reader.stop().await;
+        Ok(())
+    }
+
     /// Gives the log free up to what is durable on the other side.
-    pub(super) async fn advance(
-        &mut self,
-        reader: &mut BatchReader,
-        durable: Lsn,
-    ) -> Result<(), Error> {
+    async fn advance(&mut self, reader: &mut BatchReader, durable: Lsn) -> Result<(), Error> {
         // A run that was killed may have left the slot behind what it recorded.
         if durable > self.confirmed || !reader.reads_ahead() {
             match reader.advance(durable).await {
