@@ -1,18 +1,22 @@
 //! The stream in, batches out. Owns what waits, what is applied and what is durable; a
-//! source transaction is committed on the target as a whole or not at all.
+//! source transaction is committed on the target as a whole or not at all. While one batch
+//! is written, the next one is gathered (`submit`).
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use trunkline_changes::{Change, Lsn, Side, StreamEvent, Transaction};
+use trunkline_changes::{Change, Lsn, Relation, Side, StreamEvent, Transaction};
 use trunkline_postgres::{Conninfo, OnSide};
 
 use crate::batch::{Action, Entry, Pending, RowChange};
 use crate::cover::CopyCover;
 use crate::ddl::Ddl;
 use crate::error::ApplyError;
-use crate::limits::{Bounds, DURABLE_EVERY};
+use crate::limits::Bounds;
 use crate::options::{ApplyOptions, Durability};
+use crate::place::Place;
 use crate::progress::{self, Position};
+use crate::route::Route;
 use crate::routes::Routes;
 use crate::session;
 use crate::stats::ApplyStats;
@@ -22,24 +26,30 @@ use crate::writer::Writer;
 /// Applies one stream to one target, over one connection. Its calls are not cancel-safe:
 /// one that is dropped half-way leaves the applier of no use.
 pub struct Applier {
-    pub(crate) writer: Writer,
+    pub(crate) writer: Place,
     pub(crate) routes: Routes,
     pub(crate) cover: CopyCover,
     pub(crate) ddl: Ddl,
-    linger: std::time::Duration,
+    pub(crate) bounds: Bounds,
+    linger: Duration,
     side: Side,
     inside: Inside,
     /// Of whole transactions.
-    whole: Pending,
+    pub(crate) whole: Pending,
     /// Of the transaction that is not complete.
-    partial: Pending,
+    pub(crate) partial: Pending,
+    /// The memory of the batch before.
+    pub(crate) spare: Pending,
+    /// Whether a part of a transaction was given to the writer, and not its end.
+    pub(crate) parted: bool,
     /// The end of the last whole transaction that waits.
-    waiting: Option<Position>,
-    waiting_since: Option<Instant>,
-    pending_stats: ApplyStats,
-    durable: Lsn,
-    durable_at: Instant,
-    stats: ApplyStats,
+    pub(crate) waiting: Option<Position>,
+    pub(crate) waiting_since: Option<Instant>,
+    pub(crate) pending_stats: ApplyStats,
+    pub(crate) applied: Lsn,
+    pub(crate) durable: Lsn,
+    pub(crate) durable_at: Instant,
+    pub(crate) stats: ApplyStats,
     spent: bool,
 }
 
@@ -71,19 +81,24 @@ impl Applier {
             .await
             .on(Side::Target, "reading the progress of the migration")?;
         let routes = Routes::read(&mut session, options.tables).await?;
+        let writer = Writer::new(session, options.migration, options.policy, progress.applied);
         Ok(Applier {
-            writer: Writer::new(session, options.migration, options.policy, progress.applied),
+            writer: Place::of(writer),
             routes,
             cover: options.cover,
             ddl: Ddl::default(),
+            bounds: Bounds::default(),
             linger: options.linger,
             side: options.side,
             inside: Inside::Nothing,
             whole: Pending::default(),
             partial: Pending::default(),
+            spare: Pending::default(),
+            parted: false,
             waiting: None,
             waiting_since: None,
             pending_stats: ApplyStats::default(),
+            applied: progress.applied,
             durable: progress.applied,
             durable_at: Instant::now(),
             stats: ApplyStats::default(),
@@ -94,13 +109,20 @@ impl Applier {
     /// The same with other bounds.
     #[must_use]
     pub fn with_bounds(mut self, bounds: Bounds) -> Self {
-        self.writer.bounds = bounds;
+        self.bounds = bounds;
         self
     }
 
+    /// How long whole transactions wait for company from now on: little while the stream is
+    /// read as it comes, long while a backlog is drained.
+    pub fn set_linger(&mut self, linger: Duration) {
+        self.linger = linger;
+    }
+
     /// Takes one event of the stream, in order. Writes when a batch is full, and commits
-    /// when whole transactions fill one or have waited for the linger time. Transactions
-    /// that are applied already are passed over.
+    /// when whole transactions fill one or have waited for the linger time; one batch at a
+    /// time is written while the next one is pushed, and how that went shows in a later call.
+    /// Transactions that are applied already are passed over.
     pub async fn push(&mut self, event: StreamEvent) -> Result<(), ApplyError> {
         self.alive()?;
         let outcome = match event {
@@ -122,9 +144,10 @@ impl Applier {
         self.note(outcome).await
     }
 
-    /// Where the commit record of the last transaction ends that is committed on the target.
+    /// Where the commit record of the last transaction ends that is known to be committed on
+    /// the target.
     pub fn applied(&self) -> Lsn {
-        self.writer.at()
+        self.applied
     }
 
     /// The part of it that no crash of the target takes back: it may be confirmed to the
@@ -135,7 +158,7 @@ impl Applier {
 
     /// Whether something whole waits for a flush.
     pub fn is_waiting(&self) -> bool {
-        self.waiting.is_some()
+        self.waiting.is_some() || self.writer.is_away()
     }
 
     /// What was done since the applier was opened.
@@ -143,10 +166,14 @@ impl Applier {
         self.stats
     }
 
-    /// Ends the session on the target at once; what was not flushed is not applied.
+    /// Ends the session on the target, behind the batch that is being written; what waits is
+    /// not applied.
     pub async fn close(mut self) {
-        self.writer.abandon().await;
-        self.writer.session.close().await;
+        // What becomes of the batch that is being written, nobody asks any more.
+        let _abandoned = self.abandon().await;
+        if let Some(writer) = self.writer.leave() {
+            writer.session.close().await;
+        }
     }
 
     fn alive(&self) -> Result<(), ApplyError> {
@@ -160,7 +187,8 @@ impl Applier {
     async fn note(&mut self, outcome: Result<(), ApplyError>) -> Result<(), ApplyError> {
         if outcome.is_err() {
             self.spent = true;
-            self.writer.abandon().await;
+            // Why it is spent says more than what becomes of the batch that is written.
+            let _abandoned = self.abandon().await;
         }
         outcome.map_err(|error| error.on_side(self.side))
     }
@@ -172,9 +200,8 @@ impl Applier {
             ));
         }
         self.ddl.begin();
-        let reached = self
-            .waiting
-            .map_or(self.writer.at(), |position| position.end_lsn);
+        let given = self.waiting.or(self.writer.goes_to());
+        let reached = given.map_or(self.applied, |position| position.end_lsn);
         self.inside = if transaction.commit_lsn < reached {
             Inside::Known
         } else {
@@ -233,16 +260,12 @@ impl Applier {
 
     async fn row(
         &mut self,
-        relation: &std::sync::Arc<trunkline_changes::Relation>,
+        relation: &Arc<Relation>,
         xid: u32,
         unseen: bool,
         change: RowChange,
     ) -> Result<Option<Action>, ApplyError> {
-        let Some(route) = self
-            .routes
-            .route(&mut self.writer.session, relation)
-            .await?
-        else {
+        let Some(route) = self.route(relation).await? else {
             return Ok(None);
         };
         route.must_find(&change)?;
@@ -257,19 +280,28 @@ impl Applier {
         Ok(kept.map(|change| Action::Row { route, change }))
     }
 
+    async fn route(&mut self, relation: &Arc<Relation>) -> Result<Option<Arc<Route>>, ApplyError> {
+        if let Some(route) = self.routes.known(relation) {
+            return Ok(Some(route));
+        }
+        let Some(target) = self.routes.destination(relation)? else {
+            return Ok(None);
+        };
+        self.settle().await?;
+        let session = &mut self.writer.here()?.session;
+        let route = self.routes.route(session, relation, &target).await?;
+        Ok(Some(route))
+    }
+
     async fn truncate(
         &mut self,
-        relations: &[std::sync::Arc<trunkline_changes::Relation>],
+        relations: &[Arc<Relation>],
         xid: u32,
         restart_identity: bool,
     ) -> Result<Option<Action>, ApplyError> {
         let mut listed = Vec::with_capacity(relations.len());
         for relation in relations {
-            if let Some(route) = self
-                .routes
-                .route(&mut self.writer.session, relation)
-                .await?
-            {
+            if let Some(route) = self.route(relation).await? {
                 let scope = self.cover.decide_truncate(&relation.name, xid)?;
                 if scope == crate::cover::TruncateScope::Nothing {
                     self.pending_stats.skipped += 1;
@@ -305,96 +337,10 @@ impl Applier {
         });
         self.pending_stats.transactions += 1;
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let full = self.whole.exceeds(&self.writer.bounds);
-        if self.writer.is_open() || full || since.elapsed() >= self.linger {
-            self.commit_whole(Durability::Fast).await?;
+        let full = self.whole.exceeds(&self.bounds);
+        if self.parted || full || since.elapsed() >= self.linger {
+            self.submit_whole(Durability::Fast).await?;
         }
         Ok(())
-    }
-
-    /// Keeps what waits inside its bounds: first by committing whole transactions, then by
-    /// writing a part of the one that is under way.
-    async fn make_room(&mut self) -> Result<(), ApplyError> {
-        let bounds = self.writer.bounds;
-        let rows = self.whole.entries.len() + self.partial.entries.len();
-        let bytes = self.whole.bytes + self.partial.bytes;
-        if rows < bounds.batch_rows && bytes < bounds.batch_bytes {
-            return Ok(());
-        }
-        if self.waiting.is_some() {
-            self.commit_whole(Durability::Fast).await?;
-        }
-        if self.partial.exceeds(&bounds) {
-            self.write_partial().await?;
-        }
-        Ok(())
-    }
-
-    /// Writes what waits, so that something can be done in its place: whole transactions are
-    /// committed, the one that is under way is open on the target.
-    pub(crate) async fn write_what_waits(&mut self) -> Result<(), ApplyError> {
-        if self.waiting.is_some() {
-            self.commit_whole(Durability::Fast).await?;
-        }
-        self.write_partial().await
-    }
-
-    async fn write_partial(&mut self) -> Result<(), ApplyError> {
-        let part = std::mem::take(&mut self.partial);
-        let written = self.writer.write_part(&part.entries).await?;
-        self.partial = self.count(part, written);
-        Ok(())
-    }
-
-    async fn flush_whole(&mut self, durability: Durability) -> Result<(), ApplyError> {
-        if self.writer.is_open() {
-            return Ok(());
-        }
-        if self.waiting.is_some() {
-            return self.commit_whole(durability).await;
-        }
-        if durability == Durability::Durable && self.durable < self.writer.at() {
-            progress::touch(&mut self.writer.session, &self.writer.migration)
-                .await
-                .on(Side::Target, "making the progress durable")?;
-            self.is_durable();
-        }
-        Ok(())
-    }
-
-    async fn commit_whole(&mut self, durability: Durability) -> Result<(), ApplyError> {
-        let Some(position) = self.waiting.take() else {
-            return Ok(());
-        };
-        let durability = match durability {
-            Durability::Fast if self.durable_at.elapsed() < DURABLE_EVERY => Durability::Fast,
-            Durability::Fast | Durability::Durable => Durability::Durable,
-        };
-        let whole = std::mem::take(&mut self.whole);
-        let written = self
-            .writer
-            .commit(&whole.entries, position, durability)
-            .await?;
-        self.whole = self.count(whole, written);
-        self.waiting_since = None;
-        if durability == Durability::Durable {
-            self.is_durable();
-        }
-        self.pending_stats.batches += 1;
-        self.stats.add(&std::mem::take(&mut self.pending_stats));
-        Ok(())
-    }
-
-    fn is_durable(&mut self) {
-        self.durable = self.writer.at();
-        self.durable_at = Instant::now();
-    }
-
-    /// Counts what was written, and gives its memory back for what comes next.
-    fn count(&mut self, pending: Pending, written: ApplyStats) -> Pending {
-        let stats = &mut self.pending_stats;
-        pending.entries.iter().for_each(|e| e.count_in(stats));
-        stats.add(&written);
-        pending.emptied()
     }
 }

@@ -166,7 +166,7 @@ impl Applier {
             number,
             said,
         };
-        let known = record::find(&mut self.writer, &event).await?;
+        let known = record::find(self.writer.here()?, &event).await?;
         let judged = self.judge(&event, &options, known.as_ref()).await?;
         self.routes.forget();
         self.carry_out(&event, known, judged).await
@@ -206,7 +206,7 @@ impl Applier {
                 map: self.routes.map(),
                 foreign_keys: options.foreign_keys,
             };
-            judged = judged.and(examined.judge(&mut self.writer.session).await?);
+            judged = judged.and(examined.judge(&mut self.writer.here()?.session).await?);
         }
         // One that the stream waited for fits by now: the operator made it.
         if self.is_unexplained(said, &judged) && judged.is_nothing() && known.is_none() {
@@ -233,8 +233,10 @@ impl Applier {
         let judged = match answer {
             Answer::Done => return Ok(()),
             Answer::Instead(sql) => {
-                return match run(&mut self.writer, std::slice::from_ref(&sql)).await? {
-                    None => record::write(&mut self.writer, event, State::Replayed, "", &sql).await,
+                return match run(self.writer.here()?, std::slice::from_ref(&sql)).await? {
+                    None => {
+                        record::write(self.writer.here()?, event, State::Replayed, "", &sql).await
+                    }
                     Some(why) => {
                         self.stop(event, &format!("what you gave failed: {why}"))
                             .await
@@ -246,7 +248,7 @@ impl Applier {
         if !judged.stop.is_empty() {
             return self.stop(event, &judged.stop.join("; ")).await;
         }
-        let (ran, refused) = match run(&mut self.writer, &judged.run).await? {
+        let (ran, refused) = match run(self.writer.here()?, &judged.run).await? {
             None => (judged.run.join(";\n"), None),
             Some(why) => (String::new(), Some(why)),
         };
@@ -264,14 +266,14 @@ impl Applier {
             (true, true, Some(_)) => State::Done,
             (true, true, None) => return Ok(()),
         };
-        record::write(&mut self.writer, event, state, &open.join("; "), &ran).await
+        record::write(self.writer.here()?, event, state, &open.join("; "), &ran).await
     }
 
     /// Nothing of the transaction is on the target; that it is waited for is.
     async fn stop(&mut self, event: &Event, why: &str) -> Result<(), ApplyError> {
-        self.writer.abandon().await;
-        record::write(&mut self.writer, event, State::Stopped, why, "").await?;
-        let known = record::find(&mut self.writer, event).await?;
+        self.writer.here()?.abandon().await;
+        record::write(self.writer.here()?, event, State::Stopped, why, "").await?;
+        let known = record::find(self.writer.here()?, event).await?;
         let said = &event.said;
         Err(ApplyError::Ddl(Box::new(DdlStop {
             id: known.map_or(0, |known| known.id),

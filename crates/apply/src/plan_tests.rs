@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use trunkline_changes::{ReplicaIdentity, TableName};
 
-use super::{Body, Statement, plan, truncate, truncate_by_delete};
+use super::{Body, Rank, Statement, plan, truncate, truncate_by_delete};
 use crate::batch::{Entry, RowChange};
 use crate::fixtures::{self, column, entry, insert, key, table, update};
 use crate::fold::fold;
@@ -156,4 +156,44 @@ fn a_truncate_names_each_table_alone_and_ranges_are_deleted() {
     let mut expected = vec!["DELETE FROM ONLY \"s\".\"t\""];
     expected.extend(ranges);
     assert_eq!(sql(truncate_by_delete(&op)), expected);
+}
+
+/// The last array of a set's parameters: the key that rows are found by.
+fn last_array(statements: &[Statement<'_>]) -> String {
+    let Body::Params(params) = &statements[0].body else {
+        panic!("not a set: {:?}", statements[0].sql);
+    };
+    String::from_utf8_lossy(params.last().and_then(Option::as_deref).expect("an array"))
+        .into_owned()
+}
+
+#[test]
+fn a_set_is_in_the_order_of_its_key() {
+    let route = route();
+    let backwards: Vec<String> = ids(120).into_iter().rev().collect();
+    let entries: Vec<Entry> = backwards
+        .iter()
+        .map(|id| entry(&route, update(None, &[id, "x"])))
+        .collect();
+    let stages = fold(&entries).expect("nothing contradicts");
+    let quoted: Vec<String> = ids(120).iter().map(|id| format!("\"{id}\"")).collect();
+    assert_eq!(
+        last_array(&plan(&stages, &Bounds::default())),
+        format!("{{{}}}", quoted.join(","))
+    );
+}
+
+#[test]
+fn the_order_of_a_set_goes_through_all_columns_of_its_key() {
+    let columns = vec![column("a", "int4"), column("b", "int4")];
+    let route = fixtures::route(table(1, columns), ReplicaIdentity::Default, 2);
+    let row = |a: &str, b: &str| Rank::of(route.key().expect("a key"), &fixtures::row([a, b]));
+    assert!(row("9", "10") < row("10", "2"));
+    assert!(row("9", "2") < row("9", "10"));
+    assert!(row("9", "2") == row("9", "2"));
+    let long = "x".repeat(300);
+    assert!(
+        row(&long, "1") == row(&long, "2"),
+        "what finds no room is left out"
+    );
 }

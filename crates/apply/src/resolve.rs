@@ -109,7 +109,7 @@ impl Writer {
             return Ok(Some(Misfit::Touched(0)));
         };
         match self
-            .execute([Statement::plain(SAVEPOINT), statement])
+            .execute(vec![Statement::plain(SAVEPOINT), statement])
             .await?
         {
             Outcome::Fits => {
@@ -141,7 +141,7 @@ impl Writer {
             "a change was parked"
         );
         let statement = park::statement(&self.migration, entry, &conflict);
-        self.must_fit([statement], "parking a change").await?;
+        self.must_fit(vec![statement], "parking a change").await?;
         stats.parked += 1;
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Writer {
         ];
         for statements in ways {
             let all = std::iter::once(Statement::plain(SAVEPOINT)).chain(statements);
-            match self.execute(all).await? {
+            match self.execute(all.collect()).await? {
                 Outcome::Fits => return self.batch(RELEASE).await,
                 Outcome::Misfit(_, misfit) => {
                     self.undo().await?;

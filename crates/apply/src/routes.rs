@@ -47,36 +47,40 @@ impl Routes {
         self.by_relation.clear();
     }
 
-    /// Where a relation's changes go; `None` when the table is left out.
+    /// Where a relation's changes go, if it was asked before.
+    pub(crate) fn known(&self, relation: &Arc<Relation>) -> Option<Arc<Route>> {
+        let known = self.by_relation.get(&relation.id)?;
+        let same = Arc::ptr_eq(&known.relation, relation) || known.relation == *relation;
+        same.then(|| Arc::clone(known))
+    }
+
+    /// The target table of a relation; `None` when it is left out.
+    pub(crate) fn destination(&self, relation: &Relation) -> Result<Option<TableName>, ApplyError> {
+        match self.map.destination(&relation.name) {
+            Some(Destination::Ignored) => Ok(None),
+            Some(Destination::Table(target)) => Ok(Some(target.clone())),
+            // Records of a migration, which a publication of all tables brings along.
+            None if relation.name.schema == OWN_SCHEMA => Ok(None),
+            None => Err(ApplyError::UnmappedTable {
+                table: relation.name.clone(),
+            }),
+        }
+    }
+
+    /// Gets to know where the changes of a relation go.
     pub(crate) async fn route(
         &mut self,
         session: &mut Session,
         relation: &Arc<Relation>,
-    ) -> Result<Option<Arc<Route>>, ApplyError> {
-        let known = self.by_relation.get(&relation.id);
-        if let Some(route) = known
-            && (Arc::ptr_eq(&route.relation, relation) || route.relation == *relation)
-        {
-            return Ok(Some(Arc::clone(route)));
-        }
-        let changed = known.is_some();
-        let target = match self.map.destination(&relation.name) {
-            Some(Destination::Ignored) => return Ok(None),
-            Some(Destination::Table(target)) => target.clone(),
-            // Records of a migration, which a publication of all tables brings along.
-            None if relation.name.schema == OWN_SCHEMA => return Ok(None),
-            None => {
-                return Err(ApplyError::UnmappedTable {
-                    table: relation.name.clone(),
-                });
-            }
-        };
+        target: &TableName,
+    ) -> Result<Arc<Route>, ApplyError> {
+        let changed = self.by_relation.contains_key(&relation.id);
         let columns = self.map.columns_of(&relation.name).cloned();
         let columns = columns.unwrap_or_default();
-        let made = self.make(session, relation, &target, changed, &columns);
+        let made = self.make(session, relation, target, changed, &columns);
         let route = Arc::new(made.await?);
         self.by_relation.insert(relation.id, Arc::clone(&route));
-        Ok(Some(route))
+        Ok(route)
     }
 
     /// A table or column that is not described may have been made since.

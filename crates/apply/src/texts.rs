@@ -13,7 +13,8 @@ use crate::sql::{Rows, Slot, Template, template};
 /// SQL texts that were written before in this batch.
 #[derive(Default)]
 pub(crate) struct Texts {
-    by_shape: HashMap<(*const Route, Shape), Text>,
+    /// By the address of the route, which stands as long as its batch, and the shape.
+    by_shape: HashMap<(usize, Shape), Text>,
 }
 
 /// A statement's text, and where its parameters come from.
@@ -32,7 +33,7 @@ impl Texts {
     }
 
     pub(crate) fn text(&mut self, route: &Route, shape: Shape) -> Text {
-        let key = (std::ptr::from_ref(route), shape);
+        let key = (std::ptr::from_ref(route).addr(), shape);
         if let Some(text) = self.by_shape.get(&key) {
             return text.clone();
         }

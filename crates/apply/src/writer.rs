@@ -21,7 +21,6 @@ pub(crate) struct Writer {
     pub(crate) session: Session,
     pub(crate) migration: String,
     pub(crate) policy: ConflictPolicy,
-    pub(crate) bounds: Bounds,
     /// Where the progress row stands.
     at: Lsn,
     /// Whether a transaction is open that holds a part of a source transaction.
@@ -59,7 +58,6 @@ impl Writer {
             session,
             migration,
             policy,
-            bounds: Bounds::default(),
             at,
             open: false,
         }
@@ -70,16 +68,15 @@ impl Writer {
         self.at
     }
 
-    /// Whether a part of a source transaction is written and not committed.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open
-    }
-
     /// Writes a part of a source transaction and leaves the target's transaction open.
-    pub(crate) async fn write_part(&mut self, entries: &[Entry]) -> Result<ApplyStats, ApplyError> {
+    pub(crate) async fn write_part(
+        &mut self,
+        entries: &[Entry],
+        bounds: &Bounds,
+    ) -> Result<ApplyStats, ApplyError> {
         let prologue = self.prologue();
         self.open = true;
-        self.run(prologue, entries, None).await
+        self.run(prologue, entries, None, bounds).await
     }
 
     /// Writes the rest and commits it with its position.
@@ -88,13 +85,14 @@ impl Writer {
         entries: &[Entry],
         to: Position,
         durability: Durability,
+        bounds: &Bounds,
     ) -> Result<ApplyStats, ApplyError> {
         let mut prologue = self.prologue();
         if durability == Durability::Durable {
             prologue.push(Statement::plain("SET LOCAL synchronous_commit TO on"));
         }
         prologue.push(advance(&self.migration, self.at, to));
-        let stats = self.run(prologue, entries, Some(to)).await?;
+        let stats = self.run(prologue, entries, Some(to), bounds).await?;
         self.open = false;
         match self.session.batch("COMMIT").await {
             Ok(_) => {
@@ -133,20 +131,22 @@ impl Writer {
 
     async fn run(
         &mut self,
-        mut prologue: Vec<Statement<'_>>,
+        prologue: Vec<Statement<'static>>,
         entries: &[Entry],
         to: Option<Position>,
+        bounds: &Bounds,
     ) -> Result<ApplyStats, ApplyError> {
-        prologue.push(Statement::plain(BATCH_SAVEPOINT));
-        let ours = prologue.len();
+        let mut statements: Vec<Statement<'_>> = prologue;
+        statements.push(Statement::plain(BATCH_SAVEPOINT));
+        let ours = statements.len();
         let Ok(stages) = fold(entries) else {
-            if let Outcome::Misfit(_, misfit) = self.execute(prologue).await? {
+            if let Outcome::Misfit(_, misfit) = self.execute(statements).await? {
                 return Err(self.prologue_failed(misfit));
             }
             return self.one_by_one(entries).await;
         };
-        let planned = plan(&stages, &self.bounds);
-        let outcome = self.execute(prologue.into_iter().chain(planned)).await?;
+        statements.extend(plan(&stages, bounds));
+        let outcome = self.execute(statements).await?;
         match outcome {
             Outcome::Fits => Ok(ApplyStats::default()),
             Outcome::Misfit(index, misfit) if index < ours => Err(self.prologue_failed(misfit)),
@@ -166,7 +166,7 @@ impl Writer {
         self.batch("ROLLBACK TO SAVEPOINT trunkline_batch").await?;
         // The refusal hid whether the progress was ours to move: look again.
         let moved = to.map(|to| advance(&self.migration, to.end_lsn, to));
-        match self.execute(moved).await? {
+        match self.execute(moved.into_iter().collect()).await? {
             Outcome::Fits => Ok(()),
             Outcome::Misfit(_, misfit) => Err(self.prologue_failed(misfit)),
         }
@@ -184,9 +184,9 @@ impl Writer {
 
     /// Runs statements in order, in as many round trips as their size asks for, up to the
     /// first that does not fit.
-    pub(crate) async fn execute<'s>(
+    pub(crate) async fn execute(
         &mut self,
-        statements: impl IntoIterator<Item = Statement<'s>>,
+        statements: Vec<Statement<'_>>,
     ) -> Result<Outcome, ApplyError> {
         let mut statements = statements.into_iter().peekable();
         let mut done = 0;
@@ -236,9 +236,9 @@ impl Writer {
     }
 
     /// Runs statements that fit, or the target has failed.
-    pub(crate) async fn must_fit<'s>(
+    pub(crate) async fn must_fit(
         &mut self,
-        statements: impl IntoIterator<Item = Statement<'s>>,
+        statements: Vec<Statement<'_>>,
         doing: &str,
     ) -> Result<(), ApplyError> {
         match self.execute(statements).await? {

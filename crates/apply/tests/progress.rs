@@ -46,6 +46,8 @@ async fn a_transaction_too_big_for_a_batch_is_never_seen_in_part() {
     );
     assert_eq!(applier.applied(), small_end);
     applier.push(commit).await.expect("it fits");
+    let flushed = applier.flush(Durability::Fast).await;
+    flushed.expect("it commits, if it was not committed before");
     assert_eq!(count(&bench), "1051");
     assert_eq!(applier.applied(), big_end);
     assert_eq!(applier.stats().batches, 2);
@@ -128,7 +130,7 @@ async fn only_a_durable_commit_may_be_confirmed() {
 }
 
 #[tokio::test]
-async fn a_linger_of_zero_commits_each_transaction() {
+async fn a_linger_of_zero_lets_nothing_wait() {
     let mut bench = Bench::start().await;
     bench.target(T);
     let options = ApplyOptions {
@@ -140,8 +142,12 @@ async fn a_linger_of_zero_commits_each_transaction() {
         .expect("it opens");
     let table = bench.relation("public.t", ReplicaIdentity::Default);
     let events = bench.transaction(1, vec![insert(&table, &["1", "x"])]);
+    let expected = end(&events);
     push_all(&mut applier, events).await.expect("it fits");
-    assert_eq!(count(&bench), "1");
+    // It was given to the writer, and is committed without another call.
+    trunkline_testkit::until(Duration::from_secs(30), async || count(&bench) == "1").await;
+    applier.flush(Durability::Fast).await.expect("it is done");
+    assert_eq!(applier.applied(), expected);
 }
 
 #[tokio::test]
@@ -263,4 +269,41 @@ async fn a_connection_lost_in_a_commit_is_an_unknown_outcome_that_progress_settl
     let settled = bench.applier().await;
     let happened = settled.applied() == expected;
     assert_eq!(count(&bench) == "1", happened);
+}
+
+#[tokio::test]
+async fn an_applier_that_is_dropped_while_a_batch_is_written_leaves_it_whole_or_undone() {
+    let mut bench = Bench::start().await;
+    bench.target(T);
+    let options = ApplyOptions {
+        linger: Duration::ZERO,
+        ..bench.options()
+    };
+    let table = bench.relation("public.t", ReplicaIdentity::Default);
+    for number in 1..=20 {
+        let opened = Applier::open(&bench.conninfo(), options.clone()).await;
+        let mut applier = opened.expect("it opens");
+        let before = count(&bench);
+        let ids: Vec<String> = (0..500)
+            .map(|id| format!("{}", number * 1000 + id))
+            .collect();
+        let changes = ids.iter().map(|id| insert(&table, &[id, "x"])).collect();
+        let events = bench.transaction(number, changes);
+        let expected = end(&events);
+        push_all(&mut applier, events)
+            .await
+            .expect("it is given to the writer");
+        drop(applier);
+        // Whoever comes next waits for what the server still does of it.
+        let next = bench.applier().await;
+        let rows = count(&bench);
+        if next.applied() == expected {
+            assert_eq!(
+                rows.parse::<u32>(),
+                before.parse().map(|rows: u32| rows + 500)
+            );
+        } else {
+            assert_eq!(rows, before);
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod pacing;
 mod peeking;
 mod puller;
 mod queue;
+mod reading;
 mod receiver;
 
 pub use batch::BatchReader;

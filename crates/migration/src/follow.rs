@@ -155,6 +155,7 @@ impl Stream {
             let options = LiveOptions::after(self.position, &self.spill_folder);
             LiveReader::start(self.feed.clone(), options).await?
         };
+        self.applier.set_linger(LINGER);
         loop {
             let wait = if self.pending { LINGER } else { QUIET_WAIT };
             let pulled = tokio::select! {

@@ -18,20 +18,22 @@ pub(crate) const FENCE_PROBES: u32 = 3;
 /// the most, where a busy server usually needs none.
 pub(crate) const FENCE_LOOKS_FOR_PROBES: u32 = 25;
 
-/// A batch of the slot read by SQL, in pgoutput messages: at 50 to 150 bytes a message the
-/// source gathers 10 to 30 MB, and the server decodes again from the slot's restart position
-/// at every peek, which larger batches spread (measured: 200,000 a batch take a third of
-/// the time of 50,000).
-pub(crate) const PEEK_MESSAGES: u32 = 200_000;
+/// A batch of the slot read by SQL, in messages of the decoder, at the most: the reader asks
+/// for fewer where they are large.
+pub(crate) const PEEK_MESSAGES: u32 = 400_000;
 
 /// Between two advances of the slot while it is read by SQL: each decodes the log from the
 /// slot's restart position once more (0.2 s for 200,000 messages), and what is durable but
-/// not given free costs a crash nothing but reading.
-pub(crate) const ADVANCE_EVERY: Duration = Duration::from_secs(5);
+/// not given free costs a crash nothing but reading, and the source this much of its log.
+pub(crate) const ADVANCE_EVERY: Duration = Duration::from_secs(15);
 
 /// How long a transaction waits for company while the stream is quiet: the delay that
 /// batching adds to a lone commit.
 pub(crate) const LINGER: Duration = Duration::from_millis(3);
+
+/// The same while a backlog is read by SQL, where batches are to be full: two ticks, so that
+/// what watchers see moves when the source sends slowly.
+pub(crate) const BACKLOG_LINGER: Duration = Duration::from_secs(1);
 
 /// How long a pull waits when nothing is pending: only how soon an interrupt or a tick is
 /// seen, since arriving changes end the wait at once.

@@ -12,6 +12,7 @@ use super::copy_tuples::Columns;
 use super::peeking::{peek_sql, read_peek};
 use super::puller::{Broken, Puller, Step, Text};
 use super::queue::{Drain, queue};
+use super::reading::{Messages, Peek, Reading};
 use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
@@ -20,7 +21,7 @@ use crate::limits::{SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES};
 use std::path::PathBuf;
 use tokio::task::JoinHandle;
 use trunkline_changes::Lsn;
-use trunkline_postgres::{Canceller, PgError, Session};
+use trunkline_postgres::{PgError, Session};
 
 /// Reads a slot by SQL.
 pub struct BatchReader {
@@ -32,31 +33,9 @@ pub struct BatchReader {
     /// What puts lines into messages, while no peek runs.
     text: Option<Text>,
     spill_folder: PathBuf,
+    messages: Messages,
     /// The end of some record, seen at an earlier peek: flushed by now in most cases.
     boundary: Option<Lsn>,
-}
-
-/// A peek that is taken from.
-struct Peek {
-    puller: Puller,
-    reading: Reading,
-}
-
-/// What the server does for a peek, or has done.
-struct Reading {
-    /// `None` once its end was seen and the session taken back.
-    task: Option<JoinHandle<Result<Session, StreamError>>>,
-    canceller: Canceller,
-    max_changes: u32,
-    complete_to: Option<Lsn>,
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
 }
 
 /// What reading ahead needs.
@@ -80,6 +59,7 @@ impl BatchReader {
             ahead: None,
             text: None,
             spill_folder: std::env::temp_dir(),
+            messages: Messages::default(),
             boundary: None,
         };
         let session = reader.session().await?;
@@ -146,8 +126,8 @@ impl BatchReader {
     }
 
     /// Begins a peek of what committed after `after`, up to `upto` or the end of the log, and
-    /// not much more than `max_changes` messages: it ends with a whole transaction. A peek
-    /// that was not pulled to its end is given up.
+    /// not much more than `max_changes` messages, or fewer where they are large: it ends with
+    /// a whole transaction. A peek that was not pulled to its end is given up.
     pub async fn peek(
         &mut self,
         after: Lsn,
@@ -183,7 +163,7 @@ impl BatchReader {
         let free = self.peek.is_none() && upto.is_none();
         let next = self.ahead.as_mut().filter(|_| free)?.next.take()?;
         // Otherwise it is given up with its session, and what it read is read again.
-        (next.1.max_changes == max_changes).then_some(next)
+        (next.1.wanted == max_changes).then_some(next)
     }
 
     /// Lets the server begin a batch.
@@ -199,7 +179,8 @@ impl BatchReader {
             .await
             .map_err(|cause| self.feed.fault("reading the log's position", cause))?;
         let copy = self.ahead.as_ref().and_then(|ahead| ahead.copy.as_deref());
-        let sql = peek_sql(&self.feed, copy, upto, max_changes, session.version());
+        let asked = self.messages.of(max_changes);
+        let sql = peek_sql(&self.feed, copy, upto, asked, session.version());
         let (feeder, drain) = queue();
         let columns = match self.feed.decoder {
             Decoder::Pgoutput { .. } => Columns::Data,
@@ -208,7 +189,8 @@ impl BatchReader {
         let reading = Reading {
             canceller: session.canceller(),
             task: Some(tokio::spawn(read_peek(session, sql, columns, feeder))),
-            max_changes,
+            wanted: max_changes,
+            asked,
             complete_to,
         };
         Ok((drain, reading))
@@ -221,13 +203,14 @@ impl BatchReader {
         let Some(peek) = self.peek.as_mut().filter(|_| may) else {
             return Ok(());
         };
-        let max_changes = peek.reading.max_changes;
+        let wanted = peek.reading.wanted;
+        self.messages.weigh(&peek.puller);
         let finished = |task: &mut JoinHandle<_>| task.is_finished();
         let Some(task) = peek.reading.task.take_if(finished) else {
             return Ok(());
         };
         self.session = Some(self.feed.session_of(task).await?);
-        let next = self.begin(None, max_changes).await?;
+        let next = self.begin(None, wanted).await?;
         if let Some(ahead) = &mut self.ahead {
             ahead.next = Some(next);
         }
@@ -297,8 +280,9 @@ impl BatchReader {
         }
         self.text = peek.puller.take_text();
         let messages = peek.puller.messages();
+        self.messages.weigh(&peek.puller);
         // The server stops once it has as many as asked for: fewer, and it saw everything.
-        let whole = messages < u64::from(peek.reading.max_changes);
+        let whole = messages < u64::from(peek.reading.asked);
         Ok(Pulled::EndOfBatch {
             messages,
             covered: peek.reading.complete_to.filter(|_| whole).map(ReadPosition),

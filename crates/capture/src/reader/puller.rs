@@ -16,6 +16,7 @@ pub(super) struct Puller {
     assembler: Assembler,
     keepalive: Option<Lsn>,
     messages: u64,
+    bytes: u64,
 }
 
 /// Puts lines into messages, and asks the catalog what they do not say.
@@ -62,6 +63,7 @@ impl Puller {
             assembler,
             keepalive: None,
             messages: 0,
+            bytes: 0,
         }
     }
 
@@ -89,6 +91,11 @@ impl Puller {
     /// Messages taken so far.
     pub(super) fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// What they weighed together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// How far the server has read: the last position that came behind everything delivered.
@@ -170,6 +177,7 @@ impl Puller {
         match received {
             Received::Message(position, message) => {
                 self.messages += 1;
+                self.bytes += message.len() as u64;
                 match &mut self.text {
                     Some(text) => text.translator.feed(position, message)?,
                     None => self.assembler.feed(message)?,

@@ -9,7 +9,7 @@ use trunkline_changes::Lsn;
 
 use super::{Goal, Reached, Stream};
 use crate::error::Error;
-use crate::limits::{ADVANCE_EVERY, PEEK_MESSAGES};
+use crate::limits::{ADVANCE_EVERY, BACKLOG_LINGER, PEEK_MESSAGES};
 use crate::run::Run;
 
 impl Stream {
@@ -26,6 +26,7 @@ impl Stream {
             Some(reader) => reader,
             None => self.open_batch().await?,
         };
+        self.applier.set_linger(BACKLOG_LINGER);
         let reached = loop {
             reader.peek(self.position, None, PEEK_MESSAGES).await?;
             if let Some(reached) = self.take_batch(&mut reader, run, goal).await? {

@@ -1,0 +1,137 @@
+//! What waits goes to the writer, and what the writer did comes back: one batch is written
+//! while the next one is gathered, which keeps the target and this process at work at the
+//! same time. Holds always: a batch is given to the writer only once the one before it is
+//! on the target.
+
+use std::time::Instant;
+
+use trunkline_changes::Side;
+use trunkline_postgres::OnSide;
+
+use crate::applier::Applier;
+use crate::error::ApplyError;
+use crate::limits::DURABLE_EVERY;
+use crate::options::Durability;
+use crate::place::Job;
+use crate::progress;
+
+impl Applier {
+    /// Keeps what waits inside its bounds: first by committing whole transactions, then by
+    /// writing a part of the one that is under way.
+    pub(crate) async fn make_room(&mut self) -> Result<(), ApplyError> {
+        let rows = self.whole.entries.len() + self.partial.entries.len();
+        let bytes = self.whole.bytes + self.partial.bytes;
+        if rows < self.bounds.batch_rows && bytes < self.bounds.batch_bytes {
+            return Ok(());
+        }
+        if self.waiting.is_some() {
+            self.submit_whole(Durability::Fast).await?;
+        }
+        if self.partial.exceeds(&self.bounds) {
+            self.submit_partial().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, so that something can be done in its place: whole transactions are
+    /// committed, the one that is under way is open on the target.
+    pub(crate) async fn write_what_waits(&mut self) -> Result<(), ApplyError> {
+        if self.waiting.is_some() {
+            self.submit_whole(Durability::Fast).await?;
+        }
+        self.submit_partial().await?;
+        self.settle().await
+    }
+
+    pub(crate) async fn flush_whole(&mut self, durability: Durability) -> Result<(), ApplyError> {
+        self.settle().await?;
+        if self.parted {
+            return Ok(());
+        }
+        if self.waiting.is_some() {
+            self.submit_whole(durability).await?;
+            return self.settle().await;
+        }
+        if durability == Durability::Durable && self.durable < self.applied {
+            let writer = self.writer.here()?;
+            progress::touch(&mut writer.session, &writer.migration)
+                .await
+                .on(Side::Target, "making the progress durable")?;
+            self.is_durable();
+        }
+        Ok(())
+    }
+
+    /// Gives whole transactions to the writer, to be committed.
+    pub(crate) async fn submit_whole(&mut self, durability: Durability) -> Result<(), ApplyError> {
+        self.settle().await?;
+        let Some(position) = self.waiting.take() else {
+            return Ok(());
+        };
+        self.waiting_since = None;
+        self.parted = false;
+        let durability = match durability {
+            Durability::Fast if self.durable_at.elapsed() < DURABLE_EVERY => Durability::Fast,
+            Durability::Fast | Durability::Durable => Durability::Durable,
+        };
+        let spare = std::mem::take(&mut self.spare);
+        let mut stats = std::mem::take(&mut self.pending_stats);
+        stats.batches += 1;
+        self.writer.begin(Job {
+            pending: std::mem::replace(&mut self.whole, spare),
+            bounds: self.bounds,
+            commit: Some((position, durability)),
+            stats,
+        })
+    }
+
+    /// Gives a part of the transaction that is under way to the writer.
+    async fn submit_partial(&mut self) -> Result<(), ApplyError> {
+        self.settle().await?;
+        self.parted = true;
+        let spare = std::mem::take(&mut self.spare);
+        self.writer.begin(Job {
+            pending: std::mem::replace(&mut self.partial, spare),
+            bounds: self.bounds,
+            commit: None,
+            stats: std::mem::take(&mut self.pending_stats),
+        })
+    }
+
+    /// Waits for the batch that is being written, if there is one.
+    pub(crate) async fn settle(&mut self) -> Result<(), ApplyError> {
+        let Some(Job {
+            pending,
+            commit,
+            stats,
+            ..
+        }) = self.writer.come_back().await?
+        else {
+            return Ok(());
+        };
+        self.spare = pending;
+        let Some((_, durability)) = commit else {
+            self.pending_stats.add(&stats);
+            return Ok(());
+        };
+        self.applied = self.writer.here()?.at();
+        if durability == Durability::Durable {
+            self.is_durable();
+        }
+        self.stats.add(&stats);
+        Ok(())
+    }
+
+    /// Takes back what is not committed. A batch that is being written comes to its end
+    /// first.
+    pub(crate) async fn abandon(&mut self) -> Result<(), ApplyError> {
+        let settled = self.settle().await;
+        self.writer.here()?.abandon().await;
+        settled
+    }
+
+    fn is_durable(&mut self) {
+        self.durable = self.applied;
+        self.durable_at = Instant::now();
+    }
+}
