@@ -38,6 +38,8 @@ pub struct Applier {
     pub(crate) whole: Pending,
     /// Of the transaction that is not complete.
     pub(crate) partial: Pending,
+    /// Bytes of changes that were passed over since the last batch.
+    pub(crate) passed_over: usize,
     /// The memory of the batch before.
     pub(crate) spare: Pending,
     /// Whether a part of a transaction was given to the writer, and not its end.
@@ -93,6 +95,7 @@ impl Applier {
             inside: Inside::Nothing,
             whole: Pending::default(),
             partial: Pending::default(),
+            passed_over: 0,
             spare: Pending::default(),
             parted: false,
             waiting: None,
@@ -184,11 +187,14 @@ impl Applier {
         }
     }
 
-    async fn note(&mut self, outcome: Result<(), ApplyError>) -> Result<(), ApplyError> {
+    async fn note(&mut self, mut outcome: Result<(), ApplyError>) -> Result<(), ApplyError> {
         if outcome.is_err() {
             self.spent = true;
-            // Why it is spent says more than what becomes of the batch that is written.
-            let _abandoned = self.abandon().await;
+            // What the batch that is written met comes first in the stream.
+            match self.abandon().await {
+                Ok(()) | Err(ApplyError::Spent) => {}
+                earlier => outcome = earlier,
+            }
         }
         outcome.map_err(|error| error.on_side(self.side))
     }
@@ -249,7 +255,7 @@ impl Applier {
             }
         };
         let Some(action) = action else {
-            return Ok(());
+            return self.make_room().await;
         };
         self.partial.push(Entry {
             transaction,
@@ -266,18 +272,30 @@ impl Applier {
         change: RowChange,
     ) -> Result<Option<Action>, ApplyError> {
         let Some(route) = self.route(relation).await? else {
+            self.pass_over(change.bytes());
             return Ok(None);
         };
         route.must_find(&change)?;
         let kept = if unseen {
             Some(change)
         } else {
-            self.cover.decide(relation, xid, change)?
+            let bytes = change.bytes();
+            let kept = self.cover.decide(relation, xid, change)?;
+            if kept.is_none() {
+                self.pending_stats.skipped += 1;
+                self.pass_over(bytes);
+            }
+            kept
         };
-        if kept.is_none() {
-            self.pending_stats.skipped += 1;
-        }
         Ok(kept.map(|change| Action::Row { route, change }))
+    }
+
+    /// A change that is not kept lies in the same memory as one that is: it counts while
+    /// something waits.
+    fn pass_over(&mut self, bytes: usize) {
+        if !(self.whole.entries.is_empty() && self.partial.entries.is_empty()) {
+            self.passed_over += bytes;
+        }
     }
 
     async fn route(&mut self, relation: &Arc<Relation>) -> Result<Option<Arc<Route>>, ApplyError> {

@@ -36,7 +36,7 @@ impl RowChange {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             RowChange::Insert(new) => new.value_bytes(),
             RowChange::Update { old, new } => {

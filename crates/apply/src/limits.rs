@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// Row changes in a batch. Sets gain with their size until the rows of one that lie on the
-/// same page meet: 200,000 random updates of 2,000,000 rows took the server 4.1 s of CPU in
-/// sets of 860, 3.4 s in sets of 6,600, 2.8 s in sorted sets of 20,000. A target transaction
+/// same page meet: 200,000 random updates of 2,000,000 rows took the server 4.2 s of CPU in
+/// sets of 860, 3.1 s in sorted sets of 6,600, 2.8 s in sorted sets of 20,000. A target transaction
 /// of this size holds its locks for some 0.3 s, which concerns nobody while we alone write.
 const BATCH_ROWS: usize = 60_000;
 

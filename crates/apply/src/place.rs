@@ -33,8 +33,8 @@ struct Away {
 
 impl Drop for Away {
     fn drop(&mut self) {
-        // The connection goes with it; what the server still does is held up by the lock on
-        // the progress row, which whoever comes next waits for.
+        // The connection goes with it; what the server still does holds the lock on the
+        // progress row, which whoever comes next waits for.
         self.task.abort();
     }
 }
@@ -82,7 +82,8 @@ impl Place {
     /// Waits for the batch that is being written: what was done, with its memory.
     pub(crate) async fn come_back(&mut self) -> Result<Option<Job>, ApplyError> {
         let Some(mut away) = self.away.take() else {
-            return Ok(None);
+            // A call that was dropped half-way took its batch with it.
+            return self.here().map(|_| None);
         };
         match (&mut away.task).await {
             Ok((writer, done)) => {

@@ -199,7 +199,7 @@ fn plan_group<'p>(
         let sql: Arc<str> = sql.into();
         statements.extend(pieces(&set).map(|rows| copied(&sql, &slots, rows)));
     } else if !set.is_empty() {
-        if !inserts {
+        if shape.verb == Verb::Delete || route.target.has_one_key() {
             sort_by_key(route, &mut set);
         }
         let Template { sql, slots } = template(route, shape, Rows::Set);
@@ -211,6 +211,8 @@ fn plan_group<'p>(
 /// Puts rows into about the order of their key's index, so that neighbours are found on pages
 /// that are at hand: shorter values first, which orders numbers as texts, then by bytes.
 /// Measured with 200,000 random updates of 2,000,000 rows: a quarter less of the server's CPU.
+/// Not for updates where another unique value may be handed from row to row: those fit in the
+/// source's order only.
 fn sort_by_key(route: &Route, rows: &mut [Written<'_>]) {
     let key = route.key().unwrap_or_default();
     rows.sort_by_cached_key(|(_, old)| Rank::of(key, old));

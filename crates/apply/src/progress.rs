@@ -10,6 +10,9 @@ pub const TABLES_SQL: &str = include_str!("../sql/tables.sql");
 
 pub(crate) const ADVANCE_SQL: &str = include_str!("../sql/advance.sql");
 
+/// Takes the row's lock, where it stands as expected.
+pub(crate) const HOLD_SQL: &str = include_str!("../sql/hold.sql");
+
 /// A migration's row in `trunkline.progress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

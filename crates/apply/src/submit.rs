@@ -20,14 +20,15 @@ impl Applier {
     /// writing a part of the one that is under way.
     pub(crate) async fn make_room(&mut self) -> Result<(), ApplyError> {
         let rows = self.whole.entries.len() + self.partial.entries.len();
-        let bytes = self.whole.bytes + self.partial.bytes;
+        let bytes = self.whole.bytes + self.partial.bytes + self.passed_over;
         if rows < self.bounds.batch_rows && bytes < self.bounds.batch_bytes {
             return Ok(());
         }
         if self.waiting.is_some() {
             self.submit_whole(Durability::Fast).await?;
         }
-        if self.partial.exceeds(&self.bounds) {
+        let passed_over = self.passed_over >= self.bounds.batch_bytes;
+        if self.partial.exceeds(&self.bounds) || passed_over && !self.partial.entries.is_empty() {
             self.submit_partial().await?;
         }
         Ok(())
@@ -70,6 +71,7 @@ impl Applier {
         };
         self.waiting_since = None;
         self.parted = false;
+        self.passed_over = 0;
         let durability = match durability {
             Durability::Fast if self.durable_at.elapsed() < DURABLE_EVERY => Durability::Fast,
             Durability::Fast | Durability::Durable => Durability::Durable,
@@ -89,6 +91,7 @@ impl Applier {
     async fn submit_partial(&mut self) -> Result<(), ApplyError> {
         self.settle().await?;
         self.parted = true;
+        self.passed_over = 0;
         let spare = std::mem::take(&mut self.spare);
         self.writer.begin(Job {
             pending: std::mem::replace(&mut self.partial, spare),

@@ -100,6 +100,11 @@ impl TargetTable {
         }
     }
 
+    /// Whether at most one unique index is checked row by row, as far as they are known.
+    pub(crate) fn has_one_key(&self) -> bool {
+        self.keys.iter().filter(|key| key.immediate).count() <= 1
+    }
+
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }

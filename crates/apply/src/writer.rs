@@ -13,7 +13,7 @@ use crate::fold::fold;
 use crate::limits::{Bounds, ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
 use crate::options::{ConflictPolicy, Durability};
 use crate::plan::{Body, Statement, plan, row_params};
-use crate::progress::{ADVANCE_SQL, Position};
+use crate::progress::{ADVANCE_SQL, HOLD_SQL, Position};
 use crate::stats::ApplyStats;
 
 /// The target's session and the state of its transaction.
@@ -74,7 +74,10 @@ impl Writer {
         entries: &[Entry],
         bounds: &Bounds,
     ) -> Result<ApplyStats, ApplyError> {
-        let prologue = self.prologue();
+        let mut prologue = self.prologue();
+        if !self.open {
+            prologue.push(hold(&self.migration, self.at));
+        }
         self.open = true;
         self.run(prologue, entries, None, bounds).await
     }
@@ -267,6 +270,12 @@ impl Writer {
     }
 }
 
+/// Holds the progress row from the first part of a transaction on: whoever opens another
+/// session waits there until the server is done with this one.
+fn hold(migration: &str, at: Lsn) -> Statement<'static> {
+    of_the_row(HOLD_SQL, &[&migration, &at])
+}
+
 fn advance(migration: &str, from: Lsn, to: Position) -> Statement<'static> {
     let params: [&dyn ToParam; 5] = [
         &migration,
@@ -275,12 +284,17 @@ fn advance(migration: &str, from: Lsn, to: Position) -> Statement<'static> {
         &to.commit_lsn,
         &to.committed_at_micros,
     ];
+    of_the_row(ADVANCE_SQL, &params)
+}
+
+/// A statement of the progress row.
+fn of_the_row(sql: &str, params: &[&dyn ToParam]) -> Statement<'static> {
     let owned = params.iter().map(|param| {
         let text = param.to_param()?;
         Some(Cow::Owned(text.into_owned()))
     });
     Statement {
-        sql: ADVANCE_SQL.into(),
+        sql: sql.into(),
         body: Body::Params(owned.collect()),
         expect: Some(1),
     }

@@ -4,6 +4,7 @@
 
 mod by_batch;
 mod engine;
+mod goal;
 mod listeners;
 mod native;
 pub(crate) mod opening;
@@ -13,7 +14,7 @@ mod ticking;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use trunkline_changes::{Lsn, StreamEvent};
 use trunkline_postgres::Session;
 
 pub(crate) use engine::Follow;
+pub(crate) use goal::Goal;
 pub(crate) use native::WORKER_AWAY;
 
 use crate::error::Error;
@@ -33,25 +35,6 @@ use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, QUIET_WAIT};
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
 use pace::Pace;
-
-/// What following is to reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Goal {
-    /// A lag below this many bytes.
-    Near(u64),
-    /// A commit at or after this position, applied and durable: everything before it is on
-    /// the target.
-    Commit(Lsn),
-    /// Every transaction whose commit begins before this position, and none after it. The
-    /// source must commit something later, or it is never known.
-    Before(Lsn),
-    /// Nothing: until somebody else wants the migration.
-    Forever,
-    /// Nothing: until [`Follow::told`] is cancelled.
-    Told,
-    /// The same, or until somebody else wants the migration.
-    Validated,
-}
 
 /// Why following stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +57,8 @@ pub(crate) struct Stream {
     /// On the side that changes go to, for the record of how far the follower is.
     to: Session,
     live: Option<LiveReader>,
+    /// Events of the live reader that came with a goal, behind it.
+    held: Vec<StreamEvent>,
     batch: Option<BatchReader>,
     mode: Mode,
     /// Nothing of the stream before this position is missing on the target.
@@ -159,7 +144,7 @@ impl Stream {
         loop {
             let wait = if self.pending { LINGER } else { QUIET_WAIT };
             let pulled = tokio::select! {
-                pulled = reader.pull(wait) => pulled?,
+                pulled = self.held_or_pulled(&mut reader, wait) => pulled?,
                 () = run.cancel.cancelled() => {
                     let interrupted = self.interrupted(run).await?;
                     reader.confirm(self.applier.durable());
@@ -170,7 +155,10 @@ impl Stream {
             let at_goal = match pulled {
                 Pulled::Events(events) => {
                     self.pending = true;
-                    self.push(events, goal).await?
+                    let behind = self.push(events, goal).await?;
+                    let at_goal = behind.is_some();
+                    self.held = behind.unwrap_or_default();
+                    at_goal
                 }
                 Pulled::Idle { received } => {
                     self.commit(Durability::Fast).await?;
@@ -191,6 +179,7 @@ impl Stream {
                 // After `Before` the reader holds the transaction that was not applied: the
                 // next one starts again at the position.
                 if matches!(goal, Goal::Before(_)) {
+                    self.held.clear();
                     reader.stop().await?;
                 } else {
                     self.live = Some(reader);
@@ -205,6 +194,19 @@ impl Stream {
         }
     }
 
+    /// What the reader brought together with the goal of before comes first: it has gone past
+    /// it, and does not bring it again.
+    async fn held_or_pulled(
+        &mut self,
+        reader: &mut LiveReader,
+        wait: Duration,
+    ) -> Result<Pulled, Error> {
+        if self.held.is_empty() {
+            return Ok(reader.pull(wait).await?);
+        }
+        Ok(Pulled::Events(std::mem::take(&mut self.held)))
+    }
+
     fn should_batch(&self) -> bool {
         // Looked at only just after a tick, so that it costs one query in half a second.
         let just_ticked = self.last_tick.is_some_and(|at| at.elapsed() < LINGER);
@@ -215,20 +217,15 @@ impl Stream {
             }
     }
 
-    /// Pushes events; gives whether the goal is reached, in which case everything up to it
-    /// is durable.
-    async fn push(&mut self, events: Vec<StreamEvent>, goal: Goal) -> Result<bool, Error> {
+    /// Pushes events up to the goal. Where it is among them, everything up to it is durable
+    /// then, and what is behind it is given back.
+    async fn push(
+        &mut self,
+        mut events: Vec<StreamEvent>,
+        goal: Goal,
+    ) -> Result<Option<Vec<StreamEvent>>, Error> {
+        let behind = goal.within(&events).map(|place| events.split_off(place));
         for event in events {
-            let done = match (&event, goal) {
-                (StreamEvent::Begin(next), Goal::Before(point)) if next.commit_lsn >= point => {
-                    self.commit(Durability::Durable).await?;
-                    return Ok(true);
-                }
-                (StreamEvent::Commit { transaction, .. }, Goal::Commit(barrier)) => {
-                    transaction.commit_lsn >= barrier
-                }
-                _ => false,
-            };
             match &event {
                 StreamEvent::Begin(_) => self.inside = true,
                 StreamEvent::Commit { .. } => self.inside = false,
@@ -240,14 +237,13 @@ impl Stream {
             }
             let pushed = self.applier.push(event).await;
             pushed.map_err(|cause| self.failed(cause))?;
-            if done {
-                self.commit(Durability::Durable).await?;
-                return Ok(true);
-            }
+        }
+        if behind.is_some() {
+            self.commit(Durability::Durable).await?;
         }
         self.position = self.position.max(self.applier.applied());
         self.tell_applied();
-        Ok(false)
+        Ok(behind)
     }
 
     async fn commit(&mut self, durability: Durability) -> Result<(), Error> {

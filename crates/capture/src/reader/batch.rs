@@ -179,7 +179,7 @@ impl BatchReader {
             .await
             .map_err(|cause| self.feed.fault("reading the log's position", cause))?;
         let copy = self.ahead.as_ref().and_then(|ahead| ahead.copy.as_deref());
-        let asked = self.messages.of(max_changes);
+        let asked = self.messages.ask(max_changes);
         let sql = peek_sql(&self.feed, copy, upto, asked, session.version());
         let (feeder, drain) = queue();
         let columns = match self.feed.decoder {

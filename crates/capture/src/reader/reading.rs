@@ -2,7 +2,7 @@
 
 use super::puller::Puller;
 use crate::error::StreamError;
-use crate::limits::{PEEK_BYTES, PEEK_MESSAGES_FIRST, PEEK_MESSAGES_LEAST};
+use crate::limits::{PEEK_BYTES, PEEK_GROWTH, PEEK_MESSAGES_FIRST, PEEK_MESSAGES_LEAST};
 use tokio::task::JoinHandle;
 use trunkline_changes::Lsn;
 use trunkline_postgres::{Canceller, Session};
@@ -33,42 +33,65 @@ impl Drop for Reading {
     }
 }
 
-/// What messages weighed so far.
+/// What messages weighed in the last two looks, and how many were asked for at last.
 #[derive(Default)]
 pub(super) struct Messages {
-    bytes_each: Option<u64>,
+    bytes_each: [Option<u64>; 2],
+    asked: Option<u32>,
 }
 
 impl Messages {
     /// Looks at what was taken of a batch.
     pub(super) fn weigh(&mut self, puller: &Puller) {
         if let Some(each) = puller.bytes().checked_div(puller.messages()) {
-            self.bytes_each = Some(each.max(1));
+            self.bytes_each = [self.bytes_each[1], Some(each.max(1))];
         }
     }
 
-    /// How many of them the server may gather, of the most that are wanted.
-    pub(super) fn of(&self, wanted: u32) -> u32 {
-        let fit = match self.bytes_each {
+    /// How many of them the server may gather, of the most that are wanted: as many as fit by
+    /// what they weighed, and not many more than before, as the next ones may be larger.
+    pub(super) fn ask(&mut self, wanted: u32) -> u32 {
+        let fit = match self.bytes_each.into_iter().flatten().max() {
             Some(each) => u32::try_from(PEEK_BYTES / each).unwrap_or(u32::MAX),
             None => PEEK_MESSAGES_FIRST,
         };
-        fit.max(PEEK_MESSAGES_LEAST).min(wanted)
+        let most = self.asked.map_or(u32::MAX, |asked| {
+            asked.max(PEEK_MESSAGES_LEAST).saturating_mul(PEEK_GROWTH)
+        });
+        let asked = fit.min(most).max(PEEK_MESSAGES_LEAST).min(wanted);
+        self.asked = Some(asked);
+        asked
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Messages;
-    use crate::limits::{PEEK_BYTES, PEEK_MESSAGES_FIRST, PEEK_MESSAGES_LEAST};
+    use crate::limits::{PEEK_BYTES, PEEK_GROWTH, PEEK_MESSAGES_FIRST, PEEK_MESSAGES_LEAST};
 
     #[test]
     fn the_server_gathers_fewer_messages_where_they_are_large() {
-        let of = |bytes_each| Messages { bytes_each }.of(400_000);
-        assert_eq!(of(None), PEEK_MESSAGES_FIRST);
-        assert_eq!(of(Some(1)), 400_000, "never more than are wanted");
-        assert_eq!(u64::from(of(Some(10_000))), PEEK_BYTES / 10_000);
-        assert_eq!(of(Some(u64::MAX)), PEEK_MESSAGES_LEAST);
-        assert_eq!(Messages { bytes_each: None }.of(10), 10);
+        let ask = |bytes_each| {
+            let asked = None;
+            Messages { bytes_each, asked }.ask(400_000)
+        };
+        assert_eq!(ask([None, None]), PEEK_MESSAGES_FIRST);
+        assert_eq!(ask([None, Some(1)]), 400_000, "never more than are wanted");
+        for heavy in [[Some(10_000), Some(60)], [Some(60), Some(10_000)]] {
+            assert_eq!(u64::from(ask(heavy)), PEEK_BYTES / 10_000);
+        }
+        assert_eq!(ask([None, Some(u64::MAX)]), PEEK_MESSAGES_LEAST);
+        assert_eq!(Messages::default().ask(10), 10);
+    }
+
+    #[test]
+    fn a_read_grows_step_by_step() {
+        let mut messages = Messages {
+            bytes_each: [None, Some(u64::MAX)],
+            asked: None,
+        };
+        assert_eq!(messages.ask(400_000), PEEK_MESSAGES_LEAST);
+        messages.bytes_each = [Some(1), Some(1)];
+        assert_eq!(messages.ask(400_000), PEEK_MESSAGES_LEAST * PEEK_GROWTH);
     }
 }

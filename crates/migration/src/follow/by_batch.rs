@@ -20,6 +20,8 @@ impl Stream {
         goal: Goal,
     ) -> Result<Option<Reached>, Error> {
         if let Some(live) = self.live.take() {
+            // Read again, as nothing behind the position was applied.
+            self.held.clear();
             live.stop().await?;
         }
         let mut reader = match self.batch.take() {
@@ -61,7 +63,7 @@ impl Stream {
             };
             match pulled {
                 Pulled::Events(events) => {
-                    if self.push(events, goal).await? {
+                    if self.push(events, goal).await?.is_some() {
                         return Ok(Some(Reached::Goal));
                     }
                     if let Some(reached) = self.tick(run, goal).await? {

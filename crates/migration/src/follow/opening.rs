@@ -85,6 +85,7 @@ impl Stream {
             source,
             relay,
             live: None,
+            held: Vec::new(),
             batch: None,
             mode: Mode::Batch,
             position,
