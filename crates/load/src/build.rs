@@ -1,6 +1,8 @@
 //! Indexes and constraints, as soon as a table's rows are in: its primary key first, then
 //! its other constraints one by one (each locks the table), then its indexes side by side.
-//! Among all tables whose turn it is, the longest build goes first.
+//! Where a large key has company, its index is built beside the others, and the constraint
+//! takes it over at the end: no index waits for another. Among all tables whose turn it is,
+//! the longest build goes first.
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +15,11 @@ use trunkline_postgres::Conninfo;
 
 use crate::error::LoadError;
 use crate::finish::Task;
-use crate::limits::ENTRIES_AT_ONCE;
+use crate::limits::{BUILT_APART_BYTES, ENTRIES_AT_ONCE};
 use crate::progress::{Progress, TableProgress, TableState};
-use crate::structure::{Entry, Record, Runner, Structure, TableBuild, key};
+use crate::structure::{
+    BuildStep, Entry, INDEXED, Record, Runner, Structure, TableBuild, key, key_as, split_constraint,
+};
 
 /// Which builds are possible now: pure.
 #[derive(Debug, Default)]
@@ -24,26 +28,41 @@ struct Turns {
     groups: Vec<VecDeque<Vec<Step>>>,
     /// By table: builds of the current group that have not ended.
     unfinished: Vec<usize>,
-    /// Possible now: bytes, table, entry.
-    ready: BinaryHeap<(u64, usize, usize)>,
+    /// Possible now, with its table.
+    ready: BinaryHeap<(Step, usize)>,
     running: usize,
     /// Tables whose rows are not in.
     outstanding: usize,
 }
 
-/// Bytes of the source's index, and the entry that builds it.
-type Step = (u64, usize);
+/// How long it takes, the entry, and what of it is built.
+type Step = (u64, usize, Part);
+
+/// What of an entry is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Whole,
+    /// The index of a constraint.
+    Index,
+    /// The constraint over that index.
+    TakeOver,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
-    Build { table: usize, entry: usize },
+    Build {
+        table: usize,
+        entry: usize,
+        part: Part,
+    },
     Wait,
     Done,
 }
 
 impl Turns {
-    fn new(builds: &[TableBuild]) -> Self {
-        let groups: Vec<_> = builds.iter().map(groups).collect();
+    /// `stands` says whether the index of a constraint was built before.
+    fn new(builds: &[TableBuild], stands: impl Fn(&BuildStep) -> bool) -> Self {
+        let groups: Vec<_> = builds.iter().map(|b| groups(b, &stands)).collect();
         Turns {
             unfinished: vec![0; groups.len()],
             outstanding: groups.len(),
@@ -64,18 +83,15 @@ impl Turns {
             return true;
         };
         self.unfinished[table] = group.len();
-        self.ready.extend(
-            group
-                .into_iter()
-                .map(|(bytes, entry)| (bytes, table, entry)),
-        );
+        self.ready
+            .extend(group.into_iter().map(|step| (step, table)));
         false
     }
 
     fn next(&mut self) -> Turn {
-        if let Some((_, table, entry)) = self.ready.pop() {
+        if let Some(((_, entry, part), table)) = self.ready.pop() {
             self.running += 1;
-            return Turn::Build { table, entry };
+            return Turn::Build { table, entry, part };
         }
         if self.outstanding > 0 || self.running > 0 {
             Turn::Wait
@@ -92,23 +108,31 @@ impl Turns {
     }
 }
 
-fn groups(build: &TableBuild) -> VecDeque<Vec<Step>> {
-    let mut alone: Vec<_> = build.steps.iter().filter(|step| step.alone).collect();
+/// Whether the index of a constraint is built first, with others beside it.
+fn goes_apart(build: &TableBuild, step: &BuildStep) -> bool {
+    step.apart && build.steps.len() > 1 && step.bytes >= BUILT_APART_BYTES
+}
+
+fn groups(build: &TableBuild, stands: impl Fn(&BuildStep) -> bool) -> VecDeque<Vec<Step>> {
+    let (mut alone, beside): (Vec<&BuildStep>, Vec<_>) =
+        build.steps.iter().partition(|step| step.alone);
     alone.sort_by_key(|step| (!step.primary, std::cmp::Reverse(step.bytes)));
-    let beside: Vec<Step> = build
-        .steps
-        .iter()
-        .filter(|step| !step.alone)
-        .map(|step| (step.bytes, step.entry))
-        .collect();
-    let mut groups: VecDeque<Vec<Step>> = alone
+    let (apart, alone): (Vec<&BuildStep>, Vec<_>) = alone
         .into_iter()
-        .map(|step| vec![(step.bytes, step.entry)])
+        .partition(|step| stands(step) || goes_apart(build, step));
+    let part = |part| move |step: &&BuildStep| (step.bytes, step.entry, part);
+    let indexes = apart.iter().filter(|step| !stands(step));
+    let beside: Vec<Step> = indexes
+        .map(part(Part::Index))
+        .chain(beside.iter().map(part(Part::Whole)))
         .collect();
-    if !beside.is_empty() {
-        groups.push_back(beside);
-    }
-    groups
+    let alone = alone.iter().map(part(Part::Whole)).map(|step| vec![step]);
+    let taken_over = apart
+        .iter()
+        .map(part(Part::TakeOver))
+        .map(|step| vec![step]);
+    let beside = (!beside.is_empty()).then_some(beside);
+    alone.chain(beside).chain(taken_over).collect()
 }
 
 /// Where the copy says whose rows are in, and the builders look for work.
@@ -141,8 +165,10 @@ impl Board {
         }
         let by_name: HashMap<&TableName, &Arc<TableProgress>> =
             tables.iter().map(|table| (&table.name, table)).collect();
+        let stands =
+            |step: &BuildStep| record.holds(&key_as(&structure.entries[step.entry], INDEXED));
         Board {
-            turns: Mutex::new(Turns::new(&builds)),
+            turns: Mutex::new(Turns::new(&builds, stands)),
             tables: builds
                 .iter()
                 .map(|b| by_name.get(&b.table).map(|t| Arc::clone(t)))
@@ -228,9 +254,11 @@ impl Builders {
                     () = changed => {}
                     () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
                 },
-                Turn::Build { table, entry } => {
-                    runner.make(&structure.entries[entry]).await?;
-                    self.progress.indexes.one_done();
+                Turn::Build { table, entry, part } => {
+                    build(&mut runner, &structure.entries[entry], part).await?;
+                    if part != Part::Index {
+                        self.progress.indexes.one_done();
+                    }
                     let finished = board.turns().built(table);
                     board.changed.notify_waiters();
                     if let Some(table) = board.tables[table].as_ref().filter(|_| finished) {
@@ -242,6 +270,21 @@ impl Builders {
                 }
             }
         }
+    }
+}
+
+async fn build(runner: &mut Runner, entry: &Entry, part: Part) -> Result<(), LoadError> {
+    match (part, split_constraint(&entry.sql)) {
+        (Part::Index, Some(constraint)) => {
+            let label = format!("the index of {entry}");
+            let key = key_as(entry, INDEXED);
+            runner.run(&key, &label, &constraint.index).await
+        }
+        (Part::TakeOver, Some(constraint)) => {
+            let made = runner.make_as(entry, &constraint.take_over).await;
+            made.map(drop)
+        }
+        (Part::Whole, _) | (_, None) => runner.make(entry).await.map(drop),
     }
 }
 
@@ -268,53 +311,5 @@ pub(crate) async fn make_in_order<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::structure::BuildStep;
-
-    fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
-        TableBuild {
-            table: TableName::new("public", name),
-            partitioned: false,
-            steps: steps
-                .iter()
-                .map(|&(entry, primary, alone, bytes)| BuildStep {
-                    entry,
-                    primary,
-                    alone,
-                    bytes,
-                })
-                .collect(),
-        }
-    }
-
-    #[test]
-    fn the_primary_key_comes_first_and_the_longest_index_next() {
-        let one = build(
-            "a",
-            &[
-                (1, false, false, 50),
-                (2, false, false, 90),
-                (3, true, true, 10),
-                (4, false, true, 99),
-            ],
-        );
-        let two = build("b", &[(5, true, true, 70)]);
-        let mut turns = Turns::new(&[one, two]);
-        assert_eq!(turns.next(), Turn::Wait, "no table has its rows");
-        turns.rows_are_in(0);
-        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 3 });
-        assert_eq!(turns.next(), Turn::Wait, "nothing beside the primary key");
-        turns.rows_are_in(1);
-        assert_eq!(turns.next(), Turn::Build { table: 1, entry: 5 });
-        assert!(!turns.built(0));
-        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 4 });
-        assert!(!turns.built(0));
-        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 2 });
-        assert_eq!(turns.next(), Turn::Build { table: 0, entry: 1 });
-        assert!(turns.built(1));
-        assert!(!turns.built(0));
-        assert!(turns.built(0));
-        assert_eq!(turns.next(), Turn::Done);
-    }
-}
+#[path = "build_tests.rs"]
+mod tests;

@@ -69,3 +69,7 @@ pub(crate) const RUNNING_RECORD_AGAIN: Duration = Duration::from_millis(300);
 
 /// Snapshots that are made for one table which is emptied or rewritten all the time.
 pub(crate) const STORAGE_LOOKS: u32 = 10;
+
+/// From this size of its index on, a key is built as an index first, where others are built
+/// beside it: below it the build takes a few milliseconds, less than the second commit.
+pub(crate) const BUILT_APART_BYTES: u64 = 16 << 20;

@@ -137,6 +137,7 @@ fn hanging_on(structure: &Structure, tables: &[TableName]) -> Vec<super::record:
             keys.push(key(entry));
             for kind in [
                 super::record::VALIDATED,
+                super::record::INDEXED,
                 super::record::REFRESHED,
                 super::record::ANALYZED,
             ] {

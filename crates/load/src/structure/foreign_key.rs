@@ -1,6 +1,8 @@
 //! A foreign key in two steps: added without looking at the rows, then validated under a
 //! lock that lets readers and writers work. Pure text.
 
+use super::identifier::identifier;
+
 /// The two statements of a foreign key.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ForeignKey {
@@ -44,26 +46,6 @@ fn validation(body: &str) -> Option<String> {
     let (constraint, rest) = identifier(rest)?;
     rest.starts_with(" FOREIGN KEY")
         .then(|| format!("ALTER TABLE {schema}.{table} VALIDATE CONSTRAINT {constraint};\n"))
-}
-
-/// An identifier from the front, quoted or not, as it is written.
-fn identifier(text: &str) -> Option<(&str, &str)> {
-    let end = match text.strip_prefix('"') {
-        None => text.find(|c: char| c == '.' || c.is_whitespace())?,
-        Some(inner) => {
-            let mut characters = inner.char_indices().peekable();
-            loop {
-                let (index, character) = characters.next()?;
-                if character != '"' {
-                    continue;
-                }
-                if characters.next_if(|&(_, next)| next == '"').is_none() {
-                    break index + 2;
-                }
-            }
-        }
-    };
-    (end > 0).then(|| text.split_at(end))
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The structure: what `pg_dump` says of the source, cut into entries, chosen by scope, and
 //! run on the target one by one, each recorded with its own commit.
 
+mod constraint;
 mod dump;
 mod entry;
 mod existing;
 mod foreign_key;
+mod identifier;
 mod options;
 mod order;
 mod programs;
@@ -13,17 +15,16 @@ mod run;
 mod select;
 mod toc;
 
+pub(crate) use constraint::split as split_constraint;
 pub use dump::Structure;
 pub(crate) use dump::{Dumped, drop_script, dump, is_dumped};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
 pub(crate) use foreign_key::split as split_foreign_key;
-#[cfg(test)]
-pub(crate) use order::BuildStep;
-pub(crate) use order::{Stage, TableBuild, relation_of, table_builds};
+pub(crate) use order::{BuildStep, Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{
-    ANALYZED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED, given_up, key, key_as,
+    ANALYZED, INDEXED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED, given_up, key, key_as,
 };
 pub(crate) use run::Runner;
 pub(crate) use select::{Selection, select};

@@ -22,6 +22,9 @@ pub(crate) struct Record {
 /// The kind under which a foreign key's validation is recorded.
 pub(crate) const VALIDATED: &str = "FK VALIDATION";
 
+/// The kind under which the index of a constraint is recorded, before the constraint is.
+pub(crate) const INDEXED: &str = "CONSTRAINT INDEX";
+
 /// The kind under which a materialized view's rows are recorded.
 pub(crate) const REFRESHED: &str = "REFRESH";
 
