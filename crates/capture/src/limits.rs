@@ -75,9 +75,8 @@ pub(crate) const SLOT_BUSY_PAUSE_MAX: Duration = Duration::from_secs(2);
 pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// About how many bytes of messages the source is to gather for one peek by SQL, by what
-/// messages weighed before. Each peek decodes again
-/// from `restart_lsn`, so larger ones cost the source less: 1.2 million messages of pgbench
-/// in reads of 200,000 took it 2.4 s of CPU, of 400,000 2.2 s, all at once 1.9 s. What does
+/// messages weighed before. Each peek decodes again from `restart_lsn`, so larger ones cost
+/// the source less: 1.2 million messages of pgbench in reads of 200,000 took it 2.4 s of CPU, of 400,000 2.2 s, all at once 1.9 s. What does
 /// not fit its `work_mem` is written to temporary files there.
 pub(crate) const PEEK_BYTES: u64 = 48 << 20;
 

@@ -204,11 +204,11 @@ impl BatchReader {
             return Ok(());
         };
         let wanted = peek.reading.wanted;
-        self.messages.weigh(&peek.puller);
         let finished = |task: &mut JoinHandle<_>| task.is_finished();
         let Some(task) = peek.reading.task.take_if(finished) else {
             return Ok(());
         };
+        self.messages.weigh(&peek.puller);
         self.session = Some(self.feed.session_of(task).await?);
         let next = self.begin(None, wanted).await?;
         if let Some(ahead) = &mut self.ahead {
@@ -272,6 +272,7 @@ impl BatchReader {
             return Err(CaptureError::Ended { side });
         };
         if let Some(task) = peek.reading.task.take() {
+            self.messages.weigh(&peek.puller);
             self.session = Some(self.feed.session_of(task).await?);
         }
         if !peek.puller.is_between_transactions() {
@@ -280,7 +281,6 @@ impl BatchReader {
         }
         self.text = peek.puller.take_text();
         let messages = peek.puller.messages();
-        self.messages.weigh(&peek.puller);
         // The server stops once it has as many as asked for: fewer, and it saw everything.
         let whole = messages < u64::from(peek.reading.asked);
         Ok(Pulled::EndOfBatch {

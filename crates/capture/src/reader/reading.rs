@@ -33,7 +33,7 @@ impl Drop for Reading {
     }
 }
 
-/// What messages weighed in the last two looks, and how many were asked for at last.
+/// What messages weighed in the last two batches, and how many were asked for at last.
 #[derive(Default)]
 pub(super) struct Messages {
     bytes_each: [Option<u64>; 2],
@@ -41,7 +41,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Looks at what was taken of a batch.
+    /// Looks at what was taken of a batch, once for each.
     pub(super) fn weigh(&mut self, puller: &Puller) {
         if let Some(each) = puller.bytes().checked_div(puller.messages()) {
             self.bytes_each = [self.bytes_each[1], Some(each.max(1))];
