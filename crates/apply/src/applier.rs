@@ -1,6 +1,6 @@
 //! The stream in, batches out. Owns what waits, what is applied and what is durable; a
 //! source transaction is committed on the target as a whole or not at all. While one batch
-//! is written, the next one is gathered (`submit`).
+//! is written, the next ones are prepared and gathered (`submit`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,14 +40,16 @@ pub struct Applier {
     pub(crate) partial: Pending,
     /// Bytes of changes that were passed over since the last batch.
     pub(crate) passed_over: usize,
-    /// The memory of the batch before.
-    pub(crate) spare: Pending,
+    /// The memory of the batches before.
+    pub(crate) spare: Vec<Pending>,
     /// Whether a part of a transaction was given to the writer, and not its end.
     pub(crate) parted: bool,
     /// The end of the last whole transaction that waits.
     pub(crate) waiting: Option<Position>,
     pub(crate) waiting_since: Option<Instant>,
     pub(crate) pending_stats: ApplyStats,
+    /// Of parts that are written, and not committed yet.
+    pub(crate) parts: ApplyStats,
     pub(crate) applied: Lsn,
     pub(crate) durable: Lsn,
     pub(crate) durable_at: Instant,
@@ -96,11 +98,12 @@ impl Applier {
             whole: Pending::default(),
             partial: Pending::default(),
             passed_over: 0,
-            spare: Pending::default(),
+            spare: Vec::new(),
             parted: false,
             waiting: None,
             waiting_since: None,
             pending_stats: ApplyStats::default(),
+            parts: ApplyStats::default(),
             applied: progress.applied,
             durable: progress.applied,
             durable_at: Instant::now(),
@@ -124,7 +127,8 @@ impl Applier {
 
     /// Takes one event of the stream, in order. Writes when a batch is full, and commits
     /// when whole transactions fill one or have waited for the linger time; one batch at a
-    /// time is written while the next one is pushed, and how that went shows in a later call.
+    /// time is written while the next ones are prepared and pushed, and how that went shows in
+    /// a later call.
     /// Transactions that are applied already are passed over.
     pub async fn push(&mut self, event: StreamEvent) -> Result<(), ApplyError> {
         self.alive()?;
@@ -355,7 +359,9 @@ impl Applier {
         });
         self.pending_stats.transactions += 1;
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let full = self.whole.exceeds(&self.bounds);
+        let rests =
+            self.writer.is_idle() && self.whole.entries.len() >= self.bounds.batch_rows_idle;
+        let full = rests || self.whole.exceeds(&self.bounds);
         if self.parted || full || since.elapsed() >= self.linger {
             self.submit_whole(Durability::Fast).await?;
         }

@@ -4,14 +4,25 @@ use std::time::Duration;
 
 /// Row changes in a batch. Sets gain with their size until the rows of one that lie on the
 /// same page meet: 200,000 random updates of 2,000,000 rows took the server 4.2 s of CPU in
-/// sets of 860, 3.1 s in sorted sets of 6,600, 2.8 s in sorted sets of 20,000. A target transaction
-/// of this size holds its locks for some 0.3 s, which concerns nobody while we alone write.
-const BATCH_ROWS: usize = 60_000;
+/// sets of 860, 3.1 s in sorted sets of 6,600, 2.8 s in sorted sets of 20,000. A target
+/// transaction of this size holds its locks for some 0.2 s, which concerns nobody while we
+/// alone write.
+const BATCH_ROWS: usize = 40_000;
 
-/// Bytes of row values in a batch. The rows, their array literals (at most about twice the
-/// values) and the queued messages exist at the same time, and the next batch is gathered
-/// meanwhile: about 6 × 16 MiB = 96 MiB.
-const BATCH_BYTES: usize = 16 << 20;
+/// Row changes that are written while a backlog is drained although more would fit, because the
+/// target has nothing to do: a smaller set costs less than an idle target.
+const BATCH_ROWS_IDLE: usize = 20_000;
+
+/// Bytes of row values in a batch. Of the one that is written there are the rows, their array
+/// literals (at most about twice the values) and the queued messages; of the one that is
+/// prepared the rows and the literals; of the one that is gathered the rows: about
+/// 8 × 10 MiB = 80 MiB.
+const BATCH_BYTES: usize = 10 << 20;
+
+/// Batches on their way: one that is written, and one that is prepared meanwhile. Measured at
+/// 60,000 changes of pgbench: 25 to 35 ms of folding and writing literals, for which the target
+/// waited after each 160 ms of its own work.
+pub(crate) const QUEUED_BATCHES: usize = 2;
 
 /// From this many rows of one shape a set replaces single statements: below it, planning
 /// `unnest` costs more than the pipelined statements (about 4 µs a row against 1.6 µs a row
@@ -26,9 +37,13 @@ const COPY_ROWS: usize = 5_000;
 /// comes near PostgreSQL's 1 GiB whatever the escapes add (at most twice: 16 MiB).
 pub(crate) const SET_BYTES: usize = 8 << 20;
 
-/// A row of at least this many bytes goes by itself: a set gains nothing, and escapes may
-/// double it.
-pub(crate) const ROW_ALONE_BYTES: usize = 1 << 20;
+/// A row of at least this many bytes goes by itself instead of in a set. The server reads an
+/// array's text byte by byte, 2.6 ns each (200 updates of 200 and of 500 bytes), and a single
+/// statement's value not at all; the statement costs it some 4 µs more than a row of a set.
+pub(crate) const ROW_ALONE_BYTES: usize = 2_000;
+
+/// The same for a row that COPY could bring: there a set gains until escapes double its bytes.
+pub(crate) const COPIED_ALONE_BYTES: usize = 1 << 20;
 
 /// Statements in one round trip; when changes are done one by one, a conflict repeats at most
 /// this many.
@@ -50,6 +65,8 @@ pub(crate) const DURABLE_EVERY: Duration = Duration::from_secs(1);
 pub struct Bounds {
     /// Row changes in a batch, or in a part of a bigger transaction.
     pub batch_rows: usize,
+    /// Row changes of whole transactions that are written when the target has nothing to do.
+    pub batch_rows_idle: usize,
     /// Bytes of row values in it.
     pub batch_bytes: usize,
     /// Rows of one shape from which a set replaces single statements.
@@ -62,6 +79,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Bounds {
             batch_rows: BATCH_ROWS,
+            batch_rows_idle: BATCH_ROWS_IDLE,
             batch_bytes: BATCH_BYTES,
             set_rows: SET_ROWS,
             copy_rows: COPY_ROWS,

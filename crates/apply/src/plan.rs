@@ -10,7 +10,7 @@ use trunkline_changes::{Row, Value, quote_ident};
 use crate::batch::RowChange;
 use crate::encode::{ArrayLiteral, copy_line};
 use crate::fold::{FoldedRow, Now, Stage, TableStage};
-use crate::limits::{Bounds, ROW_ALONE_BYTES, SET_BYTES};
+use crate::limits::{Bounds, COPIED_ALONE_BYTES, ROW_ALONE_BYTES, SET_BYTES};
 use crate::route::{KeyColumn, Route};
 use crate::shape::{Shape, Verb};
 use crate::sql::{self, Rows, Slot, Template, copy_in, template};
@@ -184,9 +184,14 @@ fn plan_group<'p>(
 ) {
     let inserts = shape.verb == Verb::Insert;
     let takes_sets = shape.verb != Verb::Replace && !(inserts && sql::inserted(route).is_empty());
+    let alone_from = if inserts && rows.len() >= bounds.copy_rows {
+        COPIED_ALONE_BYTES
+    } else {
+        ROW_ALONE_BYTES
+    };
     let (mut alone, mut set): (Vec<_>, Vec<_>) = rows
         .into_iter()
-        .partition(|(new, _)| !takes_sets || new.value_bytes() >= ROW_ALONE_BYTES);
+        .partition(|(new, _)| !takes_sets || new.value_bytes() >= alone_from);
     if set.len() < bounds.set_rows {
         alone.append(&mut set);
     }

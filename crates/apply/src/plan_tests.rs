@@ -109,9 +109,20 @@ fn a_large_row_goes_by_itself_and_large_sets_are_cut() {
     let mut changes = inserts(60);
     changes.push(insert(&["1000", &large]));
     assert_eq!(told(changes), ["1 INSERT of 1", "1 INSERT set of 60"]);
-    let half = "x".repeat(1 << 19);
-    let changes = ids(60).iter().map(|id| insert(&[id, &half])).collect();
-    assert_eq!(told(changes), ["3 INSERT set of 16", "1 INSERT set of 12"]);
+    let smaller = "x".repeat(3_000);
+    let changes = ids(60).iter().map(|id| insert(&[id, &smaller])).collect();
+    assert_eq!(told(changes), ["60 INSERT of 1"]);
+    let ids = ids(5_000);
+    let changes = ids.iter().map(|id| insert(&[id, &smaller])).collect();
+    let copied = told(changes);
+    assert!(
+        copied.iter().all(|line| line.contains("COPY of")),
+        "{copied:?}"
+    );
+    let small = "x".repeat(1_500);
+    let ids = ids.iter().take(60);
+    let changes = ids.map(|id| update(None, &[id, &small])).collect();
+    assert_eq!(told(changes), ["1 UPDATE set of 60"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What waits goes to the writer, and what the writer did comes back: one batch is written
-//! while the next one is gathered, which keeps the target and this process at work at the
-//! same time. Holds always: a batch is given to the writer only once the one before it is
-//! on the target.
+//! while the next one is prepared and the one after that gathered, which keeps the target and
+//! this process at work at the same time. Holds always: a batch is written only once the one
+//! before it is on the target.
 
 use std::time::Instant;
 
@@ -59,13 +59,14 @@ impl Applier {
                 .await
                 .on(Side::Target, "making the progress durable")?;
             self.is_durable();
+            self.durable_at = Instant::now();
         }
         Ok(())
     }
 
     /// Gives whole transactions to the writer, to be committed.
     pub(crate) async fn submit_whole(&mut self, durability: Durability) -> Result<(), ApplyError> {
-        self.settle().await?;
+        self.make_way().await?;
         let Some(position) = self.waiting.take() else {
             return Ok(());
         };
@@ -74,9 +75,12 @@ impl Applier {
         self.passed_over = 0;
         let durability = match durability {
             Durability::Fast if self.durable_at.elapsed() < DURABLE_EVERY => Durability::Fast,
-            Durability::Fast | Durability::Durable => Durability::Durable,
+            Durability::Fast | Durability::Durable => {
+                self.durable_at = Instant::now();
+                Durability::Durable
+            }
         };
-        let spare = std::mem::take(&mut self.spare);
+        let spare = self.spare.pop().unwrap_or_default();
         let mut stats = std::mem::take(&mut self.pending_stats);
         stats.batches += 1;
         self.writer.begin(Job {
@@ -84,57 +88,75 @@ impl Applier {
             bounds: self.bounds,
             commit: Some((position, durability)),
             stats,
-        })
+        });
+        Ok(())
     }
 
     /// Gives a part of the transaction that is under way to the writer.
     async fn submit_partial(&mut self) -> Result<(), ApplyError> {
-        self.settle().await?;
+        self.make_way().await?;
         self.parted = true;
         self.passed_over = 0;
-        let spare = std::mem::take(&mut self.spare);
+        let spare = self.spare.pop().unwrap_or_default();
         self.writer.begin(Job {
             pending: std::mem::replace(&mut self.partial, spare),
             bounds: self.bounds,
             commit: None,
             stats: std::mem::take(&mut self.pending_stats),
-        })
-    }
-
-    /// Waits for the batch that is being written, if there is one.
-    pub(crate) async fn settle(&mut self) -> Result<(), ApplyError> {
-        let Some(Job {
-            pending,
-            commit,
-            stats,
-            ..
-        }) = self.writer.come_back().await?
-        else {
-            return Ok(());
-        };
-        self.spare = pending;
-        let Some((_, durability)) = commit else {
-            self.pending_stats.add(&stats);
-            return Ok(());
-        };
-        self.applied = self.writer.here()?.at();
-        if durability == Durability::Durable {
-            self.is_durable();
-        }
-        self.stats.add(&stats);
+        });
         Ok(())
     }
 
-    /// Takes back what is not committed. A batch that is being written comes to its end
-    /// first.
+    /// Waits until another batch may go on its way.
+    async fn make_way(&mut self) -> Result<(), ApplyError> {
+        while self.writer.is_full() {
+            if let Some(job) = self.writer.come_back().await? {
+                self.is_written(job);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for every batch on its way; the writer is here then. Of failures the first is
+    /// given: it is why the others were not written.
+    pub(crate) async fn settle(&mut self) -> Result<(), ApplyError> {
+        let mut outcome = Ok(());
+        loop {
+            let was_away = self.writer.is_away();
+            match self.writer.come_back().await {
+                Ok(Some(job)) => self.is_written(job),
+                Ok(None) => return outcome,
+                Err(error) if was_away => outcome = outcome.and(Err(error)),
+                // The writer is lost.
+                Err(error) => return outcome.and(Err(error)),
+            }
+        }
+    }
+
+    fn is_written(&mut self, job: Job) {
+        self.spare.push(job.pending);
+        let Some((position, durability)) = job.commit else {
+            self.parts.add(&job.stats);
+            return;
+        };
+        self.applied = position.end_lsn;
+        if durability == Durability::Durable {
+            self.is_durable();
+        }
+        self.stats.add(&std::mem::take(&mut self.parts));
+        self.stats.add(&job.stats);
+    }
+
+    /// Takes back what is not committed. Batches on their way come to their end first.
     pub(crate) async fn abandon(&mut self) -> Result<(), ApplyError> {
         let settled = self.settle().await;
-        self.writer.here()?.abandon().await;
+        if let Ok(writer) = self.writer.here() {
+            writer.abandon().await;
+        }
         settled
     }
 
     fn is_durable(&mut self) {
         self.durable = self.applied;
-        self.durable_at = Instant::now();
     }
 }

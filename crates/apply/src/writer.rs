@@ -9,10 +9,9 @@ use trunkline_postgres::{Fault, PgError, Remedy, Session, ToParam, remedy};
 
 use crate::batch::Entry;
 use crate::error::ApplyError;
-use crate::fold::fold;
-use crate::limits::{Bounds, ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
+use crate::limits::{ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
 use crate::options::{ConflictPolicy, Durability};
-use crate::plan::{Body, Statement, plan, row_params};
+use crate::plan::{Body, Statement, row_params};
 use crate::progress::{ADVANCE_SQL, HOLD_SQL, Position};
 use crate::stats::ApplyStats;
 
@@ -25,6 +24,14 @@ pub(crate) struct Writer {
     at: Lsn,
     /// Whether a transaction is open that holds a part of a source transaction.
     open: bool,
+}
+
+/// A batch, prepared.
+pub(crate) struct Work<'a> {
+    pub(crate) entries: &'a [Entry],
+    /// Its statements in sets; `None` where its changes do not follow from each other, and are
+    /// done one by one, which shows where.
+    pub(crate) planned: Option<Vec<Statement<'a>>>,
 }
 
 /// How a run of statements went.
@@ -63,39 +70,29 @@ impl Writer {
         }
     }
 
-    /// Where the last commit left the progress.
-    pub(crate) fn at(&self) -> Lsn {
-        self.at
-    }
-
     /// Writes a part of a source transaction and leaves the target's transaction open.
-    pub(crate) async fn write_part(
-        &mut self,
-        entries: &[Entry],
-        bounds: &Bounds,
-    ) -> Result<ApplyStats, ApplyError> {
+    pub(crate) async fn write_part(&mut self, work: Work<'_>) -> Result<ApplyStats, ApplyError> {
         let mut prologue = self.prologue();
         if !self.open {
             prologue.push(hold(&self.migration, self.at));
         }
         self.open = true;
-        self.run(prologue, entries, None, bounds).await
+        self.run(prologue, work, None).await
     }
 
     /// Writes the rest and commits it with its position.
     pub(crate) async fn commit(
         &mut self,
-        entries: &[Entry],
+        work: Work<'_>,
         to: Position,
         durability: Durability,
-        bounds: &Bounds,
     ) -> Result<ApplyStats, ApplyError> {
         let mut prologue = self.prologue();
         if durability == Durability::Durable {
             prologue.push(Statement::plain("SET LOCAL synchronous_commit TO on"));
         }
         prologue.push(advance(&self.migration, self.at, to));
-        let stats = self.run(prologue, entries, Some(to), bounds).await?;
+        let stats = self.run(prologue, work, Some(to)).await?;
         self.open = false;
         match self.session.batch("COMMIT").await {
             Ok(_) => {
@@ -135,20 +132,20 @@ impl Writer {
     async fn run(
         &mut self,
         prologue: Vec<Statement<'static>>,
-        entries: &[Entry],
+        work: Work<'_>,
         to: Option<Position>,
-        bounds: &Bounds,
     ) -> Result<ApplyStats, ApplyError> {
+        let Work { entries, planned } = work;
         let mut statements: Vec<Statement<'_>> = prologue;
         statements.push(Statement::plain(BATCH_SAVEPOINT));
         let ours = statements.len();
-        let Ok(stages) = fold(entries) else {
+        let Some(planned) = planned else {
             if let Outcome::Misfit(_, misfit) = self.execute(statements).await? {
                 return Err(self.prologue_failed(misfit));
             }
             return self.one_by_one(entries).await;
         };
-        statements.extend(plan(&stages, bounds));
+        statements.extend(planned);
         let outcome = self.execute(statements).await?;
         match outcome {
             Outcome::Fits => Ok(ApplyStats::default()),

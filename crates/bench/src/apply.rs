@@ -60,11 +60,11 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
     let mut bench = Bench::new(order).await;
     for backlog in backlogs(order) {
         if order.wants(backlog.name) {
-            bench.add(drained(order, &backlog).await?);
+            bench.add(order, drained(order, &backlog).await?)?;
         }
     }
     if order.wants("steady") {
-        bench.add(steady::run(order).await?);
+        bench.add(order, steady::run(order).await?)?;
     }
     Ok(bench)
 }
@@ -259,12 +259,15 @@ async fn drained(order: &Order, backlog: &Backlog) -> Result<Workload, BenchErro
             compare(&followers.pair, who, DATABASE, database, Some(&tables)).await?;
         }
     }
+    #[expect(clippy::cast_precision_loss, reason = "millions")]
+    let millions = backlog.changed_rows as f64 / 1e6;
     Ok(Workload {
         name: backlog.name.to_owned(),
         what: backlog.what.clone(),
         contestants: contestants.into(),
         figures: Vec::new(),
-    })
+    }
+    .costing(millions, "a million changes"))
 }
 
 /// Whether a statement's one value is true.

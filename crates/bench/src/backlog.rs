@@ -18,6 +18,8 @@ pub(crate) struct Backlog {
     setup: Setup,
     /// Done once a turn; `{turn}` is its number.
     changes: Changes,
+    /// How many changes of rows a turn makes.
+    pub(crate) changed_rows: u64,
     /// Patterns of tables that are only inserted into.
     pub(crate) insert_only: &'static str,
 }
@@ -38,21 +40,25 @@ enum Changes {
 }
 
 const CLIENTS: u64 = 4;
+/// Transactions of a client in a trial.
+const TRIAL: u64 = 250;
 
 /// All workloads.
 pub(crate) fn backlogs(order: &Order) -> Vec<Backlog> {
     let script = |script, full: u64| Changes::Pgbench {
         script: Some(script),
-        transactions: order.sized(full / CLIENTS, 250),
+        transactions: order.sized(full / CLIENTS, TRIAL),
     };
+    let rows = |full: u64, each: u64| order.sized(full, TRIAL * CLIENTS) * each;
     let deletes = include_str!("sql/backlog_deletes.sql")
         .replace("{rows}", &order.sized(1_000_000, 10_000).to_string())
         .replace("{turns}", &order.pairs.to_string());
-    let backlog = |name, what: &str, setup, changes| Backlog {
+    let backlog = |name, what: &str, changed_rows, setup, changes| Backlog {
         name,
         what: what.to_owned(),
         setup,
         changes,
+        changed_rows,
         insert_only: "",
     };
     vec![
@@ -64,49 +70,57 @@ pub(crate) fn backlogs(order: &Order) -> Vec<Backlog> {
             },
             changes: Changes::Pgbench {
                 script: None,
-                transactions: order.sized(50_000, 250),
+                transactions: order.sized(200_000 / CLIENTS, TRIAL),
             },
+            changed_rows: rows(200_000, 4),
             insert_only: "public.pgbench_history",
         },
         backlog(
             "tables",
             "100,000 transactions, each an update and an insert in one of 200 tables.",
+            rows(100_000, 2),
             Setup::Sql(include_str!("sql/backlog_tables.sql").to_owned()),
             script(include_str!("sql/backlog_tables.pgbench"), 100_000),
         ),
         backlog(
             "hot",
             "100,000 updates of three columns of one table with 100 columns and 1,000 rows.",
+            rows(100_000, 1),
             Setup::Sql(include_str!("sql/backlog_hot.sql").to_owned()),
             script(include_str!("sql/backlog_hot.pgbench"), 100_000),
         ),
         backlog(
             "inserts",
             "100,000 transactions that insert ten rows each.",
+            rows(100_000, 10),
             Setup::Sql(include_str!("sql/backlog_inserts.sql").to_owned()),
             script(include_str!("sql/backlog_inserts.pgbench"), 100_000),
         ),
         backlog(
             "deletes",
             "1,000,000 rows deleted by one statement.",
+            order.sized(1_000_000, 10_000),
             Setup::Sql(deletes),
             Changes::Sql("DELETE FROM entries WHERE part = {turn}"),
         ),
         backlog(
             "full",
             "20,000 updates of a table of 2,000 rows with REPLICA IDENTITY FULL and no key.",
+            rows(20_000, 1),
             Setup::Sql(include_str!("sql/backlog_full.sql").to_owned()),
             script(include_str!("sql/backlog_full.pgbench"), 20_000),
         ),
         backlog(
             "toast",
-            "20,000 updates beside an out-of-line value of 20 kB, every tenth of the value itself.",
+            "100,000 updates beside an out-of-line value of 20 kB, every tenth of the value itself.",
+            rows(100_000, 1),
             Setup::Sql(include_str!("sql/backlog_toast.sql").to_owned()),
-            script(include_str!("sql/backlog_toast.pgbench"), 20_000),
+            script(include_str!("sql/backlog_toast.pgbench"), 100_000),
         ),
         backlog(
             "giant",
             "10,000,000 rows inserted by one transaction.",
+            order.sized(10_000_000, 20_000),
             Setup::Sql("CREATE TABLE many (id bigint PRIMARY KEY, name text)".to_owned()),
             Changes::Sql(if order.size == crate::Size::Full {
                 "INSERT INTO many SELECT {turn} * 100000000 + n, 'name ' || n \

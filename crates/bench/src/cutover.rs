@@ -67,7 +67,7 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
         }
     }
     crowd.stop().await?;
-    bench.add(told(waits));
+    bench.add(order, told(waits))?;
     Ok(bench)
 }
 

@@ -7,10 +7,10 @@ use tokio::process::Command;
 use crate::Order;
 use crate::contents::compare;
 use crate::data::{self, Gin};
-use crate::error::BenchError;
-use crate::measured::measure;
+use crate::error::{BenchError, Doing};
+use crate::measured::{Measured, measure};
 use crate::record::{Bench, Workload};
-use crate::servers::{Pair, empty_database, execute, uri};
+use crate::servers::{Pair, empty_database, execute, session, uri};
 use crate::turns::{Contestant, order as order_of};
 
 const DATABASE: &str = "bench";
@@ -85,7 +85,8 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
             let pair = prepared()?;
             empty_database(&pair.source, DATABASE).await?;
             data::mixed(order, &pair.source, DATABASE, gin).await?;
-            bench.add(in_turn(order, &pair, name, what, &whole).await?);
+            let workload = in_turn(order, &pair, name, what, &whole).await?;
+            bench.add(order, workload)?;
         }
     }
     if order.wants("one-table") {
@@ -94,10 +95,11 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
         data::one_table(order, &pair.source, DATABASE).await?;
         let what = "One table of about 5 GB with its key.";
         let copiers = [Copier::Trunkline, Copier::DumpIntoPsql];
-        bench.add(in_turn(order, &pair, "one-table", what, &copiers).await?);
+        let workload = in_turn(order, &pair, "one-table", what, &copiers).await?;
+        bench.add(order, workload)?;
     }
     if order.wants("many") {
-        bench.add(many(order).await?);
+        bench.add(order, many(order).await?)?;
     }
     Ok(bench)
 }
@@ -153,14 +155,13 @@ async fn in_turn(
         .iter()
         .map(|copier| Contestant::new(copier.name()))
         .collect();
+    // Whoever is first meets memory and files that the servers never touched: nobody's run.
+    if let Some(last) = there.last() {
+        copied(order, pair, *last).await?;
+    }
     for turn in 0..order.pairs {
         for at in order_of(turn, there.len()) {
-            empty_database(&pair.target, COPY).await?;
-            execute(&pair.source, DATABASE, "CHECKPOINT").await?;
-            let folder = tempfile::tempdir()
-                .map_err(|cause| BenchError::file(&std::env::temp_dir(), cause))?;
-            let mut command = there[at].command(order, pair, folder.path());
-            let measured = measure(pair, &mut command).await?;
+            let measured = copied(order, pair, there[at]).await?;
             compare(pair, there[at].name(), DATABASE, COPY, None).await?;
             eprintln!("{name}: {} {:.2} s", there[at].name(), measured.seconds);
             contestants[at].runs.push(measured);
@@ -177,5 +178,23 @@ async fn in_turn(
         what,
         contestants,
         figures: Vec::new(),
-    })
+    }
+    .costing(gigabytes(pair).await?, "a GB of tables"))
+}
+
+/// One copy into an empty database.
+async fn copied(order: &Order, pair: &Pair, copier: Copier) -> Result<Measured, BenchError> {
+    empty_database(&pair.target, COPY).await?;
+    execute(&pair.source, DATABASE, "CHECKPOINT").await?;
+    let folder =
+        tempfile::tempdir().map_err(|cause| BenchError::file(&std::env::temp_dir(), cause))?;
+    measure(pair, &mut copier.command(order, pair, folder.path())).await
+}
+
+/// The size of the source's tables on disk, without indexes, in 10^9 bytes.
+async fn gigabytes(pair: &Pair) -> Result<f64, BenchError> {
+    let client = session(&pair.source, DATABASE).await?;
+    let sql = include_str!("sql/table_bytes.sql");
+    let row = client.query_one(sql, &[]).await.doing(sql)?;
+    Ok(row.get::<_, f64>(0) / 1e9)
 }

@@ -1,5 +1,6 @@
-//! The benches: Trunkline and its peers in turn on the same data, in one run. Each writes its
-//! part of docs/benchmarks.json, and docs/benchmarks.md is written anew from the whole.
+//! The benches: Trunkline and its peers in turn on the same data, in one run. Each workload takes
+//! its place in docs/benchmarks.json when it has ended, and docs/benchmarks.md is written anew
+//! from the whole.
 
 mod apply;
 mod backlog;
@@ -26,7 +27,6 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use error::BenchError;
-use record::{Bench, Record};
 use tools::Tools;
 
 /// Runs Trunkline and its peers on the same data.
@@ -68,6 +68,17 @@ enum What {
     Cutover,
 }
 
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            What::Load => "load",
+            What::Apply => "apply",
+            What::Verify => "verify",
+            What::Cutover => "cutover",
+        }
+    }
+}
+
 /// How much data a bench works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Size {
@@ -84,6 +95,10 @@ struct Order {
     tables: u64,
     only: Vec<String>,
     tools: Tools,
+    /// The name of the bench, as the record has it.
+    bench: &'static str,
+    /// The folder of the record; none to print only.
+    docs: Option<PathBuf>,
 }
 
 impl Order {
@@ -123,8 +138,10 @@ async fn run(args: Args) -> Result<(), BenchError> {
         }),
         only: args.only,
         tools: Tools::find(&args.trunkline)?,
+        bench: args.what.name(),
+        docs: args.docs,
     };
-    let bench: Bench = match args.what {
+    let bench = match args.what {
         What::Load => load::run(&order).await?,
         What::Apply => apply::run(&order).await?,
         What::Verify => verify::run(&order).await?,
@@ -135,19 +152,8 @@ async fn run(args: Args) -> Result<(), BenchError> {
             names: order.only.join(", "),
         });
     }
-    let name = match args.what {
-        What::Load => "load",
-        What::Apply => "apply",
-        What::Verify => "verify",
-        What::Cutover => "cutover",
-    };
-    match &args.docs {
-        None => println!("{}", page::section(name, &bench)),
-        Some(folder) => {
-            let mut record = Record::read(folder)?;
-            record.benches.insert(name.to_owned(), bench);
-            record.write(folder)?;
-        }
+    if order.docs.is_none() {
+        println!("{}", page::section(order.bench, &bench));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Order;
 use crate::error::BenchError;
 use crate::machine::Machine;
 use crate::page;
@@ -22,7 +23,7 @@ pub(crate) struct Record {
 }
 
 /// One bench.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bench {
     pub(crate) machine: Machine,
     pub(crate) versions: Vec<String>,
@@ -33,7 +34,7 @@ pub(crate) struct Bench {
 }
 
 /// What was done to the same data by each contestant.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Workload {
     pub(crate) name: String,
     /// What it is, in a sentence.
@@ -45,7 +46,8 @@ pub(crate) struct Workload {
 }
 
 impl Bench {
-    pub(crate) async fn new(order: &crate::Order) -> Self {
+    /// A bench with no workload yet.
+    pub(crate) async fn new(order: &Order) -> Self {
         let settings = crate::servers::SETTINGS.iter();
         Bench {
             machine: Machine::this(),
@@ -58,14 +60,65 @@ impl Bench {
         }
     }
 
-    /// Adds a workload, and shows it.
-    pub(crate) fn add(&mut self, workload: Workload) {
+    /// Adds a workload, shows it, and keeps it where the order says: what was measured is not
+    /// lost with a bench that is stopped later on.
+    pub(crate) fn add(&mut self, order: &Order, workload: Workload) -> Result<(), BenchError> {
         eprintln!("{}", page::workload(&workload));
+        if let Some(folder) = &order.docs {
+            let mut record = Record::read(folder)?;
+            record.keep(order.bench, self, &workload);
+            record.write(folder)?;
+        }
         self.workloads.push(workload);
+        Ok(())
+    }
+
+    /// Whether both were run alike: on such a machine, with these versions and settings, on as
+    /// much data.
+    fn is_like(&self, other: &Bench) -> bool {
+        (&self.machine, &self.versions, &self.settings, &self.size)
+            == (
+                &other.machine,
+                &other.versions,
+                &other.settings,
+                &other.size,
+            )
+    }
+}
+
+impl Workload {
+    /// Adds what one of the contestants' own CPU time was for each unit of the work.
+    pub(crate) fn costing(mut self, amount: f64, unit: &str) -> Self {
+        for contestant in &self.contestants {
+            let own = contestant.median(|run| run.client_cpu_seconds);
+            if own > 0.0 {
+                let what = format!("{}: its own CPU for {unit}", contestant.name);
+                let figure = format!("{:.2} s", own / amount);
+                self.figures.push((what, figure));
+            }
+        }
+        self
     }
 }
 
 impl Record {
+    /// Puts a workload in the place of its last figures. Other workloads of the bench stay where
+    /// they were run alike, and go where they were not: a section has one heading.
+    fn keep(&mut self, name: &str, bench: &Bench, workload: &Workload) {
+        let kept = self.benches.entry(name.to_owned()).or_default();
+        if !kept.is_like(bench) {
+            *kept = Bench {
+                workloads: Vec::new(),
+                ..bench.clone()
+            };
+        }
+        let same = |other: &&mut Workload| other.name == workload.name;
+        match kept.workloads.iter_mut().find(same) {
+            Some(place) => *place = workload.clone(),
+            None => kept.workloads.push(workload.clone()),
+        }
+    }
+
     /// The record of a folder; an empty one where there is none.
     pub(crate) fn read(folder: &Path) -> Result<Self, BenchError> {
         let path = folder.join(FILE);
@@ -95,5 +148,48 @@ impl Record {
         let page = folder.join(PAGE);
         fs::write(&path, json + "\n").map_err(|cause| BenchError::file(&path, cause))?;
         fs::write(&page, page::whole(self)).map_err(|cause| BenchError::file(&page, cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bench(size: &str) -> Bench {
+        Bench {
+            size: size.to_owned(),
+            ..Bench::default()
+        }
+    }
+
+    fn workload(name: &str, what: &str) -> Workload {
+        Workload {
+            name: name.to_owned(),
+            what: what.to_owned(),
+            ..Workload::default()
+        }
+    }
+
+    fn kept(record: &Record) -> Vec<&str> {
+        let workloads = record.benches["load"].workloads.iter();
+        workloads.map(|each| each.what.as_str()).collect()
+    }
+
+    #[test]
+    fn a_workload_takes_its_own_place_and_leaves_the_others() {
+        let mut record = Record::default();
+        for (name, what) in [("a", "a 1"), ("b", "b 1"), ("a", "a 2")] {
+            record.keep("load", &bench("full"), &workload(name, what));
+        }
+        assert_eq!(kept(&record), ["a 2", "b 1"]);
+    }
+
+    #[test]
+    fn figures_under_another_heading_go() {
+        let mut record = Record::default();
+        record.keep("load", &bench("small"), &workload("a", "a 1"));
+        record.keep("load", &bench("full"), &workload("b", "b 1"));
+        assert_eq!(kept(&record), ["b 1"]);
+        assert_eq!(record.benches["load"].size, "full");
     }
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
             contestants[at].runs.push(measured);
         }
     }
-    bench.add(Workload {
+    let workload = Workload {
         name: "whole database".to_owned(),
         what: format!(
             "About 1.6 GB on either side, quiet, {JOBS} sessions a side. By hand: one \
@@ -60,7 +60,8 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
         ),
         contestants: contestants.into(),
         figures: Vec::new(),
-    });
+    };
+    bench.add(order, workload)?;
     Ok(bench)
 }
 

@@ -76,9 +76,14 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// About how many bytes of messages the source is to gather for one peek by SQL, by what
 /// messages weighed before. Each peek decodes again from `restart_lsn`, so larger ones cost
-/// the source less: 1.2 million messages of pgbench in reads of 200,000 took it 2.4 s of CPU, of 400,000 2.2 s, all at once 1.9 s. What does
-/// not fit its `work_mem` is written to temporary files there.
+/// the source less: 1.2 million messages of pgbench in reads of 200,000 took it 2.4 s of CPU,
+/// of 400,000 2.2 s, all at once 1.9 s. What does not fit its `work_mem` is written to temporary
+/// files there.
 pub(crate) const PEEK_BYTES: u64 = 48 << 20;
+
+/// From this major version on a session says how much memory decoding may take
+/// (`logical_decoding_work_mem`).
+pub(crate) const DECODING_MEMORY_FROM: u32 = 13;
 
 /// Messages in the first peek, before it is known how large they are: few, so that the
 /// target has something to write at once.

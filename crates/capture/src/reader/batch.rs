@@ -17,7 +17,7 @@ use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
 use crate::error::{CaptureError, StreamError};
-use crate::limits::{SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES};
+use crate::limits::{DECODING_MEMORY_FROM, SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES};
 use std::path::PathBuf;
 use tokio::task::JoinHandle;
 use trunkline_changes::Lsn;
@@ -99,13 +99,26 @@ impl BatchReader {
             // It went with its session.
             ahead.copy = None;
         }
-        self.connect().await
+        self.connect_decoding().await
     }
 
     async fn connect(&self) -> Result<Session, CaptureError> {
         Session::connect(&self.feed.conninfo, "batch")
             .await
             .map_err(|cause| self.feed.fault("connecting", cause).into())
+    }
+
+    /// The same for a session that decodes.
+    async fn connect_decoding(&self) -> Result<Session, CaptureError> {
+        let mut session = self.connect().await?;
+        if session.version().major() >= DECODING_MEMORY_FROM {
+            let sql = include_str!("../../sql/decoding_memory.sql");
+            session
+                .batch(sql)
+                .await
+                .map_err(|cause| self.feed.fault("setting memory for decoding", cause))?;
+        }
+        Ok(session)
     }
 
     /// Copies the slot, where that is wanted and not done.
@@ -134,7 +147,7 @@ impl BatchReader {
         upto: Option<Lsn>,
         max_changes: u32,
     ) -> Result<(), CaptureError> {
-        let max_changes = max_changes.clamp(1, i32::MAX.unsigned_abs());
+        let max_changes = at_least_one(max_changes);
         let (drain, reading) = if let Some(already) = self.read_already(upto, max_changes) {
             already
         } else {
@@ -155,6 +168,23 @@ impl BatchReader {
             puller: Puller::new(drain, text, assembler),
             reading,
         });
+        Ok(())
+    }
+
+    /// Lets the server begin the first batch already, before the caller can say from where on
+    /// it is wanted: for a [`BatchReader::peek`] of as many. Where nothing can be read ahead,
+    /// nothing is begun.
+    pub async fn begin_ahead(&mut self, max_changes: u32) -> Result<(), CaptureError> {
+        let mut session = self.session().await?;
+        self.copy_slot(&mut session).await;
+        self.session = Some(session);
+        if !self.reads_ahead() {
+            return Ok(());
+        }
+        let next = self.begin(None, at_least_one(max_changes)).await?;
+        if let Some(ahead) = &mut self.ahead {
+            ahead.next = Some(next);
+        }
         Ok(())
     }
 
@@ -377,4 +407,9 @@ impl BatchReader {
             text.lookup.close().await;
         }
     }
+}
+
+/// What `upto_nchanges` takes.
+fn at_least_one(max_changes: u32) -> u32 {
+    max_changes.clamp(1, i32::MAX.unsigned_abs())
 }

@@ -39,6 +39,7 @@ impl Stream {
             }
             let lag = self.readable_lag().await;
             if self.choose(lag) == Mode::Live {
+                self.commit(Durability::Durable).await?;
                 break None;
             }
         };
@@ -57,10 +58,7 @@ impl Stream {
         goal: Goal,
     ) -> Result<Option<Reached>, Error> {
         loop {
-            let pulled = tokio::select! {
-                pulled = reader.pull() => pulled?,
-                () = run.cancel.cancelled() => return Err(self.interrupted(run).await?),
-            };
+            let pulled = self.pull_or_write(reader, run).await?;
             match pulled {
                 Pulled::Events(events) => {
                     if self.push(events, goal).await?.is_some() {
@@ -72,6 +70,13 @@ impl Stream {
                 }
                 Pulled::Idle { .. } => {}
                 Pulled::EndOfBatch { covered, .. } => {
+                    // Each advance reads the log once more: not behind every batch, unless the
+                    // next one begins where the slot stands.
+                    let due = self.last_advance.elapsed() >= ADVANCE_EVERY;
+                    if covered.is_none() && !due && reader.reads_ahead() {
+                        // More is there, and on its way: the target is not waited for.
+                        return Ok(None);
+                    }
                     self.commit(Durability::Durable).await?;
                     let mut durable = self.applier.durable();
                     if let Some(covered) = covered {
@@ -79,14 +84,27 @@ impl Stream {
                         durable = durable.max(covered.lsn());
                     }
                     self.position = self.position.max(durable);
-                    // Each advance reads the log once more: not behind every batch, unless the
-                    // next one begins where the slot stands.
-                    let due = self.last_advance.elapsed() >= ADVANCE_EVERY;
-                    if covered.is_some() || due || !reader.reads_ahead() {
-                        self.advance(reader, durable).await?;
-                    }
+                    self.advance(reader, durable).await?;
                     return Ok(None);
                 }
+            }
+        }
+    }
+
+    /// The next part of a batch. Where it takes the source long, what waits is written meanwhile.
+    async fn pull_or_write(
+        &mut self,
+        reader: &mut BatchReader,
+        run: &mut Run<'_>,
+    ) -> Result<Pulled, Error> {
+        let mut pull = std::pin::pin!(reader.pull());
+        loop {
+            tokio::select! {
+                pulled = &mut pull => return Ok(pulled?),
+                () = tokio::time::sleep(BACKLOG_LINGER), if self.applier.is_waiting() => {
+                    self.commit(Durability::Fast).await?;
+                }
+                () = run.cancel.cancelled() => return Err(self.interrupted(run).await?),
             }
         }
     }

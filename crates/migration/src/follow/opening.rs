@@ -1,20 +1,22 @@
 //! The slot examined, both ends opened, and where the last run came to read back.
 
+use std::path::Path;
 use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{Applier, ApplyOptions, CopyCover};
 use trunkline_capture::slot::SlotRecord;
-use trunkline_capture::{BatchReader, Decoder, Feed, Mode, slot};
+use trunkline_capture::{BatchReader, Decoder, Feed, Mode, Thresholds, decide, lag, slot};
 use trunkline_changes::Lsn;
+use trunkline_postgres::{OnSide, Session};
 
 use super::Stream;
 use super::pace::Pace;
 use super::recorded::recorded_position;
 use crate::error::Error;
 use crate::journal::{Leg, Object};
-use crate::limits::LINGER;
+use crate::limits::{LINGER, PEEK_MESSAGES};
 use crate::phases::{copying, ddl_log};
 use crate::relay;
 use crate::run::Run;
@@ -49,44 +51,51 @@ impl Stream {
             slot_as_it_stands(run, &leg).await?;
             return Err(refused.into());
         }
-        let options = ApplyOptions {
-            migration: name,
-            side: to,
-            start: leg.start,
-            cover,
-            tables: run.table_map(&leg).await?,
-            policy: run.plan.conflict,
-            linger: LINGER,
+        let feed = Feed {
+            conninfo: read.clone(),
+            side: from,
+            slot: leg.slot.name.clone(),
+            decoder: decoder(run, &leg),
         };
-        let applier = Applier::open(run.plan.server(to), options).await;
-        let mut applier = applier.map_err(|cause| Error::Apply { to, cause })?;
-        if let Some(ddl) = ddl {
-            applier = applier.with_ddl(ddl);
-        }
+        let spill_folder = copying::folder(run)?;
         let source = run.connect(from, "watch").await?;
         let relay = match run.plan.relay_of(from) {
             Some(_) => Some(run.connect_reading(from, "watch").await?),
             None => None,
         };
+        // The source decodes the first batch while the target's tables are looked at.
+        let (batch, applier) = tokio::join!(
+            far_behind(&feed, recorded.position, &spill_folder),
+            open_applier(run, &leg, cover)
+        );
+        let batch = batch?;
+        let mut applier = match applier {
+            Ok(applier) => applier,
+            Err(error) => {
+                // Told to stop, the source does not go on decoding for nobody.
+                if let Some(batch) = batch {
+                    batch.stop().await;
+                }
+                return Err(error);
+            }
+        };
+        if let Some(ddl) = ddl {
+            applier = applier.with_ddl(ddl);
+        }
         let position = recorded.position.max(applier.applied());
         let (applied_feed, _) = watch::channel(applier.applied());
         run.beat();
         Ok(Stream {
-            feed: Feed {
-                conninfo: run.plan.read_from(from).clone(),
-                side: from,
-                slot: leg.slot.name.clone(),
-                decoder: decoder(run, &leg),
-            },
+            feed,
             leg,
             to: receiver,
-            spill_folder: copying::folder(run)?,
+            spill_folder,
             applier,
             source,
             relay,
             live: None,
             held: Vec::new(),
-            batch: None,
+            batch,
             mode: Mode::Batch,
             position,
             confirmed: recorded.position,
@@ -109,11 +118,49 @@ impl Stream {
 
 impl Stream {
     pub(super) async fn open_batch(&self) -> Result<BatchReader, Error> {
-        let reader = BatchReader::open(self.feed.clone()).await?;
-        Ok(reader
-            .spilling_to(self.spill_folder.clone())
-            .reading_ahead())
+        open_batch(&self.feed, &self.spill_folder).await
     }
+}
+
+async fn open_batch(feed: &Feed, spill_folder: &Path) -> Result<BatchReader, Error> {
+    let reader = BatchReader::open(feed.clone()).await?;
+    Ok(reader.spilling_to(spill_folder.to_owned()).reading_ahead())
+}
+
+/// A reader whose first batch the server decodes already, if it is far ahead.
+async fn far_behind(
+    feed: &Feed,
+    position: Lsn,
+    spill_folder: &Path,
+) -> Result<Option<BatchReader>, Error> {
+    let mut session = Session::connect(&feed.conninfo, "look")
+        .await
+        .on(feed.side, "connecting")?;
+    let behind = lag(&mut session, position).await;
+    session.close().await;
+    // Its rate is not known yet: what is near by bytes may be nearer still by time.
+    if decide(Mode::Live, behind, Thresholds::default()) == Mode::Live {
+        return Ok(None);
+    }
+    let mut reader = open_batch(feed, spill_folder).await?;
+    reader.begin_ahead(PEEK_MESSAGES).await?;
+    Ok(Some(reader))
+}
+
+/// The end that writes.
+async fn open_applier(run: &mut Run<'_>, leg: &Leg, cover: CopyCover) -> Result<Applier, Error> {
+    let to = leg.way.to();
+    let options = ApplyOptions {
+        migration: run.control.identity().name.clone(),
+        side: to,
+        start: leg.start,
+        cover,
+        tables: run.table_map(leg).await?,
+        policy: run.plan.conflict,
+        linger: LINGER,
+    };
+    let applier = Applier::open(run.plan.server(to), options).await;
+    applier.map_err(|cause| Error::Apply { to, cause })
 }
 
 /// What a leg's slot is read with.
