@@ -15,6 +15,8 @@ use crate::turns::{Contestant, order as order_of};
 
 const DATABASE: &str = "bench";
 const COPY: &str = "copy";
+/// Room for the tables of `many`, with those of their keys, in 200 connections' lock table.
+const MANY_LOCKS: &str = "4096";
 
 /// Who copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +84,7 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
         ),
     ] {
         if order.wants(name) {
-            let pair = prepared()?;
+            let pair = Pair::start()?;
             empty_database(&pair.source, DATABASE).await?;
             data::mixed(order, &pair.source, DATABASE, gin).await?;
             let workload = in_turn(order, &pair, name, what, &whole).await?;
@@ -90,7 +92,7 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
         }
     }
     if order.wants("one-table") {
-        let pair = prepared()?;
+        let pair = Pair::start()?;
         empty_database(&pair.source, DATABASE).await?;
         data::one_table(order, &pair.source, DATABASE).await?;
         let what = "One table of about 5 GB with its key.";
@@ -106,10 +108,15 @@ pub(crate) async fn run(order: &Order) -> Result<Bench, BenchError> {
 
 /// Many small tables: how long their catalog is read, and the whole clone.
 async fn many(order: &Order) -> Result<Workload, BenchError> {
-    let pair = prepared()?;
+    // `pg_dump` locks every table at once, also for the structure alone; so many do not fit a
+    // default lock table.
+    let pair = Pair::start_with(&[("max_locks_per_transaction", MANY_LOCKS)])?;
     empty_database(&pair.source, DATABASE).await?;
     data::many_tables(order, &pair.source, DATABASE).await?;
-    let what = format!("{} tables with a key and five rows each.", order.tables);
+    let what = format!(
+        "{} tables with a key and five rows each; max_locks_per_transaction = {MANY_LOCKS}.",
+        order.tables
+    );
     let copiers = [Copier::Trunkline, Copier::DumpAndRestore];
     let mut workload = in_turn(order, &pair, "many", &what, &copiers).await?;
     empty_database(&pair.target, COPY).await?;
@@ -133,10 +140,6 @@ async fn many(order: &Order) -> Result<Workload, BenchError> {
         workload.figures.push((what.to_owned(), figure));
     }
     Ok(workload)
-}
-
-fn prepared() -> Result<Pair, BenchError> {
-    Pair::start()
 }
 
 async fn in_turn(

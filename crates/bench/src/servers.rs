@@ -41,12 +41,17 @@ pub(crate) fn installation() -> Result<Installation, BenchError> {
 
 impl Pair {
     pub(crate) fn start() -> Result<Self, BenchError> {
+        Self::start_with(&[])
+    }
+
+    /// With settings beside [`SETTINGS`], for a workload that says so.
+    pub(crate) fn start_with(more: &[(&str, &str)]) -> Result<Self, BenchError> {
         let start = || {
             let builder = Server::builder(&installation()?);
             let with = |builder: trunkline_sandbox::ServerBuilder, (name, value): &(&str, &str)| {
                 builder.setting(name, value)
             };
-            Ok::<_, BenchError>(SETTINGS.iter().fold(builder, with).start()?)
+            Ok::<_, BenchError>(SETTINGS.iter().chain(more).fold(builder, with).start()?)
         };
         Ok(Pair {
             source: start()?,
