@@ -18,7 +18,7 @@ pub use relayed::{RelayState, RelayStatus};
 
 use crate::baseline::{self, Latency, Reach};
 use crate::commands::reopening;
-use crate::control::{self, away};
+use crate::control::{self, Identity, away};
 use crate::error::Error;
 use crate::journal::State;
 use crate::phase::Phase;
@@ -86,12 +86,16 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     if let Some(found) = in_file::status(plan).await? {
         return Ok(found);
     }
-    let doing = "reading the status";
-    let target = Session::connect(&plan.target, "status")
-        .await
-        .on(Side::Target, doing);
-    let mut target = match target.map_err(Error::from) {
-        Err(error) if reopening::is_closed(&error) => return closed(plan, error).await,
+    let mut opened = target_session(plan).await;
+    if opened.as_ref().is_err_and(reopening::is_closed) {
+        // While a rollback has the target closed, the journal on the source says it all.
+        if let Some(peeked) = away::peek(&plan.source, &plan.name).await? {
+            return Ok(on_the_source(plan, peeked));
+        }
+        // It was opened, and the journal brought home, between the two looks.
+        opened = target_session(plan).await;
+    }
+    let mut target = match opened {
         // A target that we made goes with a migration that is given up.
         Err(error) if plan.begins_in_file() => return ended_or_unknown(plan).map_err(|_| error),
         opened => opened?,
@@ -107,18 +111,39 @@ pub async fn status(plan: &Plan) -> Result<StatusReport, Error> {
     }
 }
 
+async fn target_session(plan: &Plan) -> Result<Session, Error> {
+    let session = Session::connect(&plan.target, "status").await;
+    Ok(session.on(Side::Target, "reading the status")?)
+}
+
+/// The journal at its newest, by where it stands.
+enum Newest {
+    /// On the target.
+    Here(Identity, State),
+    /// On the source: a rollback is under way, or died.
+    OnTheSource(away::Peeked),
+}
+
+async fn newest(plan: &Plan, target: &mut Session) -> Result<Option<Newest>, Error> {
+    let mut found = control::peek(target, &plan.name).await?;
+    if found.as_ref().is_some_and(|(_, state)| state.away) {
+        if let Some(peeked) = away::peek(&plan.source, &plan.name).await? {
+            return Ok(Some(Newest::OnTheSource(peeked)));
+        }
+        // It came home between the two looks: what was read here is older than that.
+        found = control::peek(target, &plan.name).await?;
+    }
+    Ok(found.map(|(identity, state)| Newest::Here(identity, state)))
+}
+
 /// What the journal on the target and both servers say; `None` where there is no journal.
 async fn of_journal(plan: &Plan, target: &mut Session) -> Result<Option<StatusReport>, Error> {
     let doing = "reading the status";
-    let Some((identity, state)) = control::peek(target, &plan.name).await? else {
-        return Ok(None);
+    let (identity, state) = match newest(plan, target).await? {
+        Some(Newest::Here(identity, state)) => (identity, state),
+        Some(Newest::OnTheSource(peeked)) => return Ok(Some(on_the_source(plan, peeked))),
+        None => return Ok(None),
     };
-    // What the target says of a rollback that is under way, or died, is not the newest.
-    if state.away
-        && let Some(peeked) = away::peek(&plan.source, &plan.name).await?
-    {
-        return Ok(Some(on_the_source(plan, peeked)));
-    }
     let leg = state.leg.as_ref().map_or(0, |leg| leg.number);
     let row = target
         .query_one(include_str!("sql/status_target.sql"), &[&plan.name])
@@ -254,14 +279,6 @@ fn report(
         statements: Vec::new(),
         subscription: None,
         next_steps: state.next_steps(numbers.held),
-    }
-}
-
-/// While a rollback has the target closed, the journal on the source says where it stands.
-async fn closed(plan: &Plan, error: Error) -> Result<StatusReport, Error> {
-    match away::peek(&plan.source, &plan.name).await? {
-        Some(peeked) => Ok(on_the_source(plan, peeked)),
-        None => Err(error),
     }
 }
 

@@ -218,3 +218,59 @@ async fn without_a_way_back_a_rollback_is_refused_and_complete_works() {
     scene.done(&["run"]).await;
     ends(scene).await;
 }
+
+/// Between its two looks, at the target's journal and at the source's, somebody else brings
+/// the journal home: what `status` read first is the state before the switch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_status_that_meets_the_end_of_a_rollback_says_which_side_serves() {
+    skip_unless_available!(any_major());
+    let mut scene = notes().await;
+    let gate = scene.path("gate");
+    let shut = gate.display();
+    scene.plan(&format!(
+        "[cutover]\ntraffic = {{ kind = \"command\", release = \"for i in $(seq 600); do \
+         test -e '{shut}' || exit 0; sleep 0.02; done; exit 1\" }}\n"
+    ));
+    scene.done(&["run", "--until", "switched"]).await;
+    std::fs::write(&gate, "").expect("the gate is shut");
+    let mut rollback = scene.start(&["rollback"]);
+    rollback.must_say("moving clients").await;
+    rollback.kill().await;
+    let open = format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", scene.database);
+    scene.target.psql("postgres", &open);
+
+    let source = scene.on_source().await;
+    source
+        .batch_execute("BEGIN READ WRITE; LOCK TABLE trunkline.journal")
+        .await
+        .expect("the journal on the source is locked");
+    let status = scene.start(&["status", "--json"]);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+                   AND relation = 'trunkline.journal'::regclass";
+    until(PATIENCE, async || scene.source_says(waiting).trim() == "1").await;
+    let entries = "SELECT seq, entry::text FROM trunkline.journal ORDER BY seq";
+    let entries = source.query(entries, &[]).await.expect("it can be read");
+    let entries: Vec<(i64, String)> = entries.iter().map(|e| (e.get(0), e.get(1))).collect();
+    let after_the_last = entries.len().try_into().expect("a few entries");
+    let home = (after_the_last, "\"came_home\"".to_owned());
+    let target = scene.on_target().await;
+    for (seq, entry) in entries.iter().chain([&home]) {
+        let add = "INSERT INTO trunkline.journal (migration, seq, entry) \
+                   SELECT name, $1, $2::text::jsonb FROM trunkline.migration ON CONFLICT DO NOTHING";
+        target
+            .execute(add, &[seq, entry])
+            .await
+            .expect("it is home");
+    }
+    source
+        .batch_execute("DELETE FROM trunkline.journal; COMMIT")
+        .await
+        .expect("it is gone from the source");
+    let status = status.ended().await.expect_code(0).json();
+    assert_eq!(status["phase"], "rolled_back", "{status:#}");
+    assert_eq!(status["serves"], "source", "{status:#}");
+    std::fs::remove_file(&gate).expect("the gate was shut");
+    scene.done(&["run", "--until", "following"]).await;
+    scene.done(&["abort"]).await;
+    scene.assert_nothing_of_ours().await;
+}
