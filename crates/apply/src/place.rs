@@ -32,8 +32,6 @@ pub(crate) struct Place {
     baton: Baton,
     /// The oldest first.
     queue: VecDeque<Away>,
-    /// The writer that came back with a failure.
-    failed: Option<Box<Writer>>,
 }
 
 /// Who has the writer.
@@ -66,7 +64,6 @@ impl Place {
         Place {
             baton: Baton::Here(Box::new(writer)),
             queue: VecDeque::new(),
-            failed: None,
         }
     }
 
@@ -128,7 +125,10 @@ impl Place {
         match written {
             Ok(Ok(job)) => Ok(Some(job)),
             Ok(Err((writer, error))) => {
-                self.failed = writer.or(self.failed.take());
+                // Those behind it in the queue wait in vain, and write nothing.
+                if let Some(writer) = writer {
+                    self.baton = Baton::Here(writer);
+                }
                 Err(error)
             }
             Err(error) => match error.try_into_panic() {
@@ -140,9 +140,7 @@ impl Place {
 
     /// With nothing on its way, the writer waits to be taken.
     fn take_back(&mut self) {
-        if let Some(writer) = self.failed.take() {
-            self.baton = Baton::Here(writer);
-        } else if let Baton::Passed(passed) = &mut self.baton {
+        if let Baton::Passed(passed) = &mut self.baton {
             self.baton = passed.try_recv().map_or(Baton::Gone, Baton::Here);
         }
     }

@@ -58,7 +58,7 @@ impl Applier {
             progress::touch(&mut writer.session, &writer.migration)
                 .await
                 .on(Side::Target, "making the progress durable")?;
-            self.is_durable();
+            self.durable = self.applied;
             self.durable_at = Instant::now();
         }
         Ok(())
@@ -141,7 +141,7 @@ impl Applier {
         };
         self.applied = position.end_lsn;
         if durability == Durability::Durable {
-            self.is_durable();
+            self.durable = self.applied;
         }
         self.stats.add(&std::mem::take(&mut self.parts));
         self.stats.add(&job.stats);
@@ -154,9 +154,5 @@ impl Applier {
             writer.abandon().await;
         }
         settled
-    }
-
-    fn is_durable(&mut self) {
-        self.durable = self.applied;
     }
 }

@@ -4,9 +4,9 @@ mod bench;
 
 use std::time::Duration;
 
-use bench::{Bench, insert, push_all, update};
-use trunkline_apply::{Applier, ApplyError, ApplyOptions, Bounds, Durability, read_progress};
-use trunkline_changes::{Lsn, ReplicaIdentity, StreamEvent};
+use bench::{Bench, end, insert, push_all, update};
+use trunkline_apply::{Applier, ApplyError, Bounds, Durability, read_progress};
+use trunkline_changes::{Lsn, ReplicaIdentity};
 use trunkline_postgres::{Conninfo, Session};
 use trunkline_testkit::FaultyProxy;
 
@@ -52,13 +52,6 @@ async fn a_transaction_too_big_for_a_batch_is_never_seen_in_part() {
     assert_eq!(applier.applied(), big_end);
     assert_eq!(applier.stats().batches, 2);
     assert_eq!(applier.stats().transactions, 2);
-}
-
-fn end(events: &[StreamEvent]) -> Lsn {
-    match events.last() {
-        Some(StreamEvent::Commit { end_lsn, .. }) => *end_lsn,
-        other => panic!("no commit: {other:?}"),
-    }
 }
 
 #[tokio::test]
@@ -133,13 +126,7 @@ async fn only_a_durable_commit_may_be_confirmed() {
 async fn a_linger_of_zero_lets_nothing_wait() {
     let mut bench = Bench::start().await;
     bench.target(T);
-    let options = ApplyOptions {
-        linger: Duration::ZERO,
-        ..bench.options()
-    };
-    let mut applier = Applier::open(&bench.conninfo(), options)
-        .await
-        .expect("it opens");
+    let mut applier = bench.lingering(Duration::ZERO).await;
     let table = bench.relation("public.t", ReplicaIdentity::Default);
     let events = bench.transaction(1, vec![insert(&table, &["1", "x"])]);
     let expected = end(&events);
@@ -275,14 +262,9 @@ async fn a_connection_lost_in_a_commit_is_an_unknown_outcome_that_progress_settl
 async fn an_applier_that_is_dropped_while_a_batch_is_written_leaves_it_whole_or_undone() {
     let mut bench = Bench::start().await;
     bench.target(T);
-    let options = ApplyOptions {
-        linger: Duration::ZERO,
-        ..bench.options()
-    };
     let table = bench.relation("public.t", ReplicaIdentity::Default);
     for number in 1..=20 {
-        let opened = Applier::open(&bench.conninfo(), options.clone()).await;
-        let mut applier = opened.expect("it opens");
+        let mut applier = bench.lingering(Duration::ZERO).await;
         let before = count(&bench);
         let ids: Vec<String> = (0..500)
             .map(|id| format!("{}", number * 1000 + id))

@@ -4,32 +4,15 @@ mod bench;
 
 use std::time::Duration;
 
-use bench::{Bench, insert, push_all, update};
-use trunkline_apply::{Applier, ApplyError, ApplyOptions, Durability};
-use trunkline_changes::{Lsn, ReplicaIdentity, StreamEvent};
+use bench::{Bench, end, insert, push_all, update};
+use trunkline_apply::{ApplyError, Durability};
+use trunkline_changes::{Lsn, ReplicaIdentity};
 
 const TABLES: &str = "CREATE TABLE public.t (id int PRIMARY KEY, v text); \
     INSERT INTO public.t VALUES (0, 'before')";
 
-/// An applier with which transactions wait this long for company.
-async fn lingering(bench: &Bench, linger: Duration) -> Applier {
-    let options = ApplyOptions {
-        linger,
-        ..bench.options()
-    };
-    let opened = Applier::open(&bench.conninfo(), options).await;
-    opened.expect("it opens")
-}
-
 fn rows(bench: &Bench) -> String {
     bench.target("SELECT count(*) || ' ' || max(v) FILTER (WHERE id = 0) FROM public.t")
-}
-
-fn end(events: &[StreamEvent]) -> Lsn {
-    match events.last() {
-        Some(StreamEvent::Commit { end_lsn, .. }) => *end_lsn,
-        other => panic!("no commit: {other:?}"),
-    }
 }
 
 #[tokio::test]
@@ -37,7 +20,7 @@ async fn batches_that_follow_each_other_at_once_arrive_in_order_and_once() {
     let mut bench = Bench::start().await;
     bench.target(TABLES);
     let table = bench.relation("public.t", ReplicaIdentity::Default);
-    let mut applier = lingering(&bench, Duration::ZERO).await;
+    let mut applier = bench.lingering(Duration::ZERO).await;
     let mut last = Lsn::ZERO;
     for number in 1..=100 {
         let id = number.to_string();
@@ -63,7 +46,7 @@ async fn behind_a_batch_that_fails_nothing_is_written_and_its_failure_is_told_fi
     let mut bench = Bench::start().await;
     bench.target(TABLES);
     let table = bench.relation("public.t", ReplicaIdentity::Default);
-    let mut applier = lingering(&bench, Duration::ZERO).await;
+    let mut applier = bench.lingering(Duration::ZERO).await;
     let missing = bench.transaction(1, vec![update(&table, None, &["77", "x"])]);
     let good = bench.transaction(2, vec![insert(&table, &["1", "x"])]);
     for events in [missing, good] {
@@ -91,7 +74,7 @@ async fn a_batch_whose_call_was_dropped_is_not_forgotten() {
     let mut bench = Bench::start().await;
     bench.target(TABLES);
     let table = bench.relation("public.t", ReplicaIdentity::Default);
-    let mut applier = lingering(&bench, Duration::from_hours(1)).await;
+    let mut applier = bench.applier().await;
     let events = bench.transaction(1, vec![insert(&table, &["1", "x"])]);
     let pushed = push_all(&mut applier, events.clone()).await;
     pushed.expect("it waits");

@@ -115,6 +115,17 @@ impl Bench {
             .expect("the applier opens")
     }
 
+    /// An applier with which transactions wait this long for company.
+    pub(crate) async fn lingering(&self, linger: Duration) -> Applier {
+        let options = ApplyOptions {
+            linger,
+            ..self.options()
+        };
+        Applier::open(&self.conninfo(), options)
+            .await
+            .expect("the applier opens")
+    }
+
     /// Creates the source's publication and slot: the stream begins here.
     pub(crate) fn begin_stream(&self) {
         self.source("CREATE PUBLICATION everything FOR ALL TABLES");
@@ -206,6 +217,14 @@ impl Bench {
         let events = self.transaction(7, changes);
         push_all(applier, events).await?;
         applier.flush(Durability::Fast).await
+    }
+}
+
+/// Where a transaction's commit record ends.
+pub(crate) fn end(events: &[StreamEvent]) -> Lsn {
+    match events.last() {
+        Some(StreamEvent::Commit { end_lsn, .. }) => *end_lsn,
+        other => panic!("no commit: {other:?}"),
     }
 }
 

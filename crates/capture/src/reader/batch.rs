@@ -181,7 +181,11 @@ impl BatchReader {
         if !self.reads_ahead() {
             return Ok(());
         }
-        let next = self.begin(None, at_least_one(max_changes)).await?;
+        self.begin_next(at_least_one(max_changes)).await
+    }
+
+    async fn begin_next(&mut self, wanted: u32) -> Result<(), CaptureError> {
+        let next = self.begin(None, wanted).await?;
         if let Some(ahead) = &mut self.ahead {
             ahead.next = Some(next);
         }
@@ -240,11 +244,7 @@ impl BatchReader {
         };
         self.messages.weigh(&peek.puller);
         self.session = Some(self.feed.session_of(task).await?);
-        let next = self.begin(None, wanted).await?;
-        if let Some(ahead) = &mut self.ahead {
-            ahead.next = Some(next);
-        }
-        Ok(())
+        self.begin_next(wanted).await
     }
 
     /// The end of a record up to which the log is flushed, so that a peek which is not cut

@@ -2,7 +2,7 @@
 //! table's others, then the constraint, which takes the index over at once (manual, ALTER
 //! TABLE, `ADD table_constraint_using_index`). Pure text.
 
-use super::identifier::identifier;
+use super::identifier::{Added, added_constraint, identifier};
 
 /// The two statements of a constraint.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub(crate) struct Constraint {
 pub(crate) fn split(sql: &str) -> Option<Constraint> {
     let (settings, statement) = after_settings(sql);
     let body = statement.trim_end().strip_suffix(';')?;
-    let rest = body.strip_prefix("ALTER TABLE ")?;
-    let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
-    let (schema, rest) = identifier(rest)?;
-    let (table, rest) = identifier(rest.strip_prefix('.')?)?;
-    let rest = rest.trim_start().strip_prefix("ADD CONSTRAINT ")?;
-    let (name, rest) = identifier(rest)?;
+    let Added {
+        schema,
+        table,
+        name,
+        definition: rest,
+    } = added_constraint(body)?;
     let (kind, definition) = [" PRIMARY KEY ", " UNIQUE "]
         .iter()
         .find_map(|kind| Some((kind.trim(), rest.strip_prefix(kind)?)))?;

@@ -1,7 +1,7 @@
 //! A foreign key in two steps: added without looking at the rows, then validated under a
 //! lock that lets readers and writers work. Pure text.
 
-use super::identifier::identifier;
+use super::identifier::{Added, added_constraint};
 
 /// The two statements of a foreign key.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,14 +38,15 @@ pub(crate) fn split(sql: &str, at_once: bool) -> ForeignKey {
 
 /// `ALTER TABLE … VALIDATE CONSTRAINT …` for `ALTER TABLE [ONLY] … ADD CONSTRAINT …`.
 fn validation(body: &str) -> Option<String> {
-    let rest = body.strip_prefix("ALTER TABLE ")?;
-    let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
-    let (schema, rest) = identifier(rest)?;
-    let (table, rest) = identifier(rest.strip_prefix('.')?)?;
-    let rest = rest.trim_start().strip_prefix("ADD CONSTRAINT ")?;
-    let (constraint, rest) = identifier(rest)?;
-    rest.starts_with(" FOREIGN KEY")
-        .then(|| format!("ALTER TABLE {schema}.{table} VALIDATE CONSTRAINT {constraint};\n"))
+    let Added {
+        schema,
+        table,
+        name,
+        definition,
+    } = added_constraint(body)?;
+    definition
+        .starts_with(" FOREIGN KEY")
+        .then(|| format!("ALTER TABLE {schema}.{table} VALIDATE CONSTRAINT {name};\n"))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use trunkline_apply::{Applier, ApplyOptions, CopyCover};
 use trunkline_capture::slot::SlotRecord;
 use trunkline_capture::{BatchReader, Decoder, Feed, Mode, Thresholds, decide, lag, slot};
 use trunkline_changes::Lsn;
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::Session;
 
 use super::Stream;
 use super::pace::Pace;
@@ -58,14 +58,19 @@ impl Stream {
             decoder: decoder(run, &leg),
         };
         let spill_folder = copying::folder(run)?;
-        let source = run.connect(from, "watch").await?;
-        let relay = match run.plan.relay_of(from) {
+        let mut source = run.connect(from, "watch").await?;
+        let mut relay = match run.plan.relay_of(from) {
             Some(_) => Some(run.connect_reading(from, "watch").await?),
             None => None,
         };
         // The source decodes the first batch while the target's tables are looked at.
         let (batch, applier) = tokio::join!(
-            far_behind(&feed, recorded.position, &spill_folder),
+            far_behind(
+                relay.as_mut().unwrap_or(&mut source),
+                &feed,
+                recorded.position,
+                &spill_folder
+            ),
             open_applier(run, &leg, cover)
         );
         let batch = batch?;
@@ -129,15 +134,12 @@ async fn open_batch(feed: &Feed, spill_folder: &Path) -> Result<BatchReader, Err
 
 /// A reader whose first batch the server decodes already, if it is far ahead.
 async fn far_behind(
+    read: &mut Session,
     feed: &Feed,
     position: Lsn,
     spill_folder: &Path,
 ) -> Result<Option<BatchReader>, Error> {
-    let mut session = Session::connect(&feed.conninfo, "look")
-        .await
-        .on(feed.side, "connecting")?;
-    let behind = lag(&mut session, position).await;
-    session.close().await;
+    let behind = lag(read, position).await;
     // Its rate is not known yet: what is near by bytes may be nearer still by time.
     if decide(Mode::Live, behind, Thresholds::default()) == Mode::Live {
         return Ok(None);
