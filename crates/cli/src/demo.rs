@@ -173,7 +173,7 @@ fn plan(servers: &[Conninfo; 2], route: &Route, dir: &Path) -> Plan {
         copy: CopyPlan {
             jobs: 4,
             index_jobs: 2,
-            split_above_bytes: 1 << 30,
+            split_above_bytes: 8 << 30,
         },
         conflict: ConflictPolicy::Stop,
         ddl: None,

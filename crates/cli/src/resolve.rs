@@ -347,7 +347,7 @@ fn copy(file: &PlanFile) -> Result<CopyPlan, Error> {
         split_above_bytes: size(
             "split_tables_larger_than",
             seed.split_tables_larger_than.as_deref(),
-            1 << 30,
+            8 << 30,
         )?,
     })
 }

@@ -3,7 +3,7 @@
 //! below, the last open above.
 
 use crate::catalog::{Table, TableKind};
-use crate::limits::{CHUNK_BYTES, CHUNKS_MAX, KEY_RANGE_BYTES, KEY_SPLIT_BYTES};
+use crate::limits::{CHUNK_BYTES, CHUNKS_MAX, CUT_BYTES, KEY_RANGE_BYTES, KEY_SPLIT_BYTES};
 
 /// Bytes of a page of a heap.
 const PAGE_BYTES: u64 = 8192;
@@ -46,7 +46,9 @@ impl Part {
 /// When tables are cut, and how finely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitSizes {
-    /// A table above this is cut by pages.
+    /// A table above this is cut.
+    pub cut_bytes: u64,
+    /// How large a range of pages is about, with its TOAST.
     pub chunk_bytes: u64,
     /// A table above this is cut by its key, if that is one integer.
     pub key_split_bytes: u64,
@@ -54,13 +56,21 @@ pub struct SplitSizes {
     pub key_range_bytes: u64,
 }
 
-impl Default for SplitSizes {
-    fn default() -> Self {
+impl SplitSizes {
+    /// Cuts tables above this size; each part is no larger than that.
+    pub fn above(cut_bytes: u64) -> Self {
         SplitSizes {
-            chunk_bytes: CHUNK_BYTES,
+            cut_bytes,
+            chunk_bytes: CHUNK_BYTES.min(cut_bytes),
             key_split_bytes: KEY_SPLIT_BYTES,
             key_range_bytes: KEY_RANGE_BYTES,
         }
+    }
+}
+
+impl Default for SplitSizes {
+    fn default() -> Self {
+        SplitSizes::above(CUT_BYTES)
     }
 }
 
@@ -84,7 +94,7 @@ pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: 
     }
     let bytes = table.bytes();
     let too_long_for_one_snapshot = bytes > sizes.key_split_bytes;
-    let too_large_for_one_part = bytes > sizes.chunk_bytes && !(alone && page_ranges);
+    let too_large_for_one_part = bytes > sizes.cut_bytes && !(alone && page_ranges);
     if (too_long_for_one_snapshot || too_large_for_one_part)
         && let Some(column) = integer_key(table)
     {
@@ -96,7 +106,7 @@ pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: 
             ranges,
         };
     }
-    if bytes <= sizes.chunk_bytes || !alone || !page_ranges {
+    if bytes <= sizes.cut_bytes || !alone || !page_ranges {
         return Plan::Whole;
     }
     let parts = pages(table.heap_bytes, bytes, sizes.chunk_bytes);
@@ -202,6 +212,7 @@ mod tests {
     }
 
     const SIZES: SplitSizes = SplitSizes {
+        cut_bytes: 40 * MB,
         chunk_bytes: 10 * MB,
         key_split_bytes: 100 * MB,
         key_range_bytes: 20 * MB,
@@ -250,7 +261,7 @@ mod tests {
             Plan::Whole
         );
         assert_eq!(
-            plan(&table(5 * MB, 0, true), &SIZES, true, true),
+            plan(&table(39 * MB, 0, true), &SIZES, true, true),
             Plan::Whole
         );
     }

@@ -1,7 +1,7 @@
 //! What comes after the rows and their indexes: partitions' indexes attached, foreign keys
-//! added and validated, everything else, materialized views filled, statistics gathered.
+//! added and validated, everything else, materialized views filled.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
@@ -9,56 +9,30 @@ use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::build::make_in_order;
-use crate::catalog::{Table, TableKind};
+use crate::catalog::TableKind;
 use crate::error::LoadError;
 use crate::inventory::Inventory;
-use crate::limits::{ANALYZED_TOGETHER_BYTES, ENTRIES_AT_ONCE};
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{
-    ANALYZED, Entry, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as,
-    relation_of, split_foreign_key,
+    Entry, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as, relation_of,
+    split_foreign_key,
 };
-use crate::transform::Layout;
 
 /// Commits wait for the target's disk.
 const DURABLE: &str = "SET synchronous_commit = local";
 
 /// A statement that is recorded under a key.
 pub(crate) struct Task {
-    key: Key,
-    label: String,
-    sql: String,
+    pub(crate) key: Key,
+    pub(crate) label: String,
+    pub(crate) sql: String,
 }
 
 impl Task {
     /// Runs it, once.
     pub(crate) async fn run(&self, runner: &mut Runner) -> Result<(), LoadError> {
         runner.run(&self.key, &self.label, &self.sql).await
-    }
-}
-
-/// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
-/// tables that would be all that is waited for.
-#[derive(Default)]
-struct Groups {
-    groups: VecDeque<Vec<Task>>,
-    last_bytes: u64,
-}
-
-impl Groups {
-    fn add(&mut self, task: Task, bytes: u64) {
-        let fits = self.last_bytes.saturating_add(bytes) <= ANALYZED_TOGETHER_BYTES;
-        match self.groups.back_mut() {
-            Some(last) if fits && last.len() < ENTRIES_AT_ONCE => {
-                last.push(task);
-                self.last_bytes += bytes;
-            }
-            _ => {
-                self.groups.push_back(vec![task]);
-                self.last_bytes = bytes;
-            }
-        }
     }
 }
 
@@ -80,7 +54,7 @@ impl Loader {
         let record = self.record().await?;
         self.make_stage(&inventory.structure, Stage::Attach, &record)
             .await?;
-        self.analyze(&inventory.tables, &record).await?;
+        self.analyze(&inventory.tables, &[], &record).await?;
         self.make_durable().await
     }
 
@@ -89,19 +63,27 @@ impl Loader {
     /// written to during the copy, the changes since must be applied first.
     pub async fn finish_structure(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let structure = &inventory.structure;
-        let rest = [Stage::Attach, Stage::Rest, Stage::ViewIndex];
+        let rest = [
+            Stage::Statistics,
+            Stage::Attach,
+            Stage::Rest,
+            Stage::ViewIndex,
+        ];
         let entries = rest.iter().flat_map(|&stage| structure.staged(stage));
         let entries: Vec<&Entry> = entries.collect();
         loop {
             let record = self.record().await?;
             self.progress.post_data.start(entries.len());
+            // Before the rows, unless an earlier version began, or a crash took them back.
+            self.make_stage(structure, Stage::Statistics, &record)
+                .await?;
             self.make_stage(structure, Stage::Attach, &record).await?;
             self.foreign_keys(inventory).await?;
             self.make_stage(structure, Stage::Rest, &record).await?;
-            self.fill_views(structure, &record).await?;
+            let views = self.fill_views(structure, &record).await?;
             self.make_stage(structure, Stage::ViewIndex, &record)
                 .await?;
-            self.analyze(&inventory.tables, &record).await?;
+            self.analyze(&inventory.tables, &views, &record).await?;
             if self.have_lasted(&entries).await?.is_some() {
                 return Ok(());
             }
@@ -191,34 +173,37 @@ impl Loader {
     }
 
     /// Fills the materialized views that are filled on the source, each after those that
-    /// it reads: `pg_dump` writes them in that order.
-    async fn fill_views(&self, structure: &Structure, record: &Record) -> Result<(), LoadError> {
-        let views: Vec<&Entry> = structure
-            .entries
-            .iter()
+    /// it reads: `pg_dump` writes them in that order. Gives their names.
+    async fn fill_views(
+        &self,
+        structure: &Structure,
+        record: &Record,
+    ) -> Result<Vec<TableName>, LoadError> {
+        let entries = structure.entries.iter();
+        let mut views: Vec<&Entry> = entries
             .filter(|entry| entry.kind == "MATERIALIZED VIEW")
-            .filter(|entry| !record.holds(&key_as(entry, REFRESHED)))
             .collect();
         if views.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let filled = retried(&self.cancel, || self.filled_views()).await?;
+        views.retain(|view| filled.contains(&view.table_name()));
         let mut runner = Runner::new(
             &self.target,
             "materialized views",
             DURABLE.to_owned(),
             &self.cancel,
         );
-        for view in views {
-            let name = view.table_name();
-            if filled.contains(&name) {
-                let sql = format!("REFRESH MATERIALIZED VIEW {};", name.quoted());
+        for view in &views {
+            let refreshed = key_as(view, REFRESHED);
+            if !record.holds(&refreshed) {
+                let sql = format!("REFRESH MATERIALIZED VIEW {};", view.table_name().quoted());
                 runner
-                    .run(&key_as(view, REFRESHED), &format!("{view}, filled"), &sql)
+                    .run(&refreshed, &format!("{view}, filled"), &sql)
                     .await?;
             }
         }
-        Ok(())
+        Ok(views.iter().map(|view| view.table_name()).collect())
     }
 
     async fn filled_views(&self) -> Result<HashSet<TableName>, LoadError> {
@@ -239,79 +224,9 @@ impl Loader {
         Ok(names.on(Side::Source, doing)?)
     }
 
-    /// Gathers the statistics that are not there yet.
-    async fn analyze(&self, tables: &[Table], record: &Record) -> Result<(), LoadError> {
-        let standing = retried(&self.cancel, || async {
-            let session = Session::connect(&self.target, "statistics").await;
-            let mut target = session.on(Side::Target, "connecting (statistics)")?;
-            crate::catalog::all_tables(&mut target, Side::Target).await
-        })
-        .await?;
-        let analyses = self.analyses(tables, &standing);
-        self.progress.analyzed.start(analyses.len());
-        let mut tasks = Groups::default();
-        for (table, task) in analyses {
-            if record.holds(&task.key) {
-                self.progress.analyzed.one_done();
-            } else {
-                tasks.add(task, table.bytes());
-            }
-        }
-        self.side_by_side(tasks.groups, "statistics", |progress| {
-            progress.analyzed.one_done();
-        })
-        .await
-    }
-
-    /// The statistics of large tables, by the table's name: gathered when its last index
-    /// stands, while others are still built.
-    pub(crate) fn large_analyses(
-        &self,
-        tables: &[Table],
-        standing: &[Table],
-        record: &Record,
-    ) -> HashMap<TableName, Task> {
-        // A parent's statistics are of its children's rows too, which may still be missing.
-        let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
-        let is_large = |table: &Table| {
-            table.bytes() > ANALYZED_TOGETHER_BYTES && !parents.contains(&table.name)
-        };
-        let analyses = self.analyses(tables, standing).into_iter();
-        let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
-        left.map(|(table, task)| (table.name.clone(), task))
-            .collect()
-    }
-
-    /// What gathers each table's statistics, the largest first; `standing` is what stands on
-    /// the target. A partitioned table's statement reaches its partitions too.
-    fn analyses<'t>(&self, tables: &'t [Table], standing: &[Table]) -> Vec<(&'t Table, Task)> {
-        let standing: HashMap<&TableName, &Table> =
-            standing.iter().map(|table| (&table.name, table)).collect();
-        let layout = Layout::new(&self.options.transform, tables, self.options.naming());
-        let mut roots: Vec<&Table> = tables
-            .iter()
-            .filter(|table| {
-                let there = standing.get(layout.place(&table.name));
-                let within = |parent: &TableName| standing.contains_key(parent);
-                there.is_some_and(|there| !there.partition_of.as_ref().is_some_and(within))
-            })
-            .collect();
-        roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
-        let analysis = |table: &'t Table| {
-            let TableName { schema, name } = table.name.clone();
-            let task = Task {
-                key: (ANALYZED.to_owned(), schema, name, 0),
-                label: format!("the statistics of {}", table.name),
-                sql: format!("ANALYZE {};", layout.place(&table.name).quoted()),
-            };
-            (table, task)
-        };
-        roots.into_iter().map(analysis).collect()
-    }
-
     /// Runs groups of tasks on as many connections as builds have, each group in one
     /// transaction; where that fails, one by one.
-    async fn side_by_side(
+    pub(crate) async fn side_by_side(
         &self,
         tasks: VecDeque<Vec<Task>>,
         purpose: &'static str,
@@ -351,26 +266,5 @@ impl Loader {
             }
         }
         first
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_small_tables_share_a_transaction() {
-        let mut groups = Groups::default();
-        let small = std::iter::repeat_n(8_192, 40);
-        for (number, bytes) in [5 << 30, 900 << 10].into_iter().chain(small).enumerate() {
-            let task = Task {
-                key: (ANALYZED.to_owned(), "s".to_owned(), number.to_string(), 0),
-                label: String::new(),
-                sql: String::new(),
-            };
-            groups.add(task, bytes);
-        }
-        let sizes: Vec<usize> = groups.groups.iter().map(Vec::len).collect();
-        assert_eq!(sizes, [1, 1 + 15, 25]);
     }
 }

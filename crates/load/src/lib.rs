@@ -23,6 +23,7 @@ mod retrying;
 mod schema_settings;
 mod scope;
 mod sequences;
+mod statistics;
 mod structure;
 mod target_map;
 mod transform;

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// A table above this is cut, so that several connections load it. Not sooner: a table that is
+/// loaded whole by one transaction has its rows frozen, and several connections that extend
+/// one table wait for each other (before 16, four on two cores are slower than one:
+/// docs/decisions/0013). At 100 MB/s one part of this size takes 80 seconds.
+pub(crate) const CUT_BYTES: u64 = 8 << 30;
+
 /// A chunk is about this much of heap and TOAST together: at 100 MB/s it takes ten seconds,
 /// so that workers finish together, and 10 TB are 10,000 chunks.
 pub(crate) const CHUNK_BYTES: u64 = 1 << 30;

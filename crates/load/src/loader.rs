@@ -61,10 +61,14 @@ impl Loader {
             .await
     }
 
-    /// Makes what comes before the rows: schemas, types, functions, tables, views.
+    /// Makes what comes before the rows: schemas, types, functions, tables, views, statistics
+    /// objects.
     pub async fn restore_pre_data(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let entries = inventory.structure.staged(Stage::PreData);
-        self.progress.pre_data.start(entries.len());
+        let statistics = inventory.structure.staged(Stage::Statistics);
+        self.progress
+            .pre_data
+            .start(entries.len() + statistics.len());
         let record = self.record().await?;
         let mut runner = self
             .runner("structure")
@@ -74,6 +78,7 @@ impl Loader {
         loop {
             let record = self.record().await?;
             let removed = self.remove_columns(inventory, &record).await?;
+            make_in_order(&mut runner, &record, statistics.iter().copied(), done).await?;
             self.make_durable().await?;
             // A crash of the target may have taken some back.
             let record = self.record().await?;

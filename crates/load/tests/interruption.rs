@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 fn options() -> LoadOptions {
     LoadOptions {
         split: SplitSizes {
+            cut_bytes: 64 << 10,
             chunk_bytes: 64 << 10,
             key_split_bytes: 256 << 10,
             key_range_bytes: 64 << 10,

@@ -25,6 +25,7 @@ const TABLES: &str = "\
 fn small(key_split_kb: u64) -> LoadOptions {
     LoadOptions {
         split: SplitSizes {
+            cut_bytes: 100 * KB,
             chunk_bytes: 100 * KB,
             key_split_bytes: key_split_kb * KB,
             key_range_bytes: 200 * KB,

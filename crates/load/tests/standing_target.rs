@@ -17,6 +17,7 @@ fn rows_only() -> LoadOptions {
     LoadOptions {
         structure: StructureSource::Target,
         split: SplitSizes {
+            cut_bytes: 64 << 10,
             chunk_bytes: 64 << 10,
             key_split_bytes: 1 << 30,
             key_range_bytes: 64 << 10,

@@ -1,5 +1,6 @@
 //! When each entry is made: pure. Before the rows; with its table, as soon as that table's
-//! rows are in; or at the end.
+//! rows are in; or at the end. Statistics objects stand before the rows, because what gathers
+//! a table's statistics fills those that are there.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,8 @@ use crate::catalog::{IndexFacts, Table, TableKind};
 pub(crate) enum Stage {
     /// Before the rows.
     PreData,
+    /// Once the tables have the columns that they are to have, before the rows.
+    Statistics,
     /// With its table.
     Build,
     /// Once every partition's index stands.
@@ -59,6 +62,7 @@ fn stage(entry: &Entry, owner: Option<&Entry>) -> Stage {
     match entry.kind.as_str() {
         "INDEX" if owned_by("MATERIALIZED VIEW") => Stage::ViewIndex,
         "INDEX" | "CONSTRAINT" if owned_by("TABLE") => Stage::Build,
+        "STATISTICS" => Stage::Statistics,
         "INDEX ATTACH" => Stage::Attach,
         "FK CONSTRAINT" => Stage::ForeignKey,
         _ => Stage::Rest,
@@ -200,6 +204,7 @@ mod tests {
                 entry(8, "INDEX ATTACH", "a_i", &[7]),
                 entry(9, "FK CONSTRAINT", "a fk", &[1, 2]),
                 entry(10, "TRIGGER", "a t", &[1]),
+                entry(11, "STATISTICS", "a_s", &[1]),
             ],
             ..Structure::default()
         };
@@ -211,6 +216,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(ids(Stage::PreData), [1, 2]);
+        assert_eq!(ids(Stage::Statistics), [11]);
         assert_eq!(ids(Stage::Build), [4, 5, 7]);
         assert_eq!(ids(Stage::Attach), [8]);
         assert_eq!(ids(Stage::ForeignKey), [9]);

@@ -48,10 +48,7 @@ pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
         structure,
         jobs: plan.copy.jobs,
         index_jobs: plan.copy.index_jobs,
-        split: SplitSizes {
-            chunk_bytes: plan.copy.split_above_bytes,
-            ..SplitSizes::default()
-        },
+        split: SplitSizes::above(plan.copy.split_above_bytes),
         no_owner,
         no_privileges,
         ..LoadOptions::default()

@@ -1,0 +1,147 @@
+//! The planner's statistics of what was copied, gathered on the target: of a large table when
+//! its last index stands, of the rest at the end.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use trunkline_changes::{Side, TableName};
+use trunkline_postgres::{OnSide, Session};
+
+use crate::catalog::Table;
+use crate::error::LoadError;
+use crate::finish::Task;
+use crate::limits::{ANALYZED_TOGETHER_BYTES, ENTRIES_AT_ONCE};
+use crate::loader::Loader;
+use crate::retrying::retried;
+use crate::structure::{ANALYZED, Record};
+use crate::transform::Layout;
+
+/// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
+/// tables that would be all that is waited for.
+#[derive(Default)]
+struct Groups {
+    groups: VecDeque<Vec<Task>>,
+    last_bytes: u64,
+}
+
+impl Groups {
+    fn add(&mut self, task: Task, bytes: u64) {
+        let fits = self.last_bytes.saturating_add(bytes) <= ANALYZED_TOGETHER_BYTES;
+        match self.groups.back_mut() {
+            Some(last) if fits && last.len() < ENTRIES_AT_ONCE => {
+                last.push(task);
+                self.last_bytes += bytes;
+            }
+            _ => {
+                self.groups.push_back(vec![task]);
+                self.last_bytes = bytes;
+            }
+        }
+    }
+}
+
+/// What gathers the statistics of a table or view, recorded under the source's name.
+fn analysis(name: &TableName, place: &TableName) -> Task {
+    let TableName { schema, name } = name.clone();
+    Task {
+        label: format!("the statistics of {place}"),
+        sql: format!("ANALYZE {};", place.quoted()),
+        key: (ANALYZED.to_owned(), schema, name, 0),
+    }
+}
+
+impl Loader {
+    /// Gathers the statistics that are not there yet: of tables, and of these views.
+    pub(crate) async fn analyze(
+        &self,
+        tables: &[Table],
+        views: &[TableName],
+        record: &Record,
+    ) -> Result<(), LoadError> {
+        let standing = retried(&self.cancel, || async {
+            let session = Session::connect(&self.target, "statistics").await;
+            let mut target = session.on(Side::Target, "connecting (statistics)")?;
+            crate::catalog::all_tables(&mut target, Side::Target).await
+        })
+        .await?;
+        // How large a view is was not asked.
+        let views = views.iter().map(|view| (u64::MAX, analysis(view, view)));
+        let analyses = self.analyses(tables, &standing);
+        let analyses = analyses.into_iter().map(|(t, task)| (t.bytes(), task));
+        let analyses: Vec<(u64, Task)> = views.chain(analyses).collect();
+        self.progress.analyzed.start(analyses.len());
+        let mut tasks = Groups::default();
+        for (bytes, task) in analyses {
+            if record.holds(&task.key) {
+                self.progress.analyzed.one_done();
+            } else {
+                tasks.add(task, bytes);
+            }
+        }
+        self.side_by_side(tasks.groups, "statistics", |progress| {
+            progress.analyzed.one_done();
+        })
+        .await
+    }
+
+    /// The statistics of large tables, by the table's name: gathered when its last index
+    /// stands, while others are still built.
+    pub(crate) fn large_analyses(
+        &self,
+        tables: &[Table],
+        standing: &[Table],
+        record: &Record,
+    ) -> HashMap<TableName, Task> {
+        // A parent's statistics are of its children's rows too, which may still be missing.
+        let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
+        let is_large = |table: &Table| {
+            table.bytes() > ANALYZED_TOGETHER_BYTES && !parents.contains(&table.name)
+        };
+        let analyses = self.analyses(tables, standing).into_iter();
+        let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
+        left.map(|(table, task)| (table.name.clone(), task))
+            .collect()
+    }
+
+    /// What gathers each table's statistics, the largest first; `standing` is what stands on
+    /// the target. A partitioned table's statement reaches its partitions too.
+    fn analyses<'t>(&self, tables: &'t [Table], standing: &[Table]) -> Vec<(&'t Table, Task)> {
+        let standing: HashMap<&TableName, &Table> =
+            standing.iter().map(|table| (&table.name, table)).collect();
+        let layout = Layout::new(&self.options.transform, tables, self.options.naming());
+        let mut roots: Vec<&Table> = tables
+            .iter()
+            .filter(|table| {
+                let there = standing.get(layout.place(&table.name));
+                let within = |parent: &TableName| standing.contains_key(parent);
+                there.is_some_and(|there| !there.partition_of.as_ref().is_some_and(within))
+            })
+            .collect();
+        roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
+        let analysis = |table: &'t Table| {
+            let task = analysis(&table.name, layout.place(&table.name));
+            (table, task)
+        };
+        roots.into_iter().map(analysis).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_small_tables_share_a_transaction() {
+        let mut groups = Groups::default();
+        let small = std::iter::repeat_n(8_192, 40);
+        for (number, bytes) in [5 << 30, 900 << 10].into_iter().chain(small).enumerate() {
+            let task = Task {
+                key: (ANALYZED.to_owned(), "s".to_owned(), number.to_string(), 0),
+                label: String::new(),
+                sql: String::new(),
+            };
+            groups.add(task, bytes);
+        }
+        let sizes: Vec<usize> = groups.groups.iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1, 1 + 15, 25]);
+    }
+}
