@@ -27,11 +27,17 @@ pub(crate) struct Task {
     pub(crate) key: Key,
     pub(crate) label: String,
     pub(crate) sql: String,
+    /// Whether the copy can do without it.
+    pub(crate) dispensable: bool,
 }
 
 impl Task {
     /// Runs it, once.
     pub(crate) async fn run(&self, runner: &mut Runner) -> Result<(), LoadError> {
+        if self.dispensable {
+            let tried = runner.try_to_run(&self.key, &self.label, &self.sql).await;
+            return tried.map(drop);
+        }
         runner.run(&self.key, &self.label, &self.sql).await
     }
 }
@@ -152,6 +158,7 @@ impl Loader {
                     key: validated,
                     label: format!("{entry}, validated"),
                     sql,
+                    dispensable: false,
                 }]),
             }
         }

@@ -82,7 +82,8 @@ impl Loader {
             self.make_durable().await?;
             // A crash of the target may have taken some back.
             let record = self.record().await?;
-            if removed.iter().all(|key| record.holds(key)) {
+            let mut made = statistics.iter().map(|entry| structure::key(entry));
+            if removed.iter().all(|key| record.holds(key)) && made.all(|key| record.holds(&key)) {
                 return Ok(());
             }
         }
@@ -164,7 +165,7 @@ impl Loader {
             settings: self.build_settings(),
             cancel: cancel.clone(),
             progress: Arc::clone(&self.progress),
-            analyses: self.large_analyses(&inventory.tables, &standing, &record),
+            analyses: self.large_analyses(inventory, &standing, &record),
         };
         let structure = Arc::clone(&inventory.structure);
         let (rows, indexes, large_objects) = tokio::join!(

@@ -9,10 +9,11 @@ use trunkline_postgres::{OnSide, Session};
 use crate::catalog::Table;
 use crate::error::LoadError;
 use crate::finish::Task;
+use crate::inventory::Inventory;
 use crate::limits::{ANALYZED_TOGETHER_BYTES, ENTRIES_AT_ONCE};
 use crate::loader::Loader;
 use crate::retrying::retried;
-use crate::structure::{ANALYZED, Record};
+use crate::structure::{ANALYZED, Entry, Record, Stage, relation_of};
 use crate::transform::Layout;
 
 /// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
@@ -45,6 +46,8 @@ fn analysis(name: &TableName, place: &TableName) -> Task {
     Task {
         label: format!("the statistics of {place}"),
         sql: format!("ANALYZE {};", place.quoted()),
+        // An expression of a statistics object may fail, as a function in it may.
+        dispensable: true,
         key: (ANALYZED.to_owned(), schema, name, 0),
     }
 }
@@ -87,14 +90,24 @@ impl Loader {
     /// stands, while others are still built.
     pub(crate) fn large_analyses(
         &self,
-        tables: &[Table],
+        inventory: &Inventory,
         standing: &[Table],
         record: &Record,
     ) -> HashMap<TableName, Task> {
+        let (tables, structure) = (&inventory.tables, &inventory.structure);
+        // Expressions of statistics objects may read other tables, whose rows may be missing.
+        let by_id = structure.by_id();
+        let objects = structure.staged(Stage::Statistics).into_iter();
+        let with_objects: HashSet<TableName> = objects
+            .filter_map(|entry| relation_of(entry, &by_id))
+            .map(Entry::table_name)
+            .collect();
         // A parent's statistics are of its children's rows too, which may still be missing.
         let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
         let is_large = |table: &Table| {
-            table.bytes() > ANALYZED_TOGETHER_BYTES && !parents.contains(&table.name)
+            table.bytes() > ANALYZED_TOGETHER_BYTES
+                && !parents.contains(&table.name)
+                && !with_objects.contains(&table.name)
         };
         let analyses = self.analyses(tables, standing).into_iter();
         let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
@@ -138,6 +151,7 @@ mod tests {
                 key: (ANALYZED.to_owned(), "s".to_owned(), number.to_string(), 0),
                 label: String::new(),
                 sql: String::new(),
+                dispensable: true,
             };
             groups.add(task, bytes);
         }

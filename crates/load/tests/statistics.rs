@@ -18,6 +18,13 @@ const SHOP: &str = "\
     CREATE MATERIALIZED VIEW sums AS SELECT a, a AS b, sum(id) FROM large GROUP BY a; \
     CREATE INDEX sums_twice ON sums ((a * 2)); \
     CREATE STATISTICS sums_ab (dependencies) ON a, b FROM sums; \
+    CREATE MATERIALIZED VIEW grouped AS SELECT id, a, b, count(*) FROM large GROUP BY id; \
+    CREATE STATISTICS grouped_ab (dependencies) ON a, b FROM grouped; \
+    CREATE TABLE rates (rate int); \
+    CREATE FUNCTION rate(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS \
+      $$ BEGIN RETURN $1 * (SELECT rate FROM rates); END $$; \
+    CREATE TABLE priced AS SELECT n AS a FROM generate_series(1, 500) n; \
+    CREATE STATISTICS priced_rate ON rate(a) FROM priced; \
     CREATE MATERIALIZED VIEW unfilled AS SELECT a FROM large WITH NO DATA; \
     ANALYZE";
 
@@ -55,7 +62,12 @@ async fn statistics_are_there_before_changes_are_applied_and_views_have_theirs_a
     loader.finish_structure(&inventory).await.expect("the rest");
     assert_eq!(
         known(&databases).await.replace('\n', " "),
-        format!("{of_tables} sums sums_ab sums_twice")
+        "grouped grouped_ab large large_ab large_half small small_ab sums sums_ab sums_twice"
     );
+    // Its function does not say in which schema its table is, and our search path is empty.
+    let given_up = loader.given_up().await.expect("what was given up");
+    let given_up: Vec<String> = given_up.iter().map(|left| format!("{left:?}")).collect();
+    assert_eq!(given_up.len(), 1, "{given_up:?}");
+    assert!(given_up[0].contains("priced"), "{given_up:?}");
     databases.assert_same_contents().await;
 }

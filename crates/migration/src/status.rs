@@ -130,7 +130,9 @@ async fn newest(plan: &Plan, target: &mut Session) -> Result<Option<Newest>, Err
         if let Some(peeked) = away::peek(&plan.source, &plan.name).await? {
             return Ok(Some(Newest::OnTheSource(peeked)));
         }
-        // It came home between the two looks: what was read here is older than that.
+        // It came home between the two looks: what was read here is older than that. The
+        // session may have been ended by the fence.
+        *target = target_session(plan).await?;
         found = control::peek(target, &plan.name).await?;
     }
     Ok(found.map(|(identity, state)| Newest::Here(identity, state)))

@@ -54,15 +54,20 @@ pub(crate) struct TableBuild {
 }
 
 /// When an entry is made; `owner` is what [`relation_of`] says.
-fn stage(entry: &Entry, owner: Option<&Entry>) -> Stage {
+fn stage(entry: &Entry, owner: Option<&Entry>, by_id: &HashMap<u32, &Entry>) -> Stage {
     if entry.section == Section::PreData {
         return Stage::PreData;
     }
+    // A materialized view that groups by a primary key comes after it.
+    let waits = || {
+        let mut needed = entry.needs.iter().filter_map(|id| by_id.get(id));
+        needed.any(|needed| needed.section != Section::PreData)
+    };
     let owned_by = |kind: &str| owner.is_some_and(|owner| owner.kind == kind);
     match entry.kind.as_str() {
         "INDEX" if owned_by("MATERIALIZED VIEW") => Stage::ViewIndex,
         "INDEX" | "CONSTRAINT" if owned_by("TABLE") => Stage::Build,
-        "STATISTICS" => Stage::Statistics,
+        "STATISTICS" if !waits() => Stage::Statistics,
         "INDEX ATTACH" => Stage::Attach,
         "FK CONSTRAINT" => Stage::ForeignKey,
         _ => Stage::Rest,
@@ -75,7 +80,7 @@ impl Structure {
         let by_id = self.by_id();
         self.entries
             .iter()
-            .filter(|entry| stage(entry, relation_of(entry, &by_id)) == wanted)
+            .filter(|entry| stage(entry, relation_of(entry, &by_id), &by_id) == wanted)
             .collect()
     }
 
@@ -126,7 +131,7 @@ pub(crate) fn table_builds(
     let mut places: HashMap<TableName, usize> = HashMap::new();
     for (place, entry) in structure.entries.iter().enumerate() {
         let owner = relation_of(entry, &by_id);
-        if stage(entry, owner) != Stage::Build {
+        if stage(entry, owner, &by_id) != Stage::Build {
             continue;
         }
         let facts = facts_of

@@ -117,16 +117,41 @@ impl Runner {
                 if may_be_missing(entry, &cause)
                     || (self.partial && lacks_another(entry, &cause)) =>
             {
-                let reason = cause.to_string();
-                let sql = record::insert_sql(&record::key(entry), Some(&reason));
-                self.run_once(&sql)
-                    .await
-                    .on(Side::Target, format!("recording {label}"))?;
-                tracing::warn!(entry = label, reason, "an object was left out");
-                Ok(Outcome::GivenUp(reason))
+                self.give_up(&record::key(entry), &label, &cause).await
             }
             other => other.map(|()| Outcome::Made),
         }
+    }
+
+    /// Runs SQL that the copy can do without, and records it under a key: what the target
+    /// refuses is given up.
+    pub(crate) async fn try_to_run(
+        &mut self,
+        key: &Key,
+        label: &str,
+        sql: &str,
+    ) -> Result<Outcome, LoadError> {
+        match self.run(key, label, sql).await {
+            Err(LoadError::Entry { cause, .. }) if cause.sqlstate().is_some() => {
+                self.give_up(key, label, &cause).await
+            }
+            other => other.map(|()| Outcome::Made),
+        }
+    }
+
+    async fn give_up(
+        &mut self,
+        key: &Key,
+        label: &str,
+        cause: &PgError,
+    ) -> Result<Outcome, LoadError> {
+        let reason = cause.to_string();
+        let sql = record::insert_sql(key, Some(&reason));
+        self.run_once(&sql)
+            .await
+            .on(Side::Target, format!("recording {label}"))?;
+        tracing::warn!(entry = label, reason, "an object was left out");
+        Ok(Outcome::GivenUp(reason))
     }
 
     /// Runs SQL and records it under a key, in one transaction; again after what may pass.
