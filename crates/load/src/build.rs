@@ -140,6 +140,8 @@ pub(crate) struct Board {
     turns: Mutex<Turns>,
     places: HashMap<TableName, usize>,
     tables: Vec<Option<Arc<TableProgress>>>,
+    /// By entry: what goes before it in its transaction.
+    settings: HashMap<usize, String>,
     changed: Notify,
 }
 
@@ -172,6 +174,9 @@ impl Board {
             tables: builds
                 .iter()
                 .map(|b| by_name.get(&b.table).map(|t| Arc::clone(t)))
+                .collect(),
+            settings: (builds.iter().flat_map(|build| &build.steps))
+                .map(|step| (step.entry, step.settings.clone()))
                 .collect(),
             places: builds.into_iter().map(|b| b.table).zip(0..).collect(),
             changed: Notify::new(),
@@ -255,7 +260,8 @@ impl Builders {
                     () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
                 },
                 Turn::Build { table, entry, part } => {
-                    build(&mut runner, &structure.entries[entry], part).await?;
+                    let settings = &board.settings[&entry];
+                    build(&mut runner, &structure.entries[entry], part, settings).await?;
                     if part != Part::Index {
                         self.progress.indexes.one_done();
                     }
@@ -273,19 +279,29 @@ impl Builders {
     }
 }
 
-async fn build(runner: &mut Runner, entry: &Entry, part: Part) -> Result<(), LoadError> {
-    match (part, split_constraint(&entry.sql)) {
+async fn build(
+    runner: &mut Runner,
+    entry: &Entry,
+    part: Part,
+    settings: &str,
+) -> Result<(), LoadError> {
+    let constraint = split_constraint(&entry.sql);
+    let made = match (part, constraint) {
         (Part::Index, Some(constraint)) => {
             let label = format!("the index of {entry}");
-            let key = key_as(entry, INDEXED);
-            runner.run(&key, &label, &constraint.index).await
+            let (key, sql) = (
+                key_as(entry, INDEXED),
+                settings.to_owned() + &constraint.index,
+            );
+            return runner.run(&key, &label, &sql).await;
         }
-        (Part::TakeOver, Some(constraint)) => {
-            let made = runner.make_as(entry, &constraint.take_over).await;
-            made.map(drop)
+        (Part::TakeOver, Some(constraint)) => runner.make_as(entry, &constraint.take_over).await,
+        (Part::Whole, _) | (_, None) => {
+            let sql = settings.to_owned() + &entry.sql;
+            runner.make_as(entry, &sql).await
         }
-        (Part::Whole, _) | (_, None) => runner.make(entry).await.map(drop),
-    }
+    };
+    made.map(drop)
 }
 
 /// Makes entries in order, each once, some at a time.

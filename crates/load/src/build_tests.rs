@@ -14,6 +14,7 @@ fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
                 alone,
                 apart: alone,
                 bytes,
+                settings: String::new(),
             })
             .collect(),
     }

@@ -305,6 +305,8 @@ pub(crate) struct IndexFacts {
     pub(crate) name: TableName,
     pub(crate) primary: bool,
     pub(crate) bytes: u64,
+    /// As in `pg_am`.
+    pub(crate) method: String,
 }
 
 /// Every index of the source.
@@ -322,6 +324,7 @@ pub(crate) async fn indexes(source: &mut Session) -> Result<Vec<IndexFacts>, Loa
             name: TableName::new(row.get::<String>(3)?, row.get::<String>(4)?),
             primary: row.get(5)?,
             bytes: row.get(6)?,
+            method: row.get(7)?,
         })
     });
     let read = read

@@ -9,6 +9,7 @@ use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::build::make_in_order;
+use crate::build_memory;
 use crate::catalog::TableKind;
 use crate::error::LoadError;
 use crate::inventory::Inventory;
@@ -246,7 +247,7 @@ impl Loader {
         for _ in 0..workers {
             let (tasks, progress) = (Arc::clone(&tasks), Arc::clone(&self.progress));
             // What no entry stands for is not looked for again: its commits wait for the disk.
-            let settings = format!("{}; {DURABLE}", self.build_settings());
+            let settings = format!("{DURABLE}; {}", build_memory::session_sql());
             let mut runner = Runner::new(&self.target, purpose, settings, &cancel);
             running.spawn(async move {
                 loop {

@@ -5,6 +5,7 @@
 //! target in the transactions that did it.
 
 mod build;
+mod build_memory;
 mod catalog;
 mod chunks;
 mod copy;

@@ -1,5 +1,6 @@
 //! Bounds of the copy, with their arithmetic.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A table above this is cut, so that several connections load it. Not sooner: a table that is
@@ -60,9 +61,22 @@ pub(crate) const ANALYZED_TOGETHER_BYTES: u64 = 1 << 20;
 /// Names that go in one query; a message stays in the megabytes.
 pub(crate) const NAMES_PER_QUERY: usize = 10_000;
 
-/// Memory for one index build on the target, when the operator chooses none: four builds
-/// take 2 GB, and a sort of 50 GB still merges in one pass.
-pub(crate) const MAINTENANCE_WORK_MEM: &str = "512MB";
+/// Memory for a validation, and for the build of an index that is large or of a method whose
+/// need is not known, unless the target's own setting is more: four at once take 1 to 2 GB,
+/// and with the least a sort of 100 GB still merges in one pass.
+pub(crate) const BUILD_LARGE_BYTES: RangeInclusive<u64> = 256 << 20..=512 << 20;
+
+/// Memory for the build of any other: about what the caches near a core hold, and what
+/// PostgreSQL itself gives where nobody chose.
+pub(crate) const BUILD_SMALL_BYTES: u64 = 64 << 20;
+
+/// Up to this size a b-tree is built with little memory: of a build's three processes, each
+/// sorts a third of it in runs of a third of the memory, some 60, and merges 80 at once.
+pub(crate) const BUILD_SORTED_BYTES: u64 = 4 << 30;
+
+/// A GIN index is built with little memory up to this share of what the target's
+/// `effective_cache_size` says: every portion of its entries goes all over the index.
+pub(crate) const BUILD_CACHED_SHARE: u64 = 4;
 
 /// For how long tables of a standby begin under one snapshot: it holds vacuum on the primary
 /// back for so long, and as long as the last table takes that began under it. To make another

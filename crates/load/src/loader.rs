@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use trunkline_changes::{Side, TableName, quote_literal};
+use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders, make_in_order};
+use crate::build_memory;
 use crate::catalog::{self, Table};
 use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
@@ -162,7 +163,10 @@ impl Loader {
         let copier = self.copier(jobs, &board, &cancel);
         let builders = Builders {
             target: self.target.clone(),
-            settings: self.build_settings(),
+            settings: format!(
+                "SET synchronous_commit = off; {}",
+                build_memory::session_sql()
+            ),
             cancel: cancel.clone(),
             progress: Arc::clone(&self.progress),
             analyses: self.large_analyses(inventory, &standing, &record),
@@ -298,18 +302,6 @@ impl Loader {
     pub(crate) fn runner(&self, purpose: &'static str) -> Runner {
         let settings = "SET synchronous_commit = off".to_owned();
         Runner::new(&self.target, purpose, settings, &self.cancel)
-    }
-
-    /// Settings of sessions that build indexes.
-    pub(crate) fn build_settings(&self) -> String {
-        let memory = quote_literal(&self.options.maintenance_work_mem);
-        let workers = self
-            .options
-            .parallel_workers
-            .map_or_else(String::new, |workers| {
-                format!("; SET max_parallel_maintenance_workers = {workers}")
-            });
-        format!("SET synchronous_commit = off; SET maintenance_work_mem = {memory}{workers}")
     }
 
     pub(crate) async fn connect(&self, side: Side, purpose: &str) -> Result<Session, LoadError> {

@@ -7,7 +7,7 @@ use trunkline_changes::TableName;
 
 use crate::chunks::SplitSizes;
 use crate::copy::Standby;
-use crate::limits::{INDEX_JOBS, JOBS, MAINTENANCE_WORK_MEM};
+use crate::limits::{INDEX_JOBS, JOBS};
 use crate::scope::Scope;
 use crate::transform::{Naming, Transform};
 
@@ -44,10 +44,6 @@ pub struct LoadOptions {
     pub rows_elsewhere: BTreeSet<TableName>,
     /// Whether large objects are copied.
     pub large_objects: bool,
-    /// `maintenance_work_mem` of each index build, as PostgreSQL spells it.
-    pub maintenance_work_mem: String,
-    /// `max_parallel_maintenance_workers` of each index build; `None` leaves the server's.
-    pub parallel_workers: Option<u32>,
     /// What must be known when the source that is read is a standby; `None` for a primary.
     /// Unlogged tables are then left out: a standby does not have their rows.
     pub standby: Option<Standby>,
@@ -78,8 +74,6 @@ impl Default for LoadOptions {
             no_privileges: false,
             rows_elsewhere: BTreeSet::new(),
             large_objects: true,
-            maintenance_work_mem: MAINTENANCE_WORK_MEM.to_owned(),
-            parallel_workers: None,
             standby: None,
             program_folders: Vec::new(),
         }

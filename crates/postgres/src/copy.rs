@@ -18,11 +18,15 @@ pub struct CopyIn<'a> {
     session: &'a mut Session,
 }
 
-/// Sends a COPY and waits for the server's answer, `G` (in) or `H` (out).
-async fn begin(session: &mut Session, sql: &str, answer: u8) -> Result<(), PgError> {
+/// Sends a COPY, or several.
+async fn send(session: &mut Session, sql: &str) -> Result<(), PgError> {
     session.begin()?;
     frontend::query(sql, &mut session.channel.output).map_err(PgError::Io)?;
-    session.channel.flush().await?;
+    session.channel.flush().await
+}
+
+/// Waits for the server's answer to a COPY, `G` (in) or `H` (out).
+async fn answered(session: &mut Session, answer: u8) -> Result<(), PgError> {
     match session.channel.next().await {
         Ok(frame) if frame.tag == answer => Ok(()),
         Ok(frame) => Err(PgError::Protocol(format!(
@@ -34,19 +38,33 @@ async fn begin(session: &mut Session, sql: &str, answer: u8) -> Result<(), PgErr
     }
 }
 
-/// Reads to the end of a COPY; gives its rows.
-async fn end(session: &mut Session) -> Result<u64, PgError> {
-    let mut rows = 0;
+async fn begin(session: &mut Session, sql: &str, answer: u8) -> Result<(), PgError> {
+    send(session, sql).await?;
+    answered(session, answer).await
+}
+
+/// Reads up to the end of one COPY; gives its rows, or `None` where all have ended.
+async fn next_end(session: &mut Session) -> Result<Option<u64>, PgError> {
     loop {
         match session.channel.next().await {
-            Ok(Frame { tag: b'C', body }) => rows = affected_rows(&body),
-            Ok(Frame { tag: b'Z', .. }) => break,
+            Ok(Frame { tag: b'C', body }) => return Ok(Some(affected_rows(&body))),
+            Ok(Frame { tag: b'Z', .. }) => {
+                session.busy = false;
+                return Ok(None);
+            }
             Ok(_) => {}
             Err(error @ PgError::Server(_)) => session.settle(Some(error)).await?,
             Err(error) => return Err(error),
         }
     }
-    session.busy = false;
+}
+
+/// Reads to the end of a COPY; gives its rows.
+async fn end(session: &mut Session) -> Result<u64, PgError> {
+    let mut rows = 0;
+    while let Some(ended) = next_end(session).await? {
+        rows = ended;
+    }
     Ok(rows)
 }
 
@@ -139,6 +157,7 @@ pub struct Pumped {
 }
 
 /// Where in the source's stream of frames the pump stands.
+#[derive(Default)]
 struct Walk {
     /// Bytes of the current `CopyData` frame still to be passed on.
     in_frame: usize,
@@ -157,35 +176,78 @@ pub async fn pump(
     in_sql: &str,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<Pumped, Fault> {
+    let copies = [(out_sql, in_sql)];
+    let pumped = pump_in_turn(source, target, &copies, progress).await?;
+    Ok(pumped[0])
+}
+
+/// Does many copies, each given by its `COPY … TO STDOUT` and its `COPY … FROM STDIN`, in one
+/// message to either server: neither is waited for between two of them. Gives what each
+/// carried; on an error it is as for [`pump`]. `progress` begins anew with each.
+pub async fn pump_in_turn(
+    source: &mut Session,
+    target: &mut Session,
+    copies: &[(&str, &str)],
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Vec<Pumped>, Fault> {
     let doing = "copying rows";
-    begin(source, out_sql, b'H').await.on(Side::Source, doing)?;
-    begin(target, in_sql, b'G').await.on(Side::Target, doing)?;
-    let mut walk = Walk {
-        in_frame: 0,
-        bytes: 0,
-        rows: 0,
-        ended: false,
-    };
+    let (out, into): (Vec<&str>, Vec<&str>) = copies.iter().copied().unzip();
+    send(source, &out.join("; "))
+        .await
+        .on(Side::Source, doing)?;
+    send(target, &into.join("; "))
+        .await
+        .on(Side::Target, doing)?;
+    // What the target refuses at once is known before the source reads for nothing.
+    answered(target, b'G').await.on(Side::Target, doing)?;
+    let (mut carried, mut ended) = (Vec::with_capacity(copies.len()), Vec::new());
+    for _ in copies {
+        answered(source, b'H').await.on(Side::Source, doing)?;
+        carried.push(carry(source, target, &mut ended, progress).await?);
+        // The source's COPY is complete only when it says so: an error may still follow.
+        next_end(source).await.on(Side::Source, doing)?;
+        frontend::copy_done(&mut target.channel.output);
+        target.channel.flush().await.on(Side::Target, doing)?;
+    }
+    end(source).await.on(Side::Source, doing)?;
+    while let Some(rows) = next_end(target).await.on(Side::Target, doing)? {
+        ended.push(rows);
+    }
+    let carried = carried.into_iter().zip(ended);
+    let pumped: Vec<_> = carried
+        .map(|(bytes, rows)| Pumped { rows, bytes })
+        .collect();
+    if let Some(last) = pumped.last() {
+        progress(last.bytes, last.rows);
+    }
+    Ok(pumped)
+}
+
+/// Passes the frames of one COPY on, to their end; gives their bytes. Copies before it may
+/// end on the target meanwhile: their rows are added to `ended`.
+async fn carry(
+    source: &mut Session,
+    target: &mut Session,
+    ended: &mut Vec<u64>,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<u64, Fault> {
+    let doing = "copying rows";
+    let mut walk = Walk::default();
     while !walk.ended {
         if source.channel.input.is_empty() || !walk.pass(source, target).on(Side::Source, doing)? {
             source.channel.fill().await.on(Side::Source, doing)?;
         }
         if target.channel.output.len() >= WRITE_BYTES {
             target.channel.flush().await.on(Side::Target, doing)?;
-            target.channel.next_ready().on(Side::Target, doing)?;
+            while let Some(frame) = target.channel.next_ready().on(Side::Target, doing)? {
+                if frame.tag == b'C' {
+                    ended.push(affected_rows(&frame.body));
+                }
+            }
             progress(walk.bytes, walk.rows);
         }
     }
-    // The source's COPY is complete only when it says so: an error may still follow.
-    end(source).await.on(Side::Source, doing)?;
-    frontend::copy_done(&mut target.channel.output);
-    target.channel.flush().await.on(Side::Target, doing)?;
-    let rows = end(target).await.on(Side::Target, doing)?;
-    progress(walk.bytes, rows);
-    Ok(Pumped {
-        rows,
-        bytes: walk.bytes,
-    })
+    Ok(walk.bytes)
 }
 
 impl Walk {

@@ -30,7 +30,7 @@ pub use running_record::{RunningRecord, log_running_transactions};
 pub use sqlstate::SqlState;
 pub use version::ServerVersion;
 
-pub use copy::{CopyIn, CopyOut, Pumped, pump};
+pub use copy::{CopyIn, CopyOut, Pumped, pump, pump_in_turn};
 pub use fault::{Fault, OnSide};
 pub use field::{DataRow, FromField, ToParam, push_array_element};
 pub use pipeline::{Pipeline, PipelineError};

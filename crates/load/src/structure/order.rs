@@ -9,6 +9,7 @@ use trunkline_changes::TableName;
 use super::constraint;
 use super::dump::Structure;
 use super::entry::{Entry, Section};
+use crate::build_memory;
 use crate::catalog::{IndexFacts, Table, TableKind};
 
 /// When an entry is made.
@@ -43,6 +44,8 @@ pub(crate) struct BuildStep {
     pub(crate) apart: bool,
     /// How long it takes beside others: bytes of the source's index, if it were a b-tree.
     pub(crate) bytes: u64,
+    /// What goes before it in its transaction: SQL.
+    pub(crate) settings: String,
 }
 
 /// All that is built on one table.
@@ -155,7 +158,10 @@ pub(crate) fn table_builds(
             primary: facts.is_some_and(|facts| facts.primary),
             alone: entry.kind == "CONSTRAINT",
             apart: entry.kind == "CONSTRAINT" && constraint::split(&entry.sql).is_some(),
-            bytes: facts.map_or(0, |facts| facts.bytes.saturating_mul(weight(&entry.sql))),
+            bytes: facts.map_or(0, |facts| facts.bytes.saturating_mul(weight(&facts.method))),
+            settings: facts.map_or_else(String::new, |facts| {
+                build_memory::of_index(&facts.method, facts.bytes)
+            }),
         });
     }
     builds
@@ -163,9 +169,8 @@ pub(crate) fn table_builds(
 
 /// How much longer a byte of an index takes than one of a b-tree: measured for GIN on jsonb,
 /// 50 s for what three b-trees of the same size take 7 s.
-fn weight(sql: &str) -> u64 {
-    let slow = [" USING gin ", " USING gist ", " USING spgist "];
-    if slow.iter().any(|method| sql.contains(method)) {
+fn weight(method: &str) -> u64 {
+    if ["gin", "gist", "spgist"].contains(&method) {
         8
     } else {
         1
@@ -237,6 +242,7 @@ mod tests {
             name: TableName::new("public", "a_pkey"),
             primary: true,
             bytes: 9,
+            method: "btree".to_owned(),
         };
         let builds = table_builds(&structure, &tables, &[facts]);
         let shape: Vec<(String, Vec<(usize, bool)>)> = builds
