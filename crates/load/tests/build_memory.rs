@@ -37,6 +37,7 @@ async fn sorted_and_gin_indexes_are_built_with_little_memory_and_others_with_the
         .await;
     let loaded = databases.load(LoadOptions::default()).await;
     loaded.expect("every index has the memory that it needs");
-    let built = "SELECT count(*)::text FROM pg_index WHERE indrelid = 'sold'::regclass AND indisvalid";
+    let built =
+        "SELECT count(*)::text FROM pg_index WHERE indrelid = 'sold'::regclass AND indisvalid";
     assert_eq!(databases.ask_target(built).await, "4");
 }
