@@ -1,10 +1,7 @@
-//! Indexes and constraints, as soon as a table's rows are in: its primary key first, then
-//! its other constraints one by one (each locks the table), then its indexes side by side.
-//! Where a large key has company, its index is built beside the others, and the constraint
-//! takes it over at the end: no index waits for another. Among all tables whose turn it is,
-//! the longest build goes first.
+//! Indexes and constraints, as soon as a table's rows are in, by as many builders as the
+//! caller says; whose turn it is the board tells.
 
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,125 +12,14 @@ use trunkline_postgres::Conninfo;
 
 use crate::error::LoadError;
 use crate::finish::Task;
-use crate::limits::{BUILT_APART_BYTES, ENTRIES_AT_ONCE};
+use crate::limits::ENTRIES_AT_ONCE;
 use crate::progress::{Progress, TableProgress, TableState};
 use crate::structure::{
     BuildStep, Entry, INDEXED, Record, Runner, Structure, TableBuild, key, key_as, split_constraint,
 };
+use crate::turns::{Part, Turn, Turns};
 
-/// Which builds are possible now: pure.
-#[derive(Debug, Default)]
-struct Turns {
-    /// By table: groups still to come; the builds of one group go side by side.
-    groups: Vec<VecDeque<Vec<Step>>>,
-    /// By table: builds of the current group that have not ended.
-    unfinished: Vec<usize>,
-    /// Possible now, with its table.
-    ready: BinaryHeap<(Step, usize)>,
-    running: usize,
-    /// Tables whose rows are not in.
-    outstanding: usize,
-}
-
-/// How long it takes, the entry, and what of it is built.
-type Step = (u64, usize, Part);
-
-/// What of an entry is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Whole,
-    /// The index of a constraint.
-    Index,
-    /// The constraint over that index.
-    TakeOver,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Turn {
-    Build {
-        table: usize,
-        entry: usize,
-        part: Part,
-    },
-    Wait,
-    Done,
-}
-
-impl Turns {
-    /// `stands` says whether the index of a constraint was built before.
-    fn new(builds: &[TableBuild], stands: impl Fn(&BuildStep) -> bool) -> Self {
-        let groups: Vec<_> = builds.iter().map(|b| groups(b, &stands)).collect();
-        Turns {
-            unfinished: vec![0; groups.len()],
-            outstanding: groups.len(),
-            groups,
-            ready: BinaryHeap::new(),
-            running: 0,
-        }
-    }
-
-    fn rows_are_in(&mut self, table: usize) {
-        self.outstanding -= 1;
-        self.next_group(table);
-    }
-
-    /// Gives whether the table has no builds left.
-    fn next_group(&mut self, table: usize) -> bool {
-        let Some(group) = self.groups[table].pop_front() else {
-            return true;
-        };
-        self.unfinished[table] = group.len();
-        self.ready
-            .extend(group.into_iter().map(|step| (step, table)));
-        false
-    }
-
-    fn next(&mut self) -> Turn {
-        if let Some(((_, entry, part), table)) = self.ready.pop() {
-            self.running += 1;
-            return Turn::Build { table, entry, part };
-        }
-        if self.outstanding > 0 || self.running > 0 {
-            Turn::Wait
-        } else {
-            Turn::Done
-        }
-    }
-
-    /// Gives whether the table has no builds left.
-    fn built(&mut self, table: usize) -> bool {
-        self.running -= 1;
-        self.unfinished[table] -= 1;
-        self.unfinished[table] == 0 && self.next_group(table)
-    }
-}
-
-/// Whether the index of a constraint is built first, with others beside it.
-fn goes_apart(build: &TableBuild, step: &BuildStep) -> bool {
-    step.apart && build.steps.len() > 1 && step.bytes >= BUILT_APART_BYTES
-}
-
-fn groups(build: &TableBuild, stands: impl Fn(&BuildStep) -> bool) -> VecDeque<Vec<Step>> {
-    let (mut alone, beside): (Vec<&BuildStep>, Vec<_>) =
-        build.steps.iter().partition(|step| step.alone);
-    alone.sort_by_key(|step| (!step.primary, std::cmp::Reverse(step.bytes)));
-    let (apart, alone): (Vec<&BuildStep>, Vec<_>) = alone
-        .into_iter()
-        .partition(|step| stands(step) || goes_apart(build, step));
-    let part = |part| move |step: &&BuildStep| (step.bytes, step.entry, part);
-    let indexes = apart.iter().filter(|step| !stands(step));
-    let beside: Vec<Step> = indexes
-        .map(part(Part::Index))
-        .chain(beside.iter().map(part(Part::Whole)))
-        .collect();
-    let alone = alone.iter().map(part(Part::Whole)).map(|step| vec![step]);
-    let taken_over = apart
-        .iter()
-        .map(part(Part::TakeOver))
-        .map(|step| vec![step]);
-    let beside = (!beside.is_empty()).then_some(beside);
-    alone.chain(beside).chain(taken_over).collect()
-}
+const BY_ONE_PROCESS: &str = "SET LOCAL max_parallel_maintenance_workers = 0; ";
 
 /// Where the copy says whose rows are in, and the builders look for work.
 pub(crate) struct Board {
@@ -259,23 +145,43 @@ impl Builders {
                     () = changed => {}
                     () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
                 },
-                Turn::Build { table, entry, part } => {
-                    let settings = &board.settings[&entry];
-                    build(&mut runner, &structure.entries[entry], part, settings).await?;
+                Turn::Build {
+                    table,
+                    entry,
+                    part,
+                    sparing,
+                } => {
+                    let alone = if sparing { BY_ONE_PROCESS } else { "" };
+                    let settings = board.settings[&entry].clone() + alone;
+                    build(&mut runner, &structure.entries[entry], part, &settings).await?;
                     if part != Part::Index {
                         self.progress.indexes.one_done();
                     }
-                    let finished = board.turns().built(table);
-                    board.changed.notify_waiters();
-                    if let Some(table) = board.tables[table].as_ref().filter(|_| finished) {
-                        table.set_state(TableState::Done);
-                        if let Some(analysis) = self.analyses.get(&table.name) {
+                    if let Some(analysis) = self.stands(board, table, entry) {
+                        analysis.run(&mut runner).await?;
+                    }
+                }
+                Turn::Together(small) => {
+                    let entries = small.iter().map(|&(_, entry)| &structure.entries[entry]);
+                    runner.make_together(&entries.collect::<Vec<_>>()).await?;
+                    for (table, entry) in small {
+                        self.progress.indexes.one_done();
+                        if let Some(analysis) = self.stands(board, table, entry) {
                             analysis.run(&mut runner).await?;
                         }
                     }
                 }
             }
         }
+    }
+
+    /// Something of a table stands; gives what comes next if it was the last.
+    fn stands(&self, board: &Board, table: usize, entry: usize) -> Option<&Task> {
+        let finished = board.turns().built(table, entry);
+        board.changed.notify_waiters();
+        let table = board.tables[table].as_ref().filter(|_| finished)?;
+        table.set_state(TableState::Done);
+        self.analyses.get(&table.name)
     }
 }
 
@@ -325,7 +231,3 @@ pub(crate) async fn make_in_order<'a>(
     }
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "build_tests.rs"]
-mod tests;

@@ -2,7 +2,9 @@
 //! target's own settings. More memory is not faster: below what the caches near a core hold,
 //! sorting small runs and merging them beats sorting everything at once (docs/decisions/0014).
 
-use crate::limits::{BUILD_CACHED_SHARE, BUILD_LARGE_BYTES, BUILD_SMALL_BYTES, BUILD_SORTED_BYTES};
+use crate::limits::{
+    BUILD_CACHED_SHARE, BUILD_LARGE_BYTES, BUILD_SMALL_BYTES, BUILD_SORTED_BYTES, GIN_PORTION_BYTES,
+};
 
 /// What a session that builds or validates is given: the target's own setting if that is
 /// more, else a quarter of its shared buffers, within bounds.
@@ -20,17 +22,19 @@ pub(crate) fn session_sql() -> String {
 /// What goes before the build of one index, in its transaction: `method` as in `pg_am`, and
 /// the bytes of the source's index. Nothing where the session's setting is right.
 pub(crate) fn of_index(method: &str, bytes: u64) -> String {
-    let little = format!("{}kB", BUILD_SMALL_BYTES / 1024);
+    let little = |bytes: u64| format!("'{}kB'", bytes / 1024);
     match method {
         // Sorted: with more than this the runs are merged more than once.
         "btree" if bytes <= BUILD_SORTED_BYTES => {
-            format!("SET LOCAL maintenance_work_mem = '{little}'; ")
+            let little = little(BUILD_SMALL_BYTES);
+            format!("SET LOCAL maintenance_work_mem = {little}; ")
         }
         // Filled by portions: each goes all over the index, which must be in the caches.
         "gin" => format!(
-            "SELECT pg_catalog.set_config('maintenance_work_mem', '{little}', true) \
+            "SELECT pg_catalog.set_config('maintenance_work_mem', {}, true) \
              WHERE {bytes} <= pg_catalog.pg_size_bytes( \
-               pg_catalog.current_setting('effective_cache_size')) / {BUILD_CACHED_SHARE}; "
+               pg_catalog.current_setting('effective_cache_size')) / {BUILD_CACHED_SHARE}; ",
+            little(GIN_PORTION_BYTES)
         ),
         // Others, an extension's among them, may need what they would build in memory.
         _ => String::new(),

@@ -238,23 +238,34 @@ fn values(table: &TableName, cut: &Cut, part: &Part, snapshot: Option<&str>) -> 
     )
 }
 
-/// Marks a part as copied, in the transaction that loaded it. It affects no row if another
-/// transaction has loaded the part: one of ours whose end we did not see.
-pub(crate) fn copied_sql(
-    table: &TableName,
-    cut: &Cut,
-    part: &Part,
+/// A part whose rows are in.
+pub(crate) struct Loaded<'a> {
+    pub(crate) table: &'a TableName,
+    pub(crate) cut: &'a Cut,
+    pub(crate) part: &'a Part,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Marks parts as copied, in the transaction that loaded them. It does not affect the row of a
+/// part that another transaction has loaded: one of ours whose end we did not see.
+pub(crate) fn copied_sql<'a>(
+    loaded: impl IntoIterator<Item = Loaded<'a>>,
     snapshot: &str,
-    rows: u64,
-    bytes: u64,
 ) -> String {
+    let row = |loaded: Loaded<'_>| {
+        let values = values(loaded.table, loaded.cut, loaded.part, Some(snapshot));
+        let (rows, bytes) = (loaded.rows, loaded.bytes);
+        format!("({values}, 'copied', {rows}, {bytes}, clock_timestamp())")
+    };
+    let rows: Vec<String> = loaded.into_iter().map(row).collect();
     format!(
         "INSERT INTO trunkline.copy_parts (table_schema, table_name, part, cut, key_column, low, high, snapshot, state, rows, bytes, copied_at) \
-         VALUES ({}, 'copied', {rows}, {bytes}, clock_timestamp()) \
+         VALUES {} \
          ON CONFLICT (table_schema, table_name, part) DO UPDATE SET state = 'copied', snapshot = EXCLUDED.snapshot, \
          rows = EXCLUDED.rows, bytes = EXCLUDED.bytes, copied_at = EXCLUDED.copied_at \
          WHERE copy_parts.state <> 'copied';",
-        values(table, cut, part, Some(snapshot)),
+        rows.join(", "),
     )
 }
 

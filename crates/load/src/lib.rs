@@ -28,6 +28,7 @@ mod statistics;
 mod structure;
 mod target_map;
 mod transform;
+mod turns;
 mod undo;
 
 pub use catalog::{

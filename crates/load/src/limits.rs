@@ -53,6 +53,14 @@ pub(crate) const LARGE_OBJECTS_PER_PAGE: i64 = 10_000;
 /// seconds.
 pub(crate) const ENTRIES_AT_ONCE: usize = 32;
 
+/// Tables up to this size are copied [`ENTRIES_AT_ONCE`] together, and indexes built: 4 MB
+/// then, a tenth of a second, which is what is done again where one of them fails.
+pub(crate) const TOGETHER_BYTES: u64 = 128 << 10;
+
+/// Into how many groups that much of what is left is cut, at the least: more than there are
+/// connections, so that they finish together.
+pub(crate) const SHARES: usize = 16;
+
 /// Tables whose statistics are gathered in one transaction have at most this much together:
 /// a few milliseconds, about what the wait of a commit for the disk takes. They are
 /// [`ENTRIES_AT_ONCE`] at most.
@@ -69,6 +77,9 @@ pub(crate) const BUILD_LARGE_BYTES: RangeInclusive<u64> = 256 << 20..=512 << 20;
 /// Memory for the build of any other: about what the caches near a core hold, and what
 /// PostgreSQL itself gives where nobody chose.
 pub(crate) const BUILD_SMALL_BYTES: u64 = 64 << 20;
+
+/// What a GIN build gathers before it writes: a tree that is searched for each key.
+pub(crate) const GIN_PORTION_BYTES: u64 = 32 << 20;
 
 /// Up to this size a b-tree is built with little memory: of a build's three processes, each
 /// sorts a third of it in runs of a third of the memory, some 60, and merges 80 at once.
@@ -93,3 +104,8 @@ pub(crate) const STORAGE_LOOKS: u32 = 10;
 /// From this size of its index on, a key is built as an index first, where others are built
 /// beside it: below it the build takes a few milliseconds, less than the second commit.
 pub(crate) const BUILT_APART_BYTES: u64 = 16 << 20;
+
+/// A build that takes this many times as long as all others together has only one of them
+/// beside it: on a server with many cores that costs nothing as long as the others still end
+/// before it, and how long a GIN build takes is known to a factor of three or so.
+pub(crate) const LONG_BUILD_FACTOR: u64 = 4;

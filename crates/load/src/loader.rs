@@ -206,11 +206,13 @@ impl Loader {
         board: &Arc<Board>,
         cancel: &CancellationToken,
     ) -> Arc<Copier> {
-        let order = 0..jobs.len();
+        // Each table of a standby is looked at under the shared snapshot by itself.
+        let together = self.options.standby.is_none();
+        let is_small = |job: usize| together && jobs[job].goes_together();
         Arc::new(Copier {
             source: self.source.clone(),
             target: self.target.clone(),
-            queue: Mutex::new(copy::Queue::new(jobs.len(), order)),
+            queue: Mutex::new(copy::Queue::new(jobs.len(), is_small)),
             jobs,
             ours: self.options.structure == StructureSource::Source,
             board: Arc::clone(board),

@@ -18,7 +18,7 @@ const SHOP: &str = "\
     CREATE TABLE sold (id int PRIMARY KEY, tags int[]); \
     INSERT INTO sold SELECT n, ARRAY[n % 7, n % 5] FROM generate_series(1, 5000) n; \
     CREATE INDEX sold_tree ON sold (needs('64MB', id)); \
-    CREATE INDEX sold_tags ON sold USING gin ((ARRAY[needs('64MB', id)])); \
+    CREATE INDEX sold_tags ON sold USING gin ((ARRAY[needs('32MB', id)])); \
     CREATE INDEX sold_range ON sold USING brin (needs('300MB', id)); \
     ANALYZE";
 

@@ -12,6 +12,7 @@ use crate::chunks::{Bounds, Cut, Plan, SplitSizes, plan};
 use crate::error::LoadError;
 use crate::format::{self, CopyFormat};
 use crate::ledger::{Ledger, Recorded};
+use crate::limits::TOGETHER_BYTES;
 use crate::progress::TableProgress;
 use crate::target_map::target_map_by;
 use crate::transform::Layout;
@@ -138,6 +139,12 @@ fn job(
 }
 
 impl CopyJob {
+    /// Whether it is copied together with others of its kind: small, and not begun.
+    pub(crate) fn goes_together(&self) -> bool {
+        let whole = self.alone && self.plan == Plan::Whole;
+        whole && self.recorded.is_empty() && self.bytes <= TOGETHER_BYTES
+    }
+
     /// Whether every part is in.
     pub(crate) fn is_copied(&self) -> bool {
         !self.recorded.is_empty() && self.recorded.iter().all(|part| part.copied)

@@ -7,6 +7,7 @@ mod open;
 mod part;
 mod queue;
 mod standby;
+mod together;
 mod worker;
 
 pub(crate) use job::{CopyJob, Preparation, jobs};

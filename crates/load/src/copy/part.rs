@@ -9,7 +9,7 @@ use super::job::CopyJob;
 use super::worker::{Copier, Pair, SharedSnapshot};
 use crate::chunks::{Cut, Part};
 use crate::error::LoadError;
-use crate::ledger;
+use crate::ledger::{self, Loaded};
 use crate::progress::TableState;
 
 /// Below this a table is not emptied in order to write its rows frozen: emptying makes a
@@ -29,18 +29,19 @@ pub(crate) async fn snapshot_view(source: &mut Session) -> Result<String, PgErro
         .get(0)
 }
 
-/// Begins a transaction that reads a table under one snapshot, which is taken after the
-/// lock: nothing can change the table's shape between the two.
-pub(crate) async fn begin_reading(source: &mut Session, job: &CopyJob) -> Result<String, PgError> {
+/// Begins a transaction that reads tables under one snapshot, which is taken after the
+/// lock: nothing can change the tables' shapes between the two.
+pub(crate) async fn begin_reading(source: &mut Session, lock: &str) -> Result<String, PgError> {
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    source.batch(&format!("{begin}; {}", lock_sql(job))).await?;
+    source.batch(&format!("{begin}; {lock}")).await?;
     snapshot_view(source).await
 }
 
-/// Keeps a table's shape as it is.
-pub(crate) fn lock_sql(job: &CopyJob) -> String {
-    let table = job.name.quoted();
-    format!("LOCK TABLE ONLY {table} IN ACCESS SHARE MODE")
+/// Keeps tables' shapes as they are.
+pub(crate) fn lock_sql(jobs: &[&CopyJob]) -> String {
+    let only = |job: &&CopyJob| format!("ONLY {}", job.name.quoted());
+    let tables: Vec<String> = jobs.iter().map(only).collect();
+    format!("LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", "))
 }
 
 impl Copier {
@@ -86,7 +87,14 @@ impl Copier {
             fault.doing.clone_from(&doing);
             fault
         })?;
-        let copied = ledger::copied_sql(&job.name, cut, part, &view, pumped.rows, pumped.bytes);
+        let loaded = Loaded {
+            table: &job.name,
+            cut,
+            part,
+            rows: pumped.rows,
+            bytes: pumped.bytes,
+        };
+        let copied = ledger::copied_sql([loaded], &view);
         let ours = target.batch(&copied).await.on(Side::Target, &doing)? == 1;
         // A transaction of an earlier try can end after we have looked: its rows stay then.
         let end = if ours { "COMMIT" } else { "ROLLBACK" };

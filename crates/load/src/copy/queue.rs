@@ -1,17 +1,21 @@
 //! Who does what next: pure. Parts of tables that are open go before tables that are not,
-//! so that a shared snapshot ends soon; tables go by size. A table whose shared snapshot
-//! was lost is begun again once none of its parts is under way.
+//! so that a shared snapshot ends soon; tables go by size, small ones at the end and some at
+//! a time. A table whose shared snapshot was lost is begun again once none of its parts is
+//! under way.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::chunks::Part;
+use crate::limits::{ENTRIES_AT_ONCE, SHARES};
 
 /// What a worker does next.
 #[derive(Clone, Debug)]
 pub(crate) enum Next<S> {
     /// Open this table.
     Open(usize),
+    /// Copy these small tables together.
+    Together(Vec<usize>),
     /// Load a part of a table.
     Part(Unit<S>),
     /// Nothing now, but others may bring work.
@@ -59,19 +63,24 @@ struct Run {
 #[derive(Debug)]
 pub(crate) struct Queue<S> {
     tables: VecDeque<usize>,
+    /// Tables that go together.
+    small: VecDeque<usize>,
     parts: VecDeque<Unit<S>>,
     runs: Vec<Run>,
-    /// Tables that a worker is opening.
+    /// What workers are opening: tables, and some that go together.
     opening: usize,
     /// Parts that workers are at.
     active: usize,
 }
 
 impl<S> Queue<S> {
-    /// Jobs by number, in the order in which they are to be opened.
-    pub(crate) fn new(jobs: usize, order: impl IntoIterator<Item = usize>) -> Self {
+    /// Jobs by number, in the order in which they are to be opened; the small ones after the
+    /// others.
+    pub(crate) fn new(jobs: usize, is_small: impl Fn(usize) -> bool) -> Self {
+        let (small, tables) = (0..jobs).partition(|&job| is_small(job));
         Queue {
-            tables: order.into_iter().collect(),
+            tables,
+            small,
             parts: VecDeque::new(),
             runs: vec![Run::default(); jobs],
             opening: 0,
@@ -91,6 +100,12 @@ impl<S> Queue<S> {
             self.opening += 1;
             return Next::Open(job);
         }
+        // The fewer are left the fewer go together, so that workers finish together.
+        let some = self.small.len().div_ceil(SHARES).min(ENTRIES_AT_ONCE);
+        if some > 0 {
+            self.opening += 1;
+            return Next::Together(self.small.drain(..some).collect());
+        }
         if self.opening > 0 || self.active > 0 {
             Next::Wait
         } else {
@@ -107,6 +122,12 @@ impl<S> Queue<S> {
             lost: false,
         };
         self.parts.extend(parts);
+    }
+
+    /// Small tables were tried together; these are to be opened one by one.
+    pub(crate) fn went_together(&mut self, left: Vec<usize>) {
+        self.opening -= 1;
+        self.tables.extend(left);
     }
 
     /// A unit ended.
@@ -151,7 +172,7 @@ mod tests {
 
     #[test]
     fn open_parts_go_before_unopened_tables() {
-        let mut queue = Queue::<()>::new(2, [0, 1]);
+        let mut queue = Queue::<()>::new(2, |_| false);
         assert!(matches!(queue.next(), Next::Open(0)));
         queue.opened(0, units(0, 2));
         assert!(matches!(queue.next(), Next::Part(Unit { job: 0, .. })));
@@ -166,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_lost_snapshot_begins_the_table_again_when_nobody_is_at_it() {
-        let mut queue = Queue::<()>::new(1, [0]);
+        let mut queue = Queue::<()>::new(1, |_| false);
         assert!(matches!(queue.next(), Next::Open(0)));
         queue.opened(0, units(0, 4));
         for _ in 0..2 {
@@ -179,5 +200,30 @@ mod tests {
         );
         assert_eq!(queue.ended(0, Ended::Loaded), Table::BeginsAgain);
         assert!(matches!(queue.next(), Next::Open(0)));
+    }
+
+    #[test]
+    fn small_tables_go_together_and_fewer_at_the_end() {
+        let mut queue = Queue::<()>::new(1_002, |job| job > 1);
+        assert!(matches!(queue.next(), Next::Open(0)));
+        assert!(matches!(queue.next(), Next::Open(1)));
+        let mut sizes = Vec::new();
+        let mut seen = 2;
+        while let Next::Together(jobs) = queue.next() {
+            assert!(jobs.iter().copied().eq(seen..seen + jobs.len()));
+            seen += jobs.len();
+            sizes.push(jobs.len());
+        }
+        assert_eq!(seen, 1_002);
+        assert_eq!((sizes[0], sizes[sizes.len() - 1]), (32, 1));
+        assert!(matches!(queue.next(), Next::Wait));
+        queue.opened(0, Vec::new());
+        queue.opened(1, Vec::new());
+        for _ in 1..sizes.len() {
+            queue.went_together(Vec::new());
+        }
+        queue.went_together(vec![7, 8]);
+        assert!(matches!(queue.next(), Next::Open(7)));
+        assert!(matches!(queue.next(), Next::Open(8)));
     }
 }

@@ -159,7 +159,9 @@ impl Copier {
     ) -> Result<String, LoadError> {
         let doing = || format!("copying {}", job.name);
         let Some(snapshots) = &self.standby else {
-            return Ok(begin_reading(source, job).await.on(Side::Source, doing())?);
+            return Ok(begin_reading(source, &lock_sql(&[job]))
+                .await
+                .on(Side::Source, doing())?);
         };
         let mut looks = 0;
         loop {
@@ -197,7 +199,7 @@ async fn begin_shared(
     job: &CopyJob,
     snapshot: &str,
 ) -> Result<Storage, PgError> {
-    let sql = format!("{}; {}", begin_under(snapshot), lock_sql(job));
+    let sql = format!("{}; {}", begin_under(snapshot), lock_sql(&[job]));
     source.batch(&sql).await?;
     let row = source
         .query_opt(

@@ -93,7 +93,7 @@ impl Pair {
     }
 
     /// Forgets both: a transaction was left half-way, and closing ends it.
-    fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         *self = Pair::default();
     }
 }
@@ -163,6 +163,11 @@ impl Copier {
                     self.queue().opened(job, units);
                     self.changed.notify_waiters();
                 }
+                Next::Together(jobs) => {
+                    let left = self.together(&mut pair, jobs).await?;
+                    self.queue().went_together(left);
+                    self.changed.notify_waiters();
+                }
                 Next::Part(unit) => {
                     let how = self.part_with_retries(&mut pair, &unit).await?;
                     let table = self.queue().ended(unit.job, how);
@@ -177,7 +182,7 @@ impl Copier {
         }
     }
 
-    fn table_is_copied(&self, job: usize) {
+    pub(crate) fn table_is_copied(&self, job: usize) {
         let job = &self.jobs[job];
         job.progress.set_state(TableState::Building);
         self.progress.copied.one_done();

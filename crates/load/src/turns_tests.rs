@@ -1,5 +1,7 @@
 //! Which builds come when.
 
+use trunkline_changes::TableName;
+
 use super::*;
 
 fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
@@ -22,7 +24,12 @@ fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
 
 fn whole(table: usize, entry: usize) -> Turn {
     let part = Part::Whole;
-    Turn::Build { table, entry, part }
+    Turn::Build {
+        table,
+        entry,
+        part,
+        sparing: false,
+    }
 }
 
 #[test]
@@ -44,14 +51,14 @@ fn the_primary_key_comes_first_and_the_longest_index_next() {
     assert_eq!(turns.next(), Turn::Wait, "nothing beside the primary key");
     turns.rows_are_in(1);
     assert_eq!(turns.next(), whole(1, 5));
-    assert!(!turns.built(0));
+    assert!(!turns.built(0, 3));
     assert_eq!(turns.next(), whole(0, 4));
-    assert!(!turns.built(0));
+    assert!(!turns.built(0, 4));
     assert_eq!(turns.next(), whole(0, 2));
     assert_eq!(turns.next(), whole(0, 1));
-    assert!(turns.built(1));
-    assert!(!turns.built(0));
-    assert!(turns.built(0));
+    assert!(turns.built(1, 5));
+    assert!(!turns.built(0, 2));
+    assert!(turns.built(0, 1));
     assert_eq!(turns.next(), Turn::Done);
 }
 
@@ -93,4 +100,74 @@ fn the_index_of_a_large_key_is_built_beside_the_others_and_taken_over_at_the_end
     let lonely = build("b", &[(1, true, true, 9 * large)]);
     let lonely = groups(&lonely, |_| false);
     assert_eq!(lonely, [vec![(9 * large, 1, Part::Whole)]]);
+}
+
+#[test]
+fn small_builds_go_together_and_fewer_at_the_end() {
+    let large = build("a", &[(0, true, true, 10 * TOGETHER_BYTES)]);
+    let small = (1..=600).map(|n| build(&n.to_string(), &[(n, true, true, n as u64)]));
+    let tables: Vec<TableBuild> = std::iter::once(large).chain(small).collect();
+    let mut turns = Turns::new(&tables, |_| false);
+    for table in 0..tables.len() {
+        turns.rows_are_in(table);
+    }
+    assert_eq!(turns.next(), whole(0, 0));
+    assert!(turns.built(0, 0));
+    let (mut sizes, mut built) = (Vec::new(), 0);
+    while let Turn::Together(small) = turns.next() {
+        sizes.push(small.len());
+        for (table, entry) in small {
+            assert_eq!(
+                (table, entry),
+                (600 - built, 600 - built),
+                "the longest first"
+            );
+            built += 1;
+            assert!(turns.built(table, entry));
+        }
+    }
+    assert_eq!((sizes[0], sizes[sizes.len() - 1]), (32, 2));
+    // The last of all were taken one by one; `next` above took the first of them.
+    assert_eq!(built, 600 - 16);
+}
+
+#[test]
+fn beside_a_build_that_takes_longer_than_all_others_they_go_one_by_one() {
+    let steps = [
+        (1, true, true, 40),
+        (2, false, false, 1_000),
+        (3, false, false, 60),
+    ];
+    let tables = [
+        build("a", &steps),
+        build("b", &[(4, true, true, 50)]),
+        build("c", &[(5, true, true, 90)]),
+    ];
+    let mut turns = Turns::new(&tables, |_| false);
+    for table in 0..3 {
+        turns.rows_are_in(table);
+    }
+    let sparing = |table, entry| Turn::Build {
+        table,
+        entry,
+        part: Part::Whole,
+        sparing: true,
+    };
+    assert_eq!(turns.next(), whole(2, 5));
+    assert_eq!(turns.next(), whole(1, 4));
+    assert_eq!(
+        turns.next(),
+        whole(0, 1),
+        "the long one waits for its table's key"
+    );
+    assert!(turns.built(2, 5));
+    assert!(!turns.built(0, 1));
+    assert_eq!(turns.next(), whole(0, 2), "the long one");
+    assert_eq!(turns.next(), Turn::Wait, "there is one beside it");
+    assert!(turns.built(1, 4));
+    assert_eq!(turns.next(), sparing(0, 3));
+    assert_eq!(turns.next(), Turn::Wait);
+    assert!(!turns.built(0, 2));
+    assert!(turns.built(0, 3));
+    assert_eq!(turns.next(), Turn::Done);
 }
