@@ -2,6 +2,7 @@
 //! number of tables. The same reading serves both sides.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use trunkline_changes::{ReplicaIdentity, Side, TableName};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
@@ -34,8 +35,8 @@ pub enum IdentityColumn {
 pub struct TableColumn {
     /// Its name.
     pub name: String,
-    /// Its type.
-    pub column_type: ColumnType,
+    /// Its type; of very many tables, each type is there once.
+    pub column_type: Arc<ColumnType>,
     /// Whether its value is computed from others, and is never written.
     pub generated: bool,
     /// Whether and how it is an identity column.
@@ -168,6 +169,9 @@ fn within(all: Vec<Table>, scope: &Scope) -> Vec<Table> {
         .collect()
 }
 
+/// Types by their OIDs.
+type Types = HashMap<u32, Arc<ColumnType>>;
+
 /// Every table of a server but the system's and ours.
 pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>, LoadError> {
     let types = session
@@ -175,12 +179,13 @@ pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>,
         .await
         .on(side, "reading the column types")?;
     let types = types.iter().map(type_row).collect::<Result<Vec<_>, _>>();
-    let types = resolve_types(&types.on(side, "reading the column types")?);
+    let types = resolve_types(&types.on(side, "reading the column types")?).into_iter();
+    let types: Types = types.map(|(oid, found)| (oid, Arc::new(found))).collect();
     let rows = session
         .query(include_str!("sql/tables.sql"), &[])
         .await
         .on(side, "reading the tables")?;
-    let read = assemble(&rows, &types).on(side, "reading the tables")?;
+    let read = assemble(rows, &types).on(side, "reading the tables")?;
     Ok(read)
 }
 
@@ -194,22 +199,20 @@ fn type_row(row: &DataRow) -> Result<TypeRow, PgError> {
     })
 }
 
-fn assemble(rows: &[DataRow], types: &HashMap<u32, ColumnType>) -> Result<Vec<Table>, PgError> {
+fn assemble(rows: Vec<DataRow>, types: &Types) -> Result<Vec<Table>, PgError> {
     let mut names = HashMap::with_capacity(rows.len());
-    for row in rows {
+    for row in &rows {
         names.insert(
             row.get::<u32>(0)?,
             TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
         );
     }
-    rows.iter().map(|row| table(row, types, &names)).collect()
+    // Each row is given back when its table is made: of very many, both would be held.
+    let tables = rows.into_iter().map(|row| table(&row, types, &names));
+    tables.collect()
 }
 
-fn table(
-    row: &DataRow,
-    types: &HashMap<u32, ColumnType>,
-    names: &HashMap<u32, TableName>,
-) -> Result<Table, PgError> {
+fn table(row: &DataRow, types: &Types, names: &HashMap<u32, TableName>) -> Result<Table, PgError> {
     let partition: bool = row.get(9)?;
     let parents: Vec<u32> = row.get(10)?;
     let mut inherits: Vec<TableName> = parents
@@ -259,34 +262,33 @@ fn table(
     })
 }
 
-fn columns(row: &DataRow, types: &HashMap<u32, ColumnType>) -> Result<Vec<TableColumn>, PgError> {
+fn columns(row: &DataRow, types: &Types) -> Result<Vec<TableColumn>, PgError> {
     let names: Vec<String> = row.get(13)?;
     let type_oids: Vec<u32> = row.get(14)?;
     let flags: Vec<String> = row.get(15)?;
     if names.len() != type_oids.len() || names.len() != flags.len() {
         return Err(unreadable("a table's columns", "lists of one length"));
     }
-    let described = names.into_iter().zip(type_oids).zip(flags);
-    described
-        .map(|((name, type_oid), flags)| {
-            let mut flags = flags.split(',');
-            let mut flag = || flags.next().unwrap_or_default();
-            Ok(TableColumn {
-                name,
-                column_type: types
-                    .get(&type_oid)
-                    .cloned()
-                    .ok_or_else(|| unreadable("a column's type", "a type that exists"))?,
-                generated: !flag().is_empty(),
-                identity: match flag() {
-                    "a" => Some(IdentityColumn::Always),
-                    "d" => Some(IdentityColumn::ByDefault),
-                    _ => None,
-                },
-                not_null: !flag().is_empty(),
-            })
-        })
-        .collect()
+    let mut columns = Vec::with_capacity(names.len());
+    for ((name, type_oid), flags) in names.into_iter().zip(type_oids).zip(flags) {
+        let mut flags = flags.split(',');
+        let mut flag = || flags.next().unwrap_or_default();
+        let column_type = types.get(&type_oid);
+        columns.push(TableColumn {
+            name,
+            column_type: column_type
+                .cloned()
+                .ok_or_else(|| unreadable("a column's type", "a type that exists"))?,
+            generated: !flag().is_empty(),
+            identity: match flag() {
+                "a" => Some(IdentityColumn::Always),
+                "d" => Some(IdentityColumn::ByDefault),
+                _ => None,
+            },
+            not_null: !flag().is_empty(),
+        });
+    }
+    Ok(columns)
 }
 
 fn unreadable(what: &str, why: &str) -> PgError {

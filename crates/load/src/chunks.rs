@@ -197,12 +197,12 @@ mod tests {
             table.primary_key = vec!["id".into()];
             table.columns = vec![crate::catalog::TableColumn {
                 name: "id".into(),
-                column_type: crate::format::ColumnType {
+                column_type: std::sync::Arc::new(crate::format::ColumnType {
                     schema: "pg_catalog".into(),
                     name: "int8".into(),
                     base: "pg_catalog.int8".into(),
                     portable_binary: true,
-                },
+                }),
                 generated: false,
                 identity: None,
                 not_null: true,

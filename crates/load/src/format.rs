@@ -163,7 +163,7 @@ mod tests {
     fn column(column_type: &ColumnType) -> TableColumn {
         TableColumn {
             name: "c".into(),
-            column_type: column_type.clone(),
+            column_type: column_type.clone().into(),
             generated: false,
             identity: None,
             not_null: false,

@@ -1,6 +1,8 @@
 //! What rules about names, columns and rows say of tables, and which rules are refused.
 
+use std::sync::Arc;
 use trunkline_changes::{ReplicaIdentity, TableName};
+
 use trunkline_load::{
     ColumnType, Layout, Naming, Renames, Table, TableColumn, TableKind, TableRules, Transform,
 };
@@ -14,12 +16,12 @@ fn name(text: &str) -> TableName {
 fn table(text: &str, columns: &[&str]) -> Table {
     let column = |column: &&str| TableColumn {
         name: (*column).to_owned(),
-        column_type: ColumnType {
+        column_type: Arc::new(ColumnType {
             schema: "pg_catalog".to_owned(),
             name: "int4".to_owned(),
             base: "pg_catalog.int4".to_owned(),
             portable_binary: true,
-        },
+        }),
         generated: false,
         identity: None,
         not_null: false,

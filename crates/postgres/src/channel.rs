@@ -11,7 +11,7 @@ use postgres_protocol::message::backend::Message;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::error::PgError;
-use crate::limits::{MESSAGE_MAX_BYTES, READ_BYTES};
+use crate::limits::{MESSAGE_MAX_BYTES, READ_BYTES, READ_LEAST_BYTES};
 use crate::transport::Transport;
 use crate::wire;
 
@@ -71,13 +71,23 @@ impl Channel {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PgError>> {
-        self.input.reserve(READ_BYTES);
+        self.make_room();
         let mut read = pin!(self.transport.read_buf(&mut self.input));
         read.as_mut().poll(cx).map(|read| match read {
             Ok(0) => Err(PgError::Closed),
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
         })
+    }
+
+    /// Room for a read. Messages that somebody keeps are slices of the buffer: it cannot be
+    /// used again then, and is filled up before another is taken. A server sends 8 kB at a
+    /// time, so rows that are kept would hold thirty times their size otherwise.
+    fn make_room(&mut self) {
+        let spare = self.input.capacity() - self.input.len();
+        if spare < READ_BYTES && !self.input.try_reclaim(READ_BYTES) && spare < READ_LEAST_BYTES {
+            self.input.reserve(READ_BYTES);
+        }
     }
 
     /// Reads once, at least one byte.

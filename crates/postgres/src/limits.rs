@@ -6,6 +6,9 @@ use std::time::Duration;
 /// thousand a second; larger reads gained nothing when it was measured.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
 
+/// With less room than this a new buffer is taken: two of the pieces that a server sends.
+pub(crate) const READ_LEAST_BYTES: usize = 16 * 1024;
+
 /// What is queued for a COPY before it is written.
 pub(crate) const WRITE_BYTES: usize = 256 * 1024;
 

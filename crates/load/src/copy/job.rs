@@ -239,12 +239,12 @@ mod tests {
             .iter()
             .map(|column| TableColumn {
                 name: (*column).to_owned(),
-                column_type: ColumnType {
+                column_type: Arc::new(ColumnType {
                     schema: "pg_catalog".into(),
                     name: "int4".into(),
                     base: "pg_catalog.int4".into(),
                     portable_binary: true,
-                },
+                }),
                 generated: column.starts_with("gen"),
                 identity: None,
                 not_null: false,
