@@ -202,7 +202,7 @@ async fn build(
             return runner.run(&key, &label, &sql).await;
         }
         (Part::TakeOver, Some(constraint)) => runner.make_as(entry, &constraint.take_over).await,
-        (Part::Whole, _) | (_, None) => {
+        (Part::Whole | Part::Small, _) | (_, None) => {
             let sql = settings.to_owned() + &entry.sql;
             runner.make_as(entry, &sql).await
         }

@@ -74,15 +74,12 @@ pub(crate) const NAMES_PER_QUERY: usize = 10_000;
 /// and with the least a sort of 100 GB still merges in one pass.
 pub(crate) const BUILD_LARGE_BYTES: RangeInclusive<u64> = 256 << 20..=512 << 20;
 
-/// Memory for the build of any other: about what the caches near a core hold, and what
-/// PostgreSQL itself gives where nobody chose.
-pub(crate) const BUILD_SMALL_BYTES: u64 = 64 << 20;
+/// Memory for each process that builds any other: what the caches near a core hold, and the
+/// least with which the server begins all workers that its settings allow.
+pub(crate) const BUILD_PROCESS_BYTES: u64 = 32 << 20;
 
-/// What a GIN build gathers before it writes: a tree that is searched for each key.
-pub(crate) const GIN_PORTION_BYTES: u64 = 32 << 20;
-
-/// Up to this size a b-tree is built with little memory: of a build's three processes, each
-/// sorts a third of it in runs of a third of the memory, some 60, and merges 80 at once.
+/// Up to this size a b-tree is built with little memory: by one process in some 130 runs, of
+/// which it merges about 120 at once.
 pub(crate) const BUILD_SORTED_BYTES: u64 = 4 << 30;
 
 /// A GIN index is built with little memory up to this share of what the target's

@@ -8,9 +8,7 @@
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-use crate::limits::{
-    BUILT_APART_BYTES, ENTRIES_AT_ONCE, LONG_BUILD_FACTOR, SHARES, TOGETHER_BYTES,
-};
+use crate::limits::{BUILT_APART_BYTES, ENTRIES_AT_ONCE, LONG_BUILD_FACTOR, SHARES};
 use crate::structure::{BuildStep, TableBuild};
 
 /// Which builds are possible now: pure.
@@ -36,6 +34,8 @@ type Step = (u64, usize, Part);
 /// What of an entry is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
+    /// All of it, with others of its kind: it and its table are small.
+    Small,
     Whole,
     /// The index of a constraint.
     Index,
@@ -93,24 +93,20 @@ impl Turns {
         if sparing && self.running.len() > 1 {
             return Turn::Wait;
         }
-        let small = self.take_small();
-        if small.len() > 1 {
-            return Turn::Together(small);
+        let taken = self.take();
+        for (step, _) in &taken {
+            self.running.insert(step.1, duration(step));
         }
-        if let Some((step, table)) = self.ready.pop() {
-            let (_, entry, part) = step;
-            self.running.insert(entry, duration(&step));
-            return Turn::Build {
+        match taken[..] {
+            [((_, entry, part), table)] => Turn::Build {
                 table,
                 entry,
                 part,
                 sparing,
-            };
-        }
-        if self.outstanding > 0 || !self.running.is_empty() {
-            Turn::Wait
-        } else {
-            Turn::Done
+            },
+            [] if self.outstanding > 0 || !self.running.is_empty() => Turn::Wait,
+            [] => Turn::Done,
+            _ => Turn::Together(taken.iter().map(|(step, table)| (*table, step.1)).collect()),
         }
     }
 
@@ -118,22 +114,24 @@ impl Turns {
     /// by as much as the factor.
     fn is_beside_a_long_one(&self) -> bool {
         let longest = self.running.values().max();
-        longest.is_some_and(|&longest| longest / LONG_BUILD_FACTOR >= self.left - longest)
+        longest.is_some_and(|&longest| {
+            longest > 0 && longest / LONG_BUILD_FACTOR >= self.left - longest
+        })
     }
 
-    /// Some of what is small, once nothing else is there: the fewer are left the fewer, so
-    /// that all builders have work.
-    fn take_small(&mut self) -> Vec<(usize, usize)> {
-        let is_small =
-            |(step, _): &(Step, usize)| step.0 <= TOGETHER_BYTES && step.2 == Part::Whole;
+    /// The longest that is ready, and where that is small others with it: the fewer are left
+    /// the fewer, so that all builders have work.
+    fn take(&mut self) -> Vec<(Step, usize)> {
         let some = self.ready.len().div_ceil(SHARES).min(ENTRIES_AT_ONCE);
-        let mut small = Vec::new();
-        while some > 1 && small.len() < some && self.ready.peek().is_some_and(is_small) {
-            small.extend(self.ready.pop());
+        let mut taken: Vec<(Step, usize)> = self.ready.pop().into_iter().collect();
+        let is_small = |(step, _): &(Step, usize)| step.2 == Part::Small;
+        if !taken.iter().all(is_small) {
+            return taken;
         }
-        let begun = small.iter().map(|(step, _)| (step.1, duration(step)));
-        self.running.extend(begun);
-        small.iter().map(|(step, table)| (*table, step.1)).collect()
+        while taken.len() < some && self.ready.peek().is_some_and(is_small) {
+            taken.extend(self.ready.pop());
+        }
+        taken
     }
 
     /// Gives whether the table has no builds left.
@@ -162,12 +160,20 @@ fn groups(build: &TableBuild, stands: impl Fn(&BuildStep) -> bool) -> VecDeque<V
         .into_iter()
         .partition(|step| stands(step) || goes_apart(build, step));
     let part = |part| move |step: &&BuildStep| (step.bytes, step.entry, part);
+    let whole = |step: &&BuildStep| {
+        let kind = if build.small {
+            Part::Small
+        } else {
+            Part::Whole
+        };
+        part(kind)(step)
+    };
     let indexes = apart.iter().filter(|step| !stands(step));
     let beside: Vec<Step> = indexes
         .map(part(Part::Index))
-        .chain(beside.iter().map(part(Part::Whole)))
+        .chain(beside.iter().map(whole))
         .collect();
-    let alone = alone.iter().map(part(Part::Whole)).map(|step| vec![step]);
+    let alone = alone.iter().map(whole).map(|step| vec![step]);
     let taken_over = apart
         .iter()
         .map(part(Part::TakeOver))

@@ -2,12 +2,15 @@
 
 use trunkline_changes::TableName;
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
     TableBuild {
         table: TableName::new("public", name),
         partitioned: false,
+        small: steps.iter().all(|step| step.3 < 8),
         steps: steps
             .iter()
             .map(|&(entry, primary, alone, bytes)| BuildStep {
@@ -104,8 +107,8 @@ fn the_index_of_a_large_key_is_built_beside_the_others_and_taken_over_at_the_end
 
 #[test]
 fn small_builds_go_together_and_fewer_at_the_end() {
-    let large = build("a", &[(0, true, true, 10 * TOGETHER_BYTES)]);
-    let small = (1..=600).map(|n| build(&n.to_string(), &[(n, true, true, n as u64)]));
+    let large = build("a", &[(0, true, true, 10_000)]);
+    let small = (1..=600).map(|n| build(&n.to_string(), &[(n, true, true, 1)]));
     let tables: Vec<TableBuild> = std::iter::once(large).chain(small).collect();
     let mut turns = Turns::new(&tables, |_| false);
     for table in 0..tables.len() {
@@ -170,4 +173,51 @@ fn beside_a_build_that_takes_longer_than_all_others_they_go_one_by_one() {
     assert!(!turns.built(0, 2));
     assert!(turns.built(0, 3));
     assert_eq!(turns.next(), Turn::Done);
+}
+
+proptest! {
+    #[test]
+    fn every_step_is_given_out_once_whatever_ends_first(
+        tables in prop::collection::vec(
+            prop::collection::vec((any::<bool>(), 0u64..40, any::<bool>()), 0..4), 1..60),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 1..40),
+    ) {
+        let mut entries = 0;
+        let tables: Vec<TableBuild> = tables.iter().map(|steps| {
+            let steps: Vec<(usize, bool, bool, u64)> = steps.iter().map(|&(alone, size, large)| {
+                entries += 1;
+                let bytes = if large { size * BUILT_APART_BYTES } else { size };
+                (entries, false, alone, bytes)
+            }).collect();
+            build("t", &steps)
+        }).collect();
+        // Every third constraint's index stands from before.
+        let mut turns = Turns::new(&tables, |step| step.apart && step.entry % 3 == 0);
+        let (mut given, mut running, mut waited) = (Vec::new(), Vec::new(), 0);
+        (0..tables.len()).for_each(|table| turns.rows_are_in(table));
+        for end in order.iter().cycle() {
+            match turns.next() {
+                Turn::Done => break,
+                Turn::Build { table, entry, part, .. } => {
+                    given.push((entry, part == Part::Index));
+                    running.push((table, entry));
+                }
+                Turn::Together(small) => {
+                    given.extend(small.iter().map(|&(_, entry)| (entry, false)));
+                    running.extend(small);
+                }
+                Turn::Wait => {
+                    prop_assert!(!running.is_empty(), "it waits for nothing");
+                    waited += 1;
+                    prop_assert!(waited < 10_000);
+                    let (table, entry) = running.swap_remove(end.index(running.len()));
+                    turns.built(table, entry);
+                }
+            }
+        }
+        given.retain(|&(_, index)| !index);
+        given.sort_unstable();
+        prop_assert!(given.iter().map(|&(entry, _)| entry).eq(1..=entries));
+        prop_assert_eq!(turns.left, 0);
+    }
 }

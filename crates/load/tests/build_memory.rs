@@ -17,7 +17,7 @@ const SHOP: &str = "\
       END IF; RETURN value; END $$; \
     CREATE TABLE sold (id int PRIMARY KEY, tags int[]); \
     INSERT INTO sold SELECT n, ARRAY[n % 7, n % 5] FROM generate_series(1, 5000) n; \
-    CREATE INDEX sold_tree ON sold (needs('64MB', id)); \
+    CREATE INDEX sold_tree ON sold (needs('96MB', id)); \
     CREATE INDEX sold_tags ON sold USING gin ((ARRAY[needs('32MB', id)])); \
     CREATE INDEX sold_range ON sold USING brin (needs('300MB', id)); \
     ANALYZE";
@@ -31,6 +31,7 @@ async fn sorted_and_gin_indexes_are_built_with_little_memory_and_others_with_the
         .on_target(
             "DO $$ BEGIN \
                EXECUTE format('ALTER DATABASE %I SET trunkline_test.target = ''yes''', current_database()); \
+               EXECUTE format('ALTER DATABASE %I SET max_parallel_maintenance_workers = 3', current_database()); \
                EXECUTE format('ALTER DATABASE %I SET maintenance_work_mem = ''300MB''', current_database()); \
              END $$",
         )

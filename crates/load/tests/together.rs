@@ -10,7 +10,7 @@ use trunkline_load::{LoadError, LoadOptions};
 use trunkline_testkit::{connect, skip_unless_available, until};
 
 /// 700 tables, so that the first ones go many together: some empty, one without a column, one
-/// whose rows go as text, one whose rows are larger than what is written at once.
+/// whose rows go as text, some whose rows are larger than what is written at once, and small where they lie.
 const MANY: &str = "\
     CREATE DOMAIN even AS int CHECK (VALUE % 2 = 0); \
     DO $$ BEGIN FOR n IN 1 .. 700 LOOP \
@@ -22,9 +22,9 @@ const MANY: &str = "\
     END LOOP; END $$; \
     CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES; INSERT INTO bare DEFAULT VALUES; \
     CREATE TABLE texts (a even, b regtype); INSERT INTO texts VALUES (2, 'int4'), (4, 'even'); \
-    CREATE TABLE wide (body text); \
-    ALTER TABLE wide ALTER body SET STORAGE EXTERNAL; \
-    INSERT INTO wide SELECT repeat(md5(n::text), 900) FROM generate_series(1, 3) n; \
+    CREATE TABLE wide (body text); CREATE TABLE wider (LIKE wide); CREATE TABLE widest (LIKE wide); \
+    INSERT INTO wide SELECT repeat('x', 600000 + n) FROM generate_series(1, 3) n; \
+    INSERT INTO wider TABLE wide; INSERT INTO widest TABLE wide; \
     ANALYZE";
 
 /// Tables with their snapshot, and how many tables had one with others.
@@ -40,7 +40,7 @@ async fn small_tables_arrive_together() {
     databases.assert_same_contents().await;
     let answer = databases.ask_target(SNAPSHOTS).await;
     let (tables, transactions) = answer.split_once(' ').expect("two numbers");
-    assert_eq!(tables, "703");
+    assert_eq!(tables, "705");
     let transactions: usize = transactions.parse().expect("a number");
     assert!(transactions < 200, "{transactions} transactions");
 }
@@ -66,7 +66,7 @@ async fn a_locked_table_waits_alone() {
         "BEGIN; LOCK TABLE texts IN ACCESS EXCLUSIVE MODE; INSERT INTO texts VALUES (6, 'text')";
     client.batch_execute(lock).await.expect("a lock");
     let target = connect(&databases.target).await;
-    let rest = "SELECT count(*) = 702 FROM trunkline.copy_parts WHERE state = 'copied'";
+    let rest = "SELECT count(*) = 704 FROM trunkline.copy_parts WHERE state = 'copied'";
     let others_are_in = until(Duration::from_mins(2), async || {
         let answer = target.query_one(rest, &[]).await;
         answer.is_ok_and(|row| row.get(0))
@@ -77,7 +77,7 @@ async fn a_locked_table_waits_alone() {
         () = others_are_in => {}
     }
     // It waits for no client that waits for us.
-    let all = "LOCK TABLE bare, wide IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT";
+    let all = "LOCK TABLE wide, widest IN ACCESS EXCLUSIVE MODE NOWAIT; COMMIT";
     client.batch_execute(all).await.expect("the other tables");
     copied.await.expect("rows");
     databases.assert_same_contents().await;

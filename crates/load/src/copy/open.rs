@@ -39,7 +39,9 @@ impl Copier {
             if !recorded.is_empty() {
                 start_over(target, job).await?;
             } else if holds_rows(target, job).await? {
-                return Err(LoadError::TargetNotEmpty {
+                // A transaction of an earlier try may have ended since the first look.
+                let recorded = ledger::read_table(target, &job.name).await?;
+                return resumed(number, job, &recorded).ok_or_else(|| LoadError::TargetNotEmpty {
                     table: job.target.clone(),
                 });
             }

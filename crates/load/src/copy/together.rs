@@ -1,7 +1,7 @@
 //! Many small tables in one transaction of either side: a table of a few rows costs its two
 //! COPYs and no round trips of its own.
 
-use trunkline_changes::Side;
+use trunkline_changes::{Side, quote_literal};
 use trunkline_postgres::{OnSide, PgError, Session, pump_in_turn};
 
 use super::job::CopyJob;
@@ -10,7 +10,12 @@ use super::worker::{Copier, Pair};
 use crate::chunks::{Bounds, Cut, Part};
 use crate::error::LoadError;
 use crate::ledger::{self, Loaded};
+use crate::limits::{ENTRIES_AT_ONCE, TOGETHER_BYTES};
 use crate::progress::TableState;
+
+/// Tables that have this much when their turn comes do not go together: twice what they may
+/// have had when their sizes were read, 8 MB.
+const GROWN_BYTES: u64 = 2 * ENTRIES_AT_ONCE as u64 * TOGETHER_BYTES;
 
 impl Copier {
     /// Copies small tables that the ledger did not know when the copy began. Gives those that
@@ -61,6 +66,11 @@ impl Copier {
         let view = begin_reading(source, &lock)
             .await
             .on(Side::Source, &doing)?;
+        // What has grown since its size was read would hold the others' locks for as long.
+        if bytes(source, jobs).await.on(Side::Source, &doing)? > GROWN_BYTES {
+            source.batch("ROLLBACK").await.on(Side::Source, &doing)?;
+            return Ok(false);
+        }
         target.batch("BEGIN").await.on(Side::Target, &doing)?;
         let copy = |job: &&CopyJob| {
             let out = job.out_sql(&Cut::Whole, Bounds::default());
@@ -98,4 +108,14 @@ async fn any_holds_rows(target: &mut Session, jobs: &[&CopyJob]) -> Result<bool,
     let any: Vec<String> = jobs.iter().map(holds).collect();
     let sql = format!("SELECT {}", any.join(" OR "));
     target.query_one(&sql, &[]).await?.get(0)
+}
+
+async fn bytes(source: &mut Session, jobs: &[&CopyJob]) -> Result<u64, PgError> {
+    let quoted = |job: &&CopyJob| quote_literal(&job.name.quoted());
+    let tables: Vec<String> = jobs.iter().map(quoted).collect();
+    let sql = format!(
+        "SELECT sum(pg_catalog.pg_table_size(name::pg_catalog.regclass))::bigint FROM unnest(ARRAY[{}]) AS name",
+        tables.join(", ")
+    );
+    source.query_one(&sql, &[]).await?.get(0)
 }

@@ -11,6 +11,7 @@ use super::dump::Structure;
 use super::entry::{Entry, Section};
 use crate::build_memory;
 use crate::catalog::{IndexFacts, Table, TableKind};
+use crate::limits::TOGETHER_BYTES;
 
 /// When an entry is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +54,8 @@ pub(crate) struct BuildStep {
 pub(crate) struct TableBuild {
     pub(crate) table: TableName,
     pub(crate) partitioned: bool,
+    /// Whether it takes no time, as far as the source tells.
+    pub(crate) small: bool,
     pub(crate) steps: Vec<BuildStep>,
 }
 
@@ -149,22 +152,31 @@ pub(crate) fn table_builds(
             builds.push(TableBuild {
                 table: table.name.clone(),
                 partitioned: table.kind == TableKind::Partitioned,
+                small: table.bytes() <= TOGETHER_BYTES,
                 steps: Vec::new(),
             });
             builds.len() - 1
         });
+        builds[build].small &= facts.is_some();
         builds[build].steps.push(BuildStep {
             entry: place,
             primary: facts.is_some_and(|facts| facts.primary),
             alone: entry.kind == "CONSTRAINT",
             apart: entry.kind == "CONSTRAINT" && constraint::split(&entry.sql).is_some(),
-            bytes: facts.map_or(0, |facts| facts.bytes.saturating_mul(weight(&facts.method))),
+            bytes: facts.map_or(0, |facts| duration(facts, table)),
             settings: facts.map_or_else(String::new, |facts| {
                 build_memory::of_index(&facts.method, facts.bytes)
             }),
         });
     }
     builds
+}
+
+/// How long a build takes. A small index of a large table takes as long as to read the table,
+/// some thirty times as fast as an index is made.
+fn duration(facts: &IndexFacts, table: &Table) -> u64 {
+    let made = facts.bytes.saturating_mul(weight(&facts.method));
+    made.max(table.heap_bytes / 32)
 }
 
 /// How much longer a byte of an index takes than one of a b-tree: measured for GIN on jsonb,
