@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use trunkline_changes::TableName;
 use trunkline_postgres::Conninfo;
 
+use crate::build_memory::Need;
 use crate::error::LoadError;
 use crate::finish::Task;
-use crate::limits::ENTRIES_AT_ONCE;
+use crate::inventory::Inventory;
 use crate::progress::{Progress, TableProgress, TableState};
+use crate::statistics::Analyses;
 use crate::structure::{
     BuildStep, Entry, INDEXED, Record, Runner, Structure, TableBuild, key, key_as, split_constraint,
 };
@@ -26,45 +28,44 @@ pub(crate) struct Board {
     turns: Mutex<Turns>,
     places: HashMap<TableName, usize>,
     tables: Vec<Option<Arc<TableProgress>>>,
-    /// By entry: what goes before it in its transaction.
-    settings: HashMap<usize, String>,
+    /// By entry: what its memory is chosen by.
+    memory: HashMap<usize, Need>,
     changed: Notify,
 }
 
 impl Board {
     /// What is left to build on tables that take rows; what the record holds is not.
     pub(crate) fn new(
-        structure: &Structure,
-        mut builds: Vec<TableBuild>,
+        inventory: &Inventory,
         record: &Record,
         tables: &[Arc<TableProgress>],
         progress: &Progress,
     ) -> Self {
-        let total: usize = builds.iter().map(|build| build.steps.len()).sum();
-        progress.indexes.start(total);
-        for build in &mut builds {
-            build.steps.retain(|step| {
-                let made = record.holds(&key(&structure.entries[step.entry]));
+        let entries = &inventory.structure.entries;
+        let builds = || inventory.builds.iter().filter(|build| !build.partitioned);
+        let steps = || builds().flat_map(|build| &build.steps);
+        progress.indexes.start(steps().count());
+        let left = builds().map(|build| {
+            let mut left = build.clone();
+            left.steps.retain(|step| {
+                let made = record.holds(&key(&entries[step.entry]));
                 if made {
                     progress.indexes.one_done();
                 }
                 !made
             });
-        }
+            left
+        });
+        let stands = |step: &BuildStep| record.holds(&key_as(&entries[step.entry], INDEXED));
+        let turns = Turns::new(left, stands);
         let by_name: HashMap<&TableName, &Arc<TableProgress>> =
             tables.iter().map(|table| (&table.name, table)).collect();
-        let stands =
-            |step: &BuildStep| record.holds(&key_as(&structure.entries[step.entry], INDEXED));
+        let progress_of = |build: &TableBuild| by_name.get(&build.table).map(|&t| Arc::clone(t));
         Board {
-            turns: Mutex::new(Turns::new(&builds, stands)),
-            tables: builds
-                .iter()
-                .map(|b| by_name.get(&b.table).map(|t| Arc::clone(t)))
-                .collect(),
-            settings: (builds.iter().flat_map(|build| &build.steps))
-                .map(|step| (step.entry, step.settings.clone()))
-                .collect(),
-            places: builds.into_iter().map(|b| b.table).zip(0..).collect(),
+            turns: Mutex::new(turns),
+            tables: builds().map(progress_of).collect(),
+            memory: steps().map(|step| (step.entry, step.memory)).collect(),
+            places: builds().map(|b| b.table.clone()).zip(0..).collect(),
             changed: Notify::new(),
         }
     }
@@ -102,7 +103,7 @@ pub(crate) struct Builders {
     pub(crate) cancel: CancellationToken,
     pub(crate) progress: Arc<Progress>,
     /// What gathers the statistics of large tables, once everything stands on them.
-    pub(crate) analyses: HashMap<TableName, Task>,
+    pub(crate) analyses: Analyses,
 }
 
 impl Builders {
@@ -152,7 +153,7 @@ impl Builders {
                     sparing,
                 } => {
                     let alone = if sparing { BY_ONE_PROCESS } else { "" };
-                    let settings = board.settings[&entry].clone() + alone;
+                    let settings = board.memory[&entry].sql() + alone;
                     build(&mut runner, &structure.entries[entry], part, &settings).await?;
                     if part != Part::Index {
                         self.progress.indexes.one_done();
@@ -208,26 +209,4 @@ async fn build(
         }
     };
     made.map(drop)
-}
-
-/// Makes entries in order, each once, some at a time.
-pub(crate) async fn make_in_order<'a>(
-    runner: &mut Runner,
-    record: &Record,
-    entries: impl IntoIterator<Item = &'a Entry>,
-    done: impl Fn(),
-) -> Result<(), LoadError> {
-    let (made, left): (Vec<&Entry>, Vec<&Entry>) = entries
-        .into_iter()
-        .partition(|entry| record.holds(&key(entry)));
-    for _ in made {
-        done();
-    }
-    for some in left.chunks(ENTRIES_AT_ONCE) {
-        runner.make_together(some).await?;
-        for _ in some {
-            done();
-        }
-    }
-    Ok(())
 }

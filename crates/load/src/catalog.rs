@@ -1,7 +1,7 @@
 //! What a server's catalogs say of its tables, read in bulk: two queries whatever the
 //! number of tables. The same reading serves both sides.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use trunkline_changes::{ReplicaIdentity, Side, TableName};
@@ -11,6 +11,7 @@ use crate::error::LoadError;
 use crate::format::{ColumnType, TypeRow, resolve_types};
 use crate::lineage::Lineage;
 use crate::scope::Scope;
+use crate::statistics::Parents;
 
 /// What kind of table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,12 +182,28 @@ pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>,
     let types = types.iter().map(type_row).collect::<Result<Vec<_>, _>>();
     let types = resolve_types(&types.on(side, "reading the column types")?).into_iter();
     let types: Types = types.map(|(oid, found)| (oid, Arc::new(found))).collect();
-    let rows = session
-        .query(include_str!("sql/tables.sql"), &[])
-        .await
-        .on(side, "reading the tables")?;
-    let read = assemble(rows, &types).on(side, "reading the tables")?;
-    Ok(read)
+    let mut found = Found::default();
+    let take = |row| found.add(&row, &types);
+    let sql = include_str!("sql/tables.sql");
+    let read = session.query_each(sql, &[], take).await;
+    read.on(side, "reading the tables")?;
+    Ok(found.finish())
+}
+
+/// Every table of a server, and the partitioned table that it belongs to: a small part of what
+/// [`all_tables`] reads.
+pub(crate) async fn parents(session: &mut Session, side: Side) -> Result<Parents, LoadError> {
+    let mut parents = Parents::new();
+    let take = |row: DataRow| {
+        let parent = Option::zip(row.get::<Option<String>>(2)?, row.get::<Option<String>>(3)?);
+        let parent = parent.map(|(schema, table)| TableName::new(schema, table));
+        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        parents.insert(name, parent);
+        Ok(())
+    };
+    let read = session.query_each(include_str!("sql/parents.sql"), &[], take);
+    read.await.on(side, "reading the partitions")?;
+    Ok(parents)
 }
 
 fn type_row(row: &DataRow) -> Result<TypeRow, PgError> {
@@ -199,27 +216,43 @@ fn type_row(row: &DataRow) -> Result<TypeRow, PgError> {
     })
 }
 
-fn assemble(rows: Vec<DataRow>, types: &Types) -> Result<Vec<Table>, PgError> {
-    let mut names = HashMap::with_capacity(rows.len());
-    for row in &rows {
-        names.insert(
-            row.get::<u32>(0)?,
-            TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
-        );
-    }
-    // Each row is given back when its table is made: of very many, both would be held.
-    let tables = rows.into_iter().map(|row| table(&row, types, &names));
-    tables.collect()
+/// Tables as they are read. Their parents may come later.
+#[derive(Default)]
+struct Found {
+    tables: Vec<Table>,
+    /// Places of tables, whether they are partitions, and the OIDs of their parents.
+    children: Vec<(usize, bool, Vec<u32>)>,
 }
 
-fn table(row: &DataRow, types: &Types, names: &HashMap<u32, TableName>) -> Result<Table, PgError> {
-    let partition: bool = row.get(9)?;
-    let parents: Vec<u32> = row.get(10)?;
-    let mut inherits: Vec<TableName> = parents
-        .iter()
-        .filter_map(|oid| names.get(oid).cloned())
-        .collect();
-    let partition_of = if partition { inherits.pop() } else { None };
+impl Found {
+    fn add(&mut self, row: &DataRow, types: &Types) -> Result<(), PgError> {
+        let parents: Vec<u32> = row.get(10)?;
+        if !parents.is_empty() {
+            self.children
+                .push((self.tables.len(), row.get(9)?, parents));
+        }
+        self.tables.push(table(row, types)?);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<Table> {
+        let parents: HashSet<u32> = self.children.iter().flat_map(|c| c.2.clone()).collect();
+        let parents = self.tables.iter().filter(|t| parents.contains(&t.oid));
+        let names: HashMap<u32, TableName> = parents.map(|t| (t.oid, t.name.clone())).collect();
+        for (place, partition, parents) in self.children {
+            let parents = parents.iter().filter_map(|oid| names.get(oid).cloned());
+            let mut inherits: Vec<TableName> = parents.collect();
+            let table = &mut self.tables[place];
+            table.partition_of = if partition { inherits.pop() } else { None };
+            table.inherits = inherits;
+        }
+        self.tables.shrink_to_fit();
+        self.tables
+    }
+}
+
+/// A table of which the parents are not known yet.
+fn table(row: &DataRow, types: &Types) -> Result<Table, PgError> {
     let columns = columns(row, types)?;
     let primary_key: Vec<String> = row.get(11)?;
     let identity = row.get::<String>(5)?;
@@ -255,8 +288,8 @@ fn table(row: &DataRow, types: &Types, names: &HashMap<u32, TableName>) -> Resul
         estimated_rows: row.get(6)?,
         heap_bytes: row.get(7)?,
         toast_bytes: row.get(8)?,
-        partition_of,
-        inherits,
+        partition_of: None,
+        inherits: Vec::new(),
         data: true,
         extension_condition: extension.then(|| condition.unwrap_or_default()),
     })
@@ -313,13 +346,9 @@ pub(crate) struct IndexFacts {
 
 /// Every index of the source.
 pub(crate) async fn indexes(source: &mut Session) -> Result<Vec<IndexFacts>, LoadError> {
-    let doing = "reading the indexes";
-    let rows = source
-        .query(include_str!("sql/indexes.sql"), &[])
-        .await
-        .on(Side::Source, doing)?;
-    let read = rows.iter().map(|row| {
-        Ok(IndexFacts {
+    let mut indexes = Vec::new();
+    let take = |row: DataRow| {
+        indexes.push(IndexFacts {
             oid: row.get(0)?,
             table_oid: row.get(1)?,
             constraint_oid: row.get(2)?,
@@ -327,12 +356,12 @@ pub(crate) async fn indexes(source: &mut Session) -> Result<Vec<IndexFacts>, Loa
             primary: row.get(5)?,
             bytes: row.get(6)?,
             method: row.get(7)?,
-        })
-    });
-    let read = read
-        .collect::<Result<Vec<_>, PgError>>()
-        .on(Side::Source, doing)?;
-    Ok(read)
+        });
+        Ok(())
+    };
+    let read = source.query_each(include_str!("sql/indexes.sql"), &[], take);
+    read.await.on(Side::Source, "reading the indexes")?;
+    Ok(indexes)
 }
 
 /// Tables of the source that this role may not read: `pg_dump` must not touch them.

@@ -8,16 +8,17 @@ use tokio::task::JoinSet;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
-use crate::build::make_in_order;
 use crate::build_memory;
 use crate::catalog::TableKind;
 use crate::error::LoadError;
 use crate::inventory::Inventory;
+use crate::limits::ENTRIES_AT_ONCE;
 use crate::loader::Loader;
+use crate::progress::{Count, Progress};
 use crate::retrying::retried;
 use crate::structure::{
-    Entry, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as, relation_of,
-    split_foreign_key,
+    Entry, ForeignKey, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as,
+    relation_of, split_foreign_key,
 };
 
 /// Commits wait for the target's disk.
@@ -45,7 +46,7 @@ impl Task {
 
 async fn run_group(runner: &mut Runner, group: &[Task]) -> Result<(), LoadError> {
     let together = group.iter().map(|task| (&task.key, task.sql.as_str()));
-    if group.len() > 1 && runner.run_together(together).await {
+    if group.len() > 1 && runner.run_together(together).await.is_ok() {
         return Ok(());
     }
     for task in group {
@@ -59,7 +60,7 @@ impl Loader {
     /// statistics. The rows of different tables need not be of one moment yet.
     pub async fn finish_tables(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let record = self.record().await?;
-        self.make_stage(&inventory.structure, Stage::Attach, &record)
+        self.make_late(&inventory.structure, Stage::Attach, &record)
             .await?;
         self.analyze(&inventory.tables, &[], &record).await?;
         self.make_durable().await
@@ -82,42 +83,32 @@ impl Loader {
             let record = self.record().await?;
             self.progress.post_data.start(entries.len());
             // Before the rows, unless an earlier version began, or a crash took them back.
-            self.make_stage(structure, Stage::Statistics, &record)
+            self.make_late(structure, Stage::Statistics, &record)
                 .await?;
-            self.make_stage(structure, Stage::Attach, &record).await?;
+            self.make_late(structure, Stage::Attach, &record).await?;
             self.foreign_keys(inventory).await?;
-            self.make_stage(structure, Stage::Rest, &record).await?;
+            self.make_late(structure, Stage::Rest, &record).await?;
             let views = self.fill_views(structure, &record).await?;
-            self.make_stage(structure, Stage::ViewIndex, &record)
-                .await?;
+            self.make_late(structure, Stage::ViewIndex, &record).await?;
             self.analyze(&inventory.tables, &views, &record).await?;
-            if self.have_lasted(&entries).await?.is_some() {
+            if self
+                .have_lasted(entries.iter().map(|entry| key(entry)))
+                .await?
+                .is_some()
+            {
                 return Ok(());
             }
         }
     }
 
-    /// Waits for the disk; gives the record if it holds all of these entries. Commits did not
-    /// wait for the disk, so a crash of the target may have taken some back.
-    async fn have_lasted(&self, entries: &[&Entry]) -> Result<Option<Record>, LoadError> {
-        self.make_durable().await?;
-        let record = self.record().await?;
-        let all = entries.iter().all(|entry| record.holds(&key(entry)));
-        if !all {
-            tracing::warn!("the target lost what was made: it is made again");
-        }
-        Ok(all.then_some(record))
-    }
-
-    async fn make_stage(
+    async fn make_late(
         &self,
-        structure: &Structure,
+        structure: &Arc<Structure>,
         stage: Stage,
         record: &Record,
     ) -> Result<(), LoadError> {
-        let mut runner = self.runner("structure").forgiving(structure.partial);
-        let done = || self.progress.post_data.one_done();
-        make_in_order(&mut runner, record, structure.staged(stage), done).await
+        let count: fn(&Progress) -> &Count = |progress| &progress.post_data;
+        self.make_stage(structure, stage, record, count).await
     }
 
     async fn foreign_keys(&self, inventory: &Inventory) -> Result<(), LoadError> {
@@ -140,12 +131,28 @@ impl Loader {
         let record = loop {
             let record = self.record().await?;
             let mut runner = self.runner("foreign keys").forgiving(structure.partial);
-            for entry in &entries {
-                if !record.holds(&key(entry)) {
-                    runner.make_as(entry, &split(entry).add).await?;
+            let left = entries.iter().filter(|entry| !record.holds(&key(entry)));
+            let left: Vec<_> = left.map(|entry| (*entry, split(entry))).collect();
+            // One that is not validated later may take long when it is added, and one of or to
+            // a partitioned table locks every partition.
+            let is_quick = |(entry, split): &(&Entry, ForeignKey)| {
+                let mut needed = entry.needs.iter().filter_map(|id| by_id.get(id));
+                split.validate.is_some()
+                    && !needed.any(|needed| partitioned.contains(&needed.table_name()))
+            };
+            for alike in left.chunk_by(|a, b| is_quick(a) == is_quick(b)) {
+                let quick = alike.first().is_some_and(is_quick);
+                for some in alike.chunks(if quick { ENTRIES_AT_ONCE } else { 1 }) {
+                    let some = some
+                        .iter()
+                        .map(|(entry, split)| (*entry, split.add.as_str()));
+                    runner.make_together_as(&some.collect::<Vec<_>>()).await?;
                 }
             }
-            if let Some(record) = self.have_lasted(&entries).await? {
+            if let Some(record) = self
+                .have_lasted(entries.iter().map(|entry| key(entry)))
+                .await?
+            {
                 break record;
             }
         };
@@ -238,7 +245,7 @@ impl Loader {
         &self,
         tasks: VecDeque<Vec<Task>>,
         purpose: &'static str,
-        done: fn(&crate::progress::Progress),
+        done: fn(&Progress),
     ) -> Result<(), LoadError> {
         let workers = self.options.index_jobs.clamp(1, tasks.len().max(1));
         let tasks = Arc::new(Mutex::new(tasks));

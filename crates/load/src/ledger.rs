@@ -73,13 +73,14 @@ pub(crate) type Ledger = HashMap<TableName, Vec<Recorded>>;
 pub(crate) async fn read(target: &mut Session) -> Result<Ledger, LoadError> {
     let sql = "SELECT table_schema, table_name, part, cut, key_column, low, high, snapshot, \
                state = 'copied', rows, bytes FROM trunkline.copy_parts ORDER BY 1, 2, 3";
-    let doing = "reading the ledger";
-    let rows = target.query(sql, &[]).await.on(Side::Target, doing)?;
     let mut ledger = Ledger::new();
-    for row in &rows {
-        let (table, recorded) = recorded(row).on(Side::Target, doing)?;
+    let take = |row| {
+        let (table, recorded) = recorded(&row)?;
         ledger.entry(table).or_default().push(recorded);
-    }
+        Ok(())
+    };
+    let read = target.query_each(sql, &[], take).await;
+    read.on(Side::Target, "reading the ledger")?;
     Ok(ledger)
 }
 
@@ -198,8 +199,9 @@ fn cover(parts: &[Recorded]) -> Result<Cover, String> {
     })
 }
 
-/// Writes the plan of a table that is cut, before its first part is copied. `snapshot` is
-/// the one that all parts share, if they do.
+/// Writes the plan of a table that is cut, before its first part is copied, and waits for the
+/// disk: were it lost and parts copied after it not, nobody would know of the others. `snapshot`
+/// is the one that all parts share, if they do.
 pub(crate) fn plan_sql(
     table: &TableName,
     cut: &Cut,
@@ -207,7 +209,8 @@ pub(crate) fn plan_sql(
     snapshot: Option<&str>,
 ) -> String {
     let mut sql = String::from(
-        "INSERT INTO trunkline.copy_parts (table_schema, table_name, part, cut, key_column, low, high, snapshot, state) VALUES ",
+        "SET LOCAL synchronous_commit = local; \
+         INSERT INTO trunkline.copy_parts (table_schema, table_name, part, cut, key_column, low, high, snapshot, state) VALUES ",
     );
     let rows: Vec<String> = parts
         .iter()

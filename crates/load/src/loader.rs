@@ -9,18 +9,20 @@ use tokio_util::sync::CancellationToken;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
-use crate::build::{Board, Builders, make_in_order};
+use crate::build::{Board, Builders};
 use crate::build_memory;
-use crate::catalog::{self, Table};
+use crate::catalog;
 use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
 use crate::large_objects::LargeObjectCopy;
 use crate::ledger;
+use crate::making::make_in_order;
 use crate::options::{LoadOptions, StructureSource};
-use crate::progress::Progress;
+use crate::progress::{Count, Progress};
 use crate::retrying::retried;
-use crate::structure::{self, Key, LeftOut, Record, Runner, Stage};
+use crate::statistics::{Analyses, Parents};
+use crate::structure::{self, Entry, Key, LeftOut, Record, Runner, Stage};
 use crate::transform::{Layout, leaving_out};
 
 /// Loads a database: structure, rows, indexes, constraints, large objects.
@@ -65,26 +67,21 @@ impl Loader {
     /// Makes what comes before the rows: schemas, types, functions, tables, views, statistics
     /// objects.
     pub async fn restore_pre_data(&self, inventory: &Inventory) -> Result<(), LoadError> {
-        let entries = inventory.structure.staged(Stage::PreData);
-        let statistics = inventory.structure.staged(Stage::Statistics);
-        self.progress
-            .pre_data
-            .start(entries.len() + statistics.len());
-        let record = self.record().await?;
-        let mut runner = self
-            .runner("structure")
-            .forgiving(inventory.structure.partial);
-        let done = || self.progress.pre_data.one_done();
-        make_in_order(&mut runner, &record, entries, done).await?;
+        let structure = &inventory.structure;
+        let stages = [Stage::PreData, Stage::Statistics];
+        let entries = stages.iter().flat_map(|&stage| structure.staged(stage));
+        let entries: Vec<&Entry> = entries.collect();
+        let count: fn(&Progress) -> &Count = |progress| &progress.pre_data;
         loop {
+            self.progress.pre_data.start(entries.len());
             let record = self.record().await?;
+            self.make_stage(structure, Stage::PreData, &record, count)
+                .await?;
             let removed = self.remove_columns(inventory, &record).await?;
-            make_in_order(&mut runner, &record, statistics.iter().copied(), done).await?;
-            self.make_durable().await?;
-            // A crash of the target may have taken some back.
-            let record = self.record().await?;
-            let mut made = statistics.iter().map(|entry| structure::key(entry));
-            if removed.iter().all(|key| record.holds(key)) && made.all(|key| record.holds(&key)) {
+            self.make_stage(structure, Stage::Statistics, &record, count)
+                .await?;
+            let made = entries.iter().map(|entry| structure::key(entry));
+            if self.have_lasted(made.chain(removed)).await?.is_some() {
                 return Ok(());
             }
         }
@@ -112,18 +109,8 @@ impl Loader {
         Ok(removed)
     }
 
-    /// Waits until all that was committed is on the target's disk. Our sessions commit
-    /// without waiting; one commit that waits makes all earlier ones durable.
-    pub(crate) async fn make_durable(&self) -> Result<(), LoadError> {
-        let sql = "SET synchronous_commit = on; \
-                   INSERT INTO trunkline.structure (kind, schema, name, ordinal, outcome) \
-                   VALUES ('DURABLE', '', '', 0, 'made') \
-                   ON CONFLICT (kind, schema, name, ordinal) DO UPDATE SET made_at = clock_timestamp()";
-        self.on_target(sql, "waiting for the disk").await
-    }
-
     /// Runs SQL that may be run twice.
-    async fn on_target(&self, sql: &str, doing: &str) -> Result<(), LoadError> {
+    pub(crate) async fn on_target(&self, sql: &str, doing: &str) -> Result<(), LoadError> {
         let run = || async {
             let mut target = self.connect(Side::Target, "ledger").await?;
             target.batch(sql).await.on(Side::Target, doing)?;
@@ -135,29 +122,16 @@ impl Loader {
     /// Copies the rows of every table in scope and the large objects, and builds each
     /// table's indexes as soon as its rows are in; a large table's statistics come next.
     pub async fn copy_and_build(&self, inventory: &Inventory) -> Result<(), LoadError> {
-        let (jobs, standing) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
-        let record = self.record().await?;
-        self.build_partitioned(inventory, &record).await?;
-        let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
-        let leaves = inventory
-            .builds
-            .iter()
-            .filter(|build| !build.partitioned)
-            .cloned()
-            .collect();
-        let board = Board::new(
-            &inventory.structure,
-            leaves,
-            &record,
-            &counters,
-            &self.progress,
-        );
-        let board = Arc::new(board);
-        for table in board.without_rows(jobs.iter().map(|job| &job.name)) {
-            board.rows_are_in(&table);
+        loop {
+            self.copy_once(inventory).await?;
+            if self.copy_has_lasted(inventory).await? {
+                return Ok(());
+            }
         }
-        self.progress.copied.start(jobs.len());
-        self.progress.begin(counters);
+    }
+
+    async fn copy_once(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let (jobs, board, analyses) = self.begin_copy(inventory).await?;
         // One that fails stops the other; the caller's token stops both.
         let cancel = self.cancel.child_token();
         let copier = self.copier(jobs, &board, &cancel);
@@ -169,7 +143,7 @@ impl Loader {
             ),
             cancel: cancel.clone(),
             progress: Arc::clone(&self.progress),
-            analyses: self.large_analyses(inventory, &standing, &record),
+            analyses,
         };
         let structure = Arc::clone(&inventory.structure);
         let (rows, indexes, large_objects) = tokio::join!(
@@ -180,24 +154,49 @@ impl Loader {
             ),
             stopping(&cancel, self.copy_large_objects(&cancel)),
         );
-        first_cause([rows, indexes, large_objects])?;
-        self.make_durable().await
+        first_cause([rows, indexes, large_objects])
+    }
+
+    /// What is to be copied, and built with it. What was read for it is given back: of very
+    /// many tables it is much.
+    async fn begin_copy(
+        &self,
+        inventory: &Inventory,
+    ) -> Result<(Vec<CopyJob>, Arc<Board>, Analyses), LoadError> {
+        let (jobs, standing) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
+        let record = self.record().await?;
+        self.build_partitioned(inventory, &record).await?;
+        let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
+        let board = Board::new(inventory, &record, &counters, &self.progress);
+        for table in board.without_rows(jobs.iter().map(|job| &job.name)) {
+            board.rows_are_in(&table);
+        }
+        self.progress.copied.start(jobs.len());
+        self.progress.begin(counters);
+        let analyses = self.large_analyses(inventory, &standing, &record);
+        Ok((jobs, Arc::new(board), analyses))
     }
 
     /// Builds what tells rows apart, before there are any: keys, constraints and unique
     /// indexes. Changes that somebody else applies find their rows by them.
     pub async fn build_keys(&self, inventory: &Inventory) -> Result<(), LoadError> {
-        let record = self.record().await?;
-        self.build_partitioned(inventory, &record).await?;
-        let mut runner = self.runner("structure");
-        for build in inventory.builds.iter().filter(|build| !build.partitioned) {
-            let entries = &inventory.structure.entries;
-            let steps = build.steps.iter();
-            let keys = steps.filter(|step| step.alone || entries[step.entry].is_unique_index());
-            let keys = keys.map(|step| &entries[step.entry]);
-            make_in_order(&mut runner, &record, keys, || ()).await?;
+        let entries = &inventory.structure.entries;
+        let leaves = inventory.builds.iter().filter(|build| !build.partitioned);
+        let keys = leaves.flat_map(|build| &build.steps).filter_map(|step| {
+            let entry = &entries[step.entry];
+            (step.alone || entry.is_unique_index()).then_some(entry)
+        });
+        let keys: Vec<&Entry> = keys.collect();
+        loop {
+            let record = self.record().await?;
+            self.build_partitioned(inventory, &record).await?;
+            let mut runner = self.runner("structure");
+            make_in_order(&mut runner, &record, keys.iter().copied(), || ()).await?;
+            let made = keys.iter().map(|entry| structure::key(entry));
+            if self.have_lasted(made).await?.is_some() {
+                return Ok(());
+            }
         }
-        self.make_durable().await
     }
 
     fn copier(
@@ -228,10 +227,7 @@ impl Loader {
     }
 
     /// The tables to copy, and those that stand on the target.
-    async fn copy_jobs(
-        &self,
-        inventory: &Inventory,
-    ) -> Result<(Vec<CopyJob>, Vec<Table>), LoadError> {
+    async fn copy_jobs(&self, inventory: &Inventory) -> Result<(Vec<CopyJob>, Parents), LoadError> {
         let source = self.connect(Side::Source, "copy").await?;
         let page_ranges = source.version().major() >= 14;
         let connected = copy::loading_session(&self.target).await;
@@ -251,7 +247,10 @@ impl Loader {
         let mut jobs = copy::jobs(&preparation, ledger)?;
         jobs.retain(|job| !self.options.rows_elsewhere.contains(&job.name));
         refuse_triggers(&mut target, &jobs, replica).await?;
-        Ok((jobs, tables))
+        let parents = tables
+            .into_iter()
+            .map(|table| (table.name, table.partition_of));
+        Ok((jobs, parents.collect()))
     }
 
     /// Indexes and keys of partitioned tables hold nothing themselves, and their
@@ -302,8 +301,16 @@ impl Loader {
     }
 
     pub(crate) fn runner(&self, purpose: &'static str) -> Runner {
+        self.stoppable_runner(purpose, &self.cancel)
+    }
+
+    pub(crate) fn stoppable_runner(
+        &self,
+        purpose: &'static str,
+        cancel: &CancellationToken,
+    ) -> Runner {
         let settings = "SET synchronous_commit = off".to_owned();
-        Runner::new(&self.target, purpose, settings, &self.cancel)
+        Runner::new(&self.target, purpose, settings, cancel)
     }
 
     pub(crate) async fn connect(&self, side: Side, purpose: &str) -> Result<Session, LoadError> {

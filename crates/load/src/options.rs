@@ -29,7 +29,7 @@ pub struct LoadOptions {
     pub transform: Transform,
     /// Where the target's structure comes from.
     pub structure: StructureSource,
-    /// Connections to each side that copy rows.
+    /// Connections to each side that copy rows; as many to the target make tables before.
     pub jobs: usize,
     /// Connections to the target that build indexes, validate and analyze.
     pub index_jobs: usize,

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
-use crate::catalog::Table;
+use crate::catalog::{self, Table};
 use crate::error::LoadError;
 use crate::finish::Task;
 use crate::inventory::Inventory;
@@ -15,6 +15,12 @@ use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{ANALYZED, Entry, Record, Stage, relation_of};
 use crate::transform::Layout;
+
+/// Tables by name, with the partitioned table that each belongs to.
+pub(crate) type Parents = HashMap<TableName, Option<TableName>>;
+
+/// What gathers a table's statistics, by its name on the source.
+pub(crate) type Analyses = HashMap<TableName, Task>;
 
 /// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
 /// tables that would be all that is waited for.
@@ -63,7 +69,7 @@ impl Loader {
         let standing = retried(&self.cancel, || async {
             let session = Session::connect(&self.target, "statistics").await;
             let mut target = session.on(Side::Target, "connecting (statistics)")?;
-            crate::catalog::all_tables(&mut target, Side::Target).await
+            catalog::parents(&mut target, Side::Target).await
         })
         .await?;
         // How large a view is was not asked.
@@ -91,9 +97,9 @@ impl Loader {
     pub(crate) fn large_analyses(
         &self,
         inventory: &Inventory,
-        standing: &[Table],
+        standing: &Parents,
         record: &Record,
-    ) -> HashMap<TableName, Task> {
+    ) -> Analyses {
         let (tables, structure) = (&inventory.tables, &inventory.structure);
         // Expressions of statistics objects may read other tables, whose rows may be missing.
         let by_id = structure.by_id();
@@ -117,16 +123,14 @@ impl Loader {
 
     /// What gathers each table's statistics, the largest first; `standing` is what stands on
     /// the target. A partitioned table's statement reaches its partitions too.
-    fn analyses<'t>(&self, tables: &'t [Table], standing: &[Table]) -> Vec<(&'t Table, Task)> {
-        let standing: HashMap<&TableName, &Table> =
-            standing.iter().map(|table| (&table.name, table)).collect();
+    fn analyses<'t>(&self, tables: &'t [Table], standing: &Parents) -> Vec<(&'t Table, Task)> {
         let layout = Layout::new(&self.options.transform, tables, self.options.naming());
         let mut roots: Vec<&Table> = tables
             .iter()
             .filter(|table| {
                 let there = standing.get(layout.place(&table.name));
                 let within = |parent: &TableName| standing.contains_key(parent);
-                there.is_some_and(|there| !there.partition_of.as_ref().is_some_and(within))
+                there.is_some_and(|parent| !parent.as_ref().is_some_and(within))
             })
             .collect();
         roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));

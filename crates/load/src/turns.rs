@@ -6,6 +6,7 @@
 //! build that takes longer than all others together, these go one by one and by one process
 //! each: nothing ends later for it, and where there are few cores the long one has its own.
 
+use std::borrow::Borrow;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 use crate::limits::{BUILT_APART_BYTES, ENTRIES_AT_ONCE, LONG_BUILD_FACTOR, SHARES};
@@ -60,8 +61,12 @@ pub(crate) enum Turn {
 
 impl Turns {
     /// `stands` says whether the index of a constraint was built before.
-    pub(crate) fn new(builds: &[TableBuild], stands: impl Fn(&BuildStep) -> bool) -> Self {
-        let groups: Vec<_> = builds.iter().map(|b| groups(b, &stands)).collect();
+    pub(crate) fn new(
+        builds: impl IntoIterator<Item = impl Borrow<TableBuild>>,
+        stands: impl Fn(&BuildStep) -> bool,
+    ) -> Self {
+        let builds = builds.into_iter();
+        let groups: Vec<_> = builds.map(|b| groups(b.borrow(), &stands)).collect();
         Turns {
             unfinished: vec![0; groups.len()],
             outstanding: groups.len(),

@@ -5,6 +5,7 @@ use trunkline_changes::TableName;
 use proptest::prelude::*;
 
 use super::*;
+use crate::build_memory::Need;
 
 fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
     TableBuild {
@@ -19,7 +20,7 @@ fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
                 alone,
                 apart: alone,
                 bytes,
-                settings: String::new(),
+                memory: Need::default(),
             })
             .collect(),
     }

@@ -202,11 +202,28 @@ impl Session {
     }
 
     async fn collect(&mut self) -> Result<(Vec<DataRow>, u64), PgError> {
+        let mut rows = Vec::new();
+        let take = |row| {
+            rows.push(row);
+            Ok(())
+        };
+        let affected = self.each(take).await?;
+        Ok((rows, affected))
+    }
+
+    /// Gives each row away as it comes. The answer is read to its end also where a row is
+    /// refused.
+    async fn each(
+        &mut self,
+        mut take: impl FnMut(DataRow) -> Result<(), PgError>,
+    ) -> Result<u64, PgError> {
         self.channel.flush().await?;
-        let (mut rows, mut affected) = (Vec::new(), 0);
+        let (mut taken, mut affected) = (Ok(()), 0);
         loop {
             match self.channel.next().await {
-                Ok(Frame { tag: b'D', body }) => rows.push(DataRow::parse(body)?),
+                Ok(Frame { tag: b'D', body }) if taken.is_ok() => {
+                    taken = DataRow::parse(body).and_then(&mut take);
+                }
                 Ok(Frame { tag: b'C', body }) => affected = affected_rows(&body),
                 Ok(Frame { tag: b'Z', .. }) => break,
                 Ok(_) => {}
@@ -217,14 +234,10 @@ impl Session {
             }
         }
         self.busy = false;
-        Ok((rows, affected))
+        taken.map(|()| affected)
     }
 
-    async fn extended(
-        &mut self,
-        sql: &str,
-        params: &[&dyn ToParam],
-    ) -> Result<(Vec<DataRow>, u64), PgError> {
+    fn send_extended(&mut self, sql: &str, params: &[&dyn ToParam]) -> Result<(), PgError> {
         self.begin()?;
         let values: Vec<_> = params.iter().copied().map(ToParam::to_param).collect();
         let output = &mut self.channel.output;
@@ -232,7 +245,28 @@ impl Session {
         queue_bind("", values.iter().map(Option::as_deref), output)?;
         frontend::execute("", 0, output).map_err(PgError::Io)?;
         frontend::sync(output);
+        Ok(())
+    }
+
+    async fn extended(
+        &mut self,
+        sql: &str,
+        params: &[&dyn ToParam],
+    ) -> Result<(Vec<DataRow>, u64), PgError> {
+        self.send_extended(sql, params)?;
         self.collect().await
+    }
+
+    /// Runs one statement with text parameters and gives away each of its rows, in text, as it
+    /// comes: of very many none is kept. An error of `take` is given once the answer is read.
+    pub async fn query_each(
+        &mut self,
+        sql: &str,
+        params: &[&dyn ToParam],
+        take: impl FnMut(DataRow) -> Result<(), PgError>,
+    ) -> Result<(), PgError> {
+        self.send_extended(sql, params)?;
+        self.each(take).await.map(drop)
     }
 
     /// Runs one statement with text parameters and gives its rows in text.

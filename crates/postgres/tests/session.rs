@@ -1,6 +1,6 @@
 //! Sessions against a real server.
 
-use trunkline_postgres::{Conninfo, Session};
+use trunkline_postgres::{Conninfo, DataRow, PgError, Session};
 use trunkline_testkit::{Cluster, any_major, skip_unless_available};
 
 #[tokio::test]
@@ -35,4 +35,48 @@ async fn a_commit_that_the_server_turns_into_a_rollback_is_an_error() {
         .await
         .expect("a row");
     assert_eq!(row.get::<i64>(0).expect("a number"), 2);
+}
+
+/// Whatever ends the taking of rows, the session goes on with the next statement.
+#[tokio::test]
+async fn rows_that_are_given_away_leave_the_session_usable() {
+    skip_unless_available!(any_major());
+    let cluster = Cluster::start_any();
+    let conninfo = Conninfo::resolve(&cluster.conninfo("postgres")).expect("settings");
+    let mut session = Session::connect(&conninfo, "test")
+        .await
+        .expect("a session");
+
+    let numbers = "SELECT n FROM generate_series(1, 50000) AS n";
+    let mut sum = 0;
+    let add = |row: DataRow| {
+        sum += row.get::<i64>(0)?;
+        Ok(())
+    };
+    session.query_each(numbers, &[], add).await.expect("rows");
+    assert_eq!(sum, 50_000 * 50_001 / 2);
+
+    let mut taken = 0;
+    let refuse = |row: DataRow| {
+        taken += 1;
+        row.get::<bool>(0).map(drop)
+    };
+    let refused = session.query_each(numbers, &[], refuse).await;
+    assert!(
+        matches!(refused, Err(PgError::Conversion { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(taken, 1, "the rest is not offered");
+
+    let fails = "SELECT 1 / (40000 - n) FROM generate_series(1, 50000) AS n";
+    let failed = session.query_each(fails, &[], |_| Ok(())).await;
+    let state = failed.as_ref().err().and_then(PgError::sqlstate);
+    assert_eq!(
+        state.map(|state| state.as_str()),
+        Some("22012"),
+        "{failed:?}"
+    );
+
+    let row = session.query_one("SELECT 7", &[]).await.expect("a row");
+    assert_eq!(row.get::<i64>(0).expect("a number"), 7);
 }

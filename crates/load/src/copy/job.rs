@@ -69,7 +69,7 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
             *shared.entry(place).or_default() += 1;
         }
     }
-    let mut jobs = Vec::new();
+    let mut jobs = Vec::with_capacity(by.source.iter().filter(holds_rows).count());
     for table in by.source.iter().filter(holds_rows) {
         let missing = || LoadError::MissingTable {
             table: table.name.clone(),

@@ -1,4 +1,5 @@
--- Every ordinary and partitioned table that could be moved, one row each.
+-- Every ordinary and partitioned table that could be moved, one row each. What hangs on a table is
+-- looked up for it: of very many tables less than half of the attributes are of theirs.
 SELECT c.oid,
        n.nspname::text,
        c.relname::text,
@@ -20,34 +21,31 @@ SELECT c.oid,
        e.extcondition[array_position(e.extconfig, c.oid)]
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN (
-        SELECT inhrelid, array_agg(inhparent::text ORDER BY inhseqno) AS oids
+  LEFT JOIN LATERAL (
+        SELECT array_agg(inhparent::text ORDER BY inhseqno) AS oids
           FROM pg_inherits
-         GROUP BY inhrelid
-       ) parents ON parents.inhrelid = c.oid
-  LEFT JOIN (
-        SELECT i.indrelid,
-               array_agg(a.attname::text ORDER BY k.place) FILTER (WHERE i.indisprimary)
+         WHERE inhrelid = c.oid
+       ) parents ON true
+  LEFT JOIN LATERAL (
+        SELECT array_agg(a.attname::text ORDER BY k.place) FILTER (WHERE i.indisprimary)
                    AS primary_columns,
                array_agg(a.attname::text ORDER BY k.place) FILTER (WHERE i.indisreplident)
                    AS identity_columns
           FROM pg_index i
          CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
           JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-         WHERE (i.indisprimary OR i.indisreplident)
+         WHERE i.indrelid = c.oid
+           AND (i.indisprimary OR i.indisreplident)
            AND k.place <= i.indnkeyatts
-         GROUP BY i.indrelid
-       ) keys ON keys.indrelid = c.oid
-  LEFT JOIN (
-        SELECT attrelid,
-               array_agg(attname::text ORDER BY attnum) AS names,
+       ) keys ON true
+  LEFT JOIN LATERAL (
+        SELECT array_agg(attname::text ORDER BY attnum) AS names,
                array_agg(atttypid::text ORDER BY attnum) AS types,
                array_agg(attgenerated::text || ',' || attidentity::text || ','
                          || CASE WHEN attnotnull THEN 'n' ELSE '' END ORDER BY attnum) AS flags
           FROM pg_attribute
-         WHERE attnum > 0 AND NOT attisdropped
-         GROUP BY attrelid
-       ) columns ON columns.attrelid = c.oid
+         WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+       ) columns ON true
   LEFT JOIN pg_depend d
          ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.objsubid = 0
         AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'

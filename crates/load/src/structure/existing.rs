@@ -8,6 +8,7 @@ use trunkline_changes::{Side, TableName, quote_literal};
 use trunkline_postgres::{OnSide, PgError, Session};
 
 use super::dump::Structure;
+use super::entry::Entry;
 use super::record::{Record, key};
 use crate::error::LoadError;
 use crate::limits::NAMES_PER_QUERY;
@@ -31,33 +32,34 @@ const RELATIONS: [&str; 5] = [
 const TYPES: [&str; 2] = ["TYPE", "DOMAIN"];
 
 /// The relations and types of the structure that stand on the target without a record of
-/// ours.
+/// ours. The records are read last: what a session of a run that was killed commits meanwhile
+/// is ours.
 pub async fn existing_objects(
     target: &mut Session,
     structure: &Structure,
 ) -> Result<Vec<Existing>, LoadError> {
-    let record = Record::read(target).await?;
-    let unmade = |kinds: &[&str]| -> Vec<Existing> {
-        structure
-            .entries
-            .iter()
-            .filter(|entry| kinds.contains(&entry.kind.as_str()) && !record.holds(&key(entry)))
-            .map(|entry| Existing {
-                kind: entry.kind.clone(),
-                name: entry.table_name(),
-            })
+    let of = |kinds: &[&str]| -> Vec<&Entry> {
+        let entries = structure.entries.iter();
+        entries
+            .filter(|entry| kinds.contains(&entry.kind.as_str()))
             .collect()
     };
-    let mut existing = standing(target, "pg_class", unmade(&RELATIONS)).await?;
-    existing.extend(standing(target, "pg_type", unmade(&TYPES)).await?);
-    Ok(existing)
+    let mut existing = standing(target, "pg_class", of(&RELATIONS)).await?;
+    existing.extend(standing(target, "pg_type", of(&TYPES)).await?);
+    let record = Record::read(target).await?;
+    existing.retain(|entry| !record.holds(&key(entry)));
+    let named = existing.into_iter().map(|entry| Existing {
+        kind: entry.kind.clone(),
+        name: entry.table_name(),
+    });
+    Ok(named.collect())
 }
 
-async fn standing(
+async fn standing<'e>(
     target: &mut Session,
     catalog: &str,
-    wanted: Vec<Existing>,
-) -> Result<Vec<Existing>, LoadError> {
+    wanted: Vec<&'e Entry>,
+) -> Result<Vec<&'e Entry>, LoadError> {
     let column = if catalog == "pg_class" { "rel" } else { "typ" };
     let sql = format!(
         "SELECT w.place FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema, name, place) \
@@ -67,8 +69,8 @@ async fn standing(
     let doing = "looking for objects of the same names";
     let mut found = HashSet::new();
     for (page, names) in wanted.chunks(NAMES_PER_QUERY).enumerate() {
-        let schemas: Vec<&str> = names.iter().map(|n| n.name.schema.as_str()).collect();
-        let tables: Vec<&str> = names.iter().map(|n| n.name.name.as_str()).collect();
+        let schemas: Vec<&str> = names.iter().map(|entry| entry.schema.as_str()).collect();
+        let tables: Vec<&str> = names.iter().map(|entry| entry.name.as_str()).collect();
         for row in target
             .query(&sql, &[&schemas, &tables])
             .await
@@ -83,7 +85,7 @@ async fn standing(
         .into_iter()
         .enumerate()
         .filter(|(place, _)| found.contains(place));
-    Ok(standing.map(|(_, existing)| existing).collect())
+    Ok(standing.map(|(_, entry)| entry).collect())
 }
 
 /// Drops these tables and nothing that hangs on them from outside (no CASCADE), and

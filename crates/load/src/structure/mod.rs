@@ -13,6 +13,7 @@ mod programs;
 mod record;
 mod run;
 mod select;
+mod strands;
 mod toc;
 
 pub(crate) use constraint::split as split_constraint;
@@ -20,7 +21,7 @@ pub use dump::Structure;
 pub(crate) use dump::{Dumped, drop_script, dump, is_dumped};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
-pub(crate) use foreign_key::split as split_foreign_key;
+pub(crate) use foreign_key::{ForeignKey, split as split_foreign_key};
 pub(crate) use order::{BuildStep, Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{
@@ -28,3 +29,4 @@ pub(crate) use record::{
 };
 pub(crate) use run::Runner;
 pub(crate) use select::{Selection, select};
+pub(crate) use strands::{Stretch, stretches};

@@ -9,7 +9,7 @@ use trunkline_changes::TableName;
 use super::constraint;
 use super::dump::Structure;
 use super::entry::{Entry, Section};
-use crate::build_memory;
+use crate::build_memory::Need;
 use crate::catalog::{IndexFacts, Table, TableKind};
 use crate::limits::TOGETHER_BYTES;
 
@@ -45,8 +45,8 @@ pub(crate) struct BuildStep {
     pub(crate) apart: bool,
     /// How long it takes beside others: bytes of the source's index, if it were a b-tree.
     pub(crate) bytes: u64,
-    /// What goes before it in its transaction: SQL.
-    pub(crate) settings: String,
+    /// What its memory is chosen by.
+    pub(crate) memory: Need,
 }
 
 /// All that is built on one table.
@@ -81,12 +81,20 @@ fn stage(entry: &Entry, owner: Option<&Entry>, by_id: &HashMap<u32, &Entry>) -> 
 }
 
 impl Structure {
-    /// Entries with their stages, in `pg_dump`'s order within each.
+    /// The entries of a stage, in `pg_dump`'s order.
     pub(crate) fn staged(&self, wanted: Stage) -> Vec<&Entry> {
+        let places = self.staged_places(wanted).into_iter();
+        places.map(|place| &self.entries[place]).collect()
+    }
+
+    /// The same as places in [`Structure::entries`].
+    pub(crate) fn staged_places(&self, wanted: Stage) -> Vec<usize> {
         let by_id = self.by_id();
-        self.entries
-            .iter()
-            .filter(|entry| stage(entry, relation_of(entry, &by_id), &by_id) == wanted)
+        let staged = |entry: &Entry| stage(entry, relation_of(entry, &by_id), &by_id);
+        let places = self.entries.iter().enumerate();
+        places
+            .filter(|(_, entry)| staged(entry) == wanted)
+            .map(|(place, _)| place)
             .collect()
     }
 
@@ -164,10 +172,13 @@ pub(crate) fn table_builds(
             alone: entry.kind == "CONSTRAINT",
             apart: entry.kind == "CONSTRAINT" && constraint::split(&entry.sql).is_some(),
             bytes: facts.map_or(0, |facts| duration(facts, table)),
-            settings: facts.map_or_else(String::new, |facts| {
-                build_memory::of_index(&facts.method, facts.bytes)
+            memory: facts.map_or_else(Need::default, |facts| {
+                Need::of_index(&facts.method, facts.bytes)
             }),
         });
+    }
+    for build in &mut builds {
+        build.steps.shrink_to_fit();
     }
     builds
 }

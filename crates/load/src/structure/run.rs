@@ -78,28 +78,53 @@ impl Runner {
     /// Makes entries in one transaction; if that fails, one by one, so that the one at
     /// fault is named and what may be missing is given up alone.
     pub(crate) async fn make_together(&mut self, entries: &[&Entry]) -> Result<(), LoadError> {
-        let knows = self.knows_multiranges().await;
-        let mut whole = String::new();
-        for entry in entries {
-            let record = record::insert_sql(&record::key(entry), None);
-            whole.extend([sql_of(entry, knows).trim_end(), "\n", &record, "\n"]);
-        }
-        if entries.len() > 1 && self.run_once(&whole).await.is_ok() {
+        let sql = self.sql_of(entries.iter().copied()).await;
+        let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
+        self.make_together_as(&entries).await
+    }
+
+    /// The same by other SQL than their own.
+    pub(crate) async fn make_together_as(
+        &mut self,
+        entries: &[(&Entry, &str)],
+    ) -> Result<(), LoadError> {
+        if entries.len() > 1 && self.try_together_as(entries).await.is_ok() {
             return Ok(());
         }
-        for entry in entries {
+        for (entry, sql) in entries {
             if self.cancel.is_cancelled() {
                 return Err(LoadError::Cancelled);
             }
-            self.make(entry).await?;
+            self.make_as(entry, sql).await?;
         }
         Ok(())
     }
 
-    /// Makes an entry and records it.
-    pub(crate) async fn make(&mut self, entry: &Entry) -> Result<Outcome, LoadError> {
+    /// Makes entries in one transaction, as [`Runner::run_together`] does.
+    pub(crate) async fn try_together(
+        &mut self,
+        entries: impl Iterator<Item = &Entry>,
+    ) -> Result<(), PgError> {
+        let sql = self.sql_of(entries).await;
+        let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
+        self.try_together_as(&entries).await
+    }
+
+    async fn try_together_as(&mut self, entries: &[(&Entry, &str)]) -> Result<(), PgError> {
+        let entries = entries.iter();
+        let tasks: Vec<_> = entries
+            .map(|(entry, sql)| (record::key(entry), *sql))
+            .collect();
+        self.run_together(tasks.iter().map(|(key, sql)| (key, *sql)))
+            .await
+    }
+
+    async fn sql_of<'e>(
+        &mut self,
+        entries: impl Iterator<Item = &'e Entry>,
+    ) -> Vec<(&'e Entry, Cow<'e, str>)> {
         let knows = self.knows_multiranges().await;
-        self.make_as(entry, &sql_of(entry, knows)).await
+        entries.map(|entry| (entry, sql_of(entry, knows))).collect()
     }
 
     /// Whether the target has multiranges, from 14 on; a lost connection is met by whoever
@@ -109,7 +134,7 @@ impl Runner {
         session.is_ok_and(|session| session.version().major() >= 14)
     }
 
-    /// Makes an entry by other SQL than its own.
+    /// Makes an entry by this SQL and records it.
     pub(crate) async fn make_as(&mut self, entry: &Entry, sql: &str) -> Result<Outcome, LoadError> {
         let label = entry.to_string();
         match self.run(&record::key(entry), &label, sql).await {
@@ -184,17 +209,17 @@ impl Runner {
         }
     }
 
-    /// Runs the SQL of several keys and records them, in one transaction. Gives whether that
-    /// went well; if not, nothing of it has happened, or all of it: each is to be looked at.
+    /// Runs the SQL of several keys and records them, in one transaction. After an error nothing
+    /// of it has happened, or all of it: each is to be looked at.
     pub(crate) async fn run_together<'k>(
         &mut self,
         tasks: impl Iterator<Item = (&'k Key, &'k str)>,
-    ) -> bool {
+    ) -> Result<(), PgError> {
         let mut whole = String::new();
         for (key, sql) in tasks {
             whole.extend([sql.trim_end(), "\n", &record::insert_sql(key, None), "\n"]);
         }
-        self.run_once(&whole).await.is_ok()
+        self.run_once(&whole).await
     }
 
     /// Whether a try whose end we did not see had happened after all.
@@ -232,7 +257,13 @@ impl Runner {
     /// One try. When told to stop, the server is told too, and its answer awaited.
     async fn run_once(&mut self, sql: &str) -> Result<(), PgError> {
         let cancel = self.cancel.clone();
-        let session = self.session().await?;
+        let session = tokio::select! {
+            session = self.session() => session?,
+            () = cancel.cancelled() => {
+                let doing = "connecting, when told to stop".to_owned();
+                return Err(PgError::TimedOut { doing });
+            }
+        };
         let canceller = session.canceller();
         let mut work = std::pin::pin!(session.batch(sql));
         tokio::select! {

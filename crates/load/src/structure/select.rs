@@ -46,7 +46,7 @@ pub(crate) struct Selection<'a> {
 }
 
 /// Chooses.
-pub(crate) fn select(entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
+pub(crate) fn select(mut entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
     let tables: HashMap<&TableName, &Table> =
         by.tables.iter().map(|table| (&table.name, table)).collect();
     let excluded_indexes = excluded_indexes(by);
@@ -73,18 +73,19 @@ pub(crate) fn select(entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
         reason: needs_column(user),
         by_consequence: true,
     }));
-    for entry in entries {
-        match reasons.remove(&entry.id) {
-            None => structure.entries.push(entry),
-            Some(reason) => {
-                structure.left_out.push(LeftOut {
-                    entry: entry.to_string(),
-                    reason,
-                    by_consequence: consequences.contains(&entry.id),
-                });
-            }
-        }
-    }
+    // In place: of very many there would be two lists.
+    entries.retain(|entry| {
+        let Some(reason) = reasons.remove(&entry.id) else {
+            return true;
+        };
+        structure.left_out.push(LeftOut {
+            entry: entry.to_string(),
+            reason,
+            by_consequence: consequences.contains(&entry.id),
+        });
+        false
+    });
+    structure.entries = entries;
     structure
 }
 

@@ -213,6 +213,10 @@ impl<'a> Cutter<'a> {
                 sql.push('\n');
             }
         }
+        if announcement.kind == "SEQUENCE" {
+            // No dump says where one lies, and it would go where the session's last table did.
+            sql.push_str("SET default_tablespace = '';\n");
+        }
         sql.push_str(body);
         Ok(Entry {
             id: announcement.id,
@@ -230,6 +234,7 @@ impl<'a> Cutter<'a> {
 
     fn finish(mut self) -> Result<Vec<Entry>, LoadError> {
         self.close()?;
+        self.entries.shrink_to_fit();
         Ok(self.entries)
     }
 }

@@ -29,6 +29,17 @@ impl Databases {
         }
         let target_cluster = clusters.last().expect("at least one");
         let target = target_cluster.create_database("after").await;
+        Databases::of(clusters, source, target).await
+    }
+
+    /// New databases on servers that the caller keeps.
+    pub(crate) async fn between(source: &Cluster, target: &Cluster) -> Self {
+        let source = source.create_database("before").await;
+        let target = target.create_database("after").await;
+        Databases::of(Vec::new(), source, target).await
+    }
+
+    async fn of(clusters: Vec<Cluster>, source: String, target: String) -> Self {
         let databases = Databases {
             _clusters: clusters,
             source,

@@ -5,9 +5,9 @@
 //! Needs: the whole structure, and nobody who applies. Does: every rename in one transaction,
 //! with the journal's entry. Looks: that entry. Undone: [`rename_back`], in the same way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
-use trunkline_changes::{Side, quote_ident};
+use trunkline_changes::{Side, TableName, quote_ident};
 use trunkline_load::{
     Renames, SchemaSettings, Table, restore_schema_settings, schema_settings, tables_by_now,
 };
@@ -41,7 +41,8 @@ pub(super) async fn rename(run: &mut Run<'_>) -> Result<(), Error> {
     let settings = schema_settings(target).await?;
     let schemas: BTreeSet<String> = settings.iter().map(|schema| schema.name.clone()).collect();
     // A table that was made on the source since the restore is not here to be renamed.
-    let made = |table: &Table| standing.iter().any(|there| there.name == table.name);
+    let standing: HashSet<&TableName> = standing.iter().map(|table| &table.name).collect();
+    let made = |table: &Table| standing.contains(&table.name);
     let moving: Vec<Table> = moving.into_iter().filter(made).collect();
     let renames = Renames::new(&run.plan.transform, &moving, &schemas);
     if renames.is_empty() {
