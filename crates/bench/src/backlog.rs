@@ -77,17 +77,17 @@ pub(crate) fn backlogs(order: &Order) -> Vec<Backlog> {
         },
         backlog(
             "tables",
-            "100,000 transactions, each an update and an insert in one of 200 tables.",
-            rows(100_000, 2),
+            "400,000 transactions, each an update and an insert in one of 200 tables.",
+            rows(400_000, 2),
             Setup::Sql(include_str!("sql/backlog_tables.sql").to_owned()),
-            script(include_str!("sql/backlog_tables.pgbench"), 100_000),
+            script(include_str!("sql/backlog_tables.pgbench"), 400_000),
         ),
         backlog(
             "hot",
-            "100,000 updates of three columns of one table with 100 columns and 1,000 rows.",
-            rows(100_000, 1),
+            "400,000 updates of three columns of one table with 100 columns and 1,000 rows.",
+            rows(400_000, 1),
             Setup::Sql(include_str!("sql/backlog_hot.sql").to_owned()),
-            script(include_str!("sql/backlog_hot.pgbench"), 100_000),
+            script(include_str!("sql/backlog_hot.pgbench"), 400_000),
         ),
         backlog(
             "inserts",

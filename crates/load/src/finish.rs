@@ -88,14 +88,12 @@ impl Loader {
             self.make_late(structure, Stage::Attach, &record).await?;
             self.foreign_keys(inventory).await?;
             self.make_late(structure, Stage::Rest, &record).await?;
+            let closed = self.close_public(&record).await?;
             let views = self.fill_views(structure, &record).await?;
             self.make_late(structure, Stage::ViewIndex, &record).await?;
             self.analyze(&inventory.tables, &views, &record).await?;
-            if self
-                .have_lasted(entries.iter().map(|entry| key(entry)))
-                .await?
-                .is_some()
-            {
+            let keys = entries.iter().map(|entry| key(entry)).chain(closed);
+            if self.have_lasted(keys).await?.is_some() {
                 return Ok(());
             }
         }

@@ -22,6 +22,7 @@ mod loader;
 mod making;
 mod options;
 mod progress;
+mod public_schema;
 mod retrying;
 mod schema_settings;
 mod scope;

@@ -99,9 +99,7 @@ async fn tables_that_a_crash_took_back_are_made_again() {
     let databases = Databases::between(&source, &target).await;
     databases.on_source(TABLES).await;
     let loader = databases.loader(options());
-    loader.prepare_ledger().await.expect("a ledger");
-    let inventory = loader.inventory(databases.directory.path()).await;
-    let inventory = inventory.expect("an inventory");
+    let inventory = databases.begun(&loader).await;
     let made = "SELECT count(*) FROM trunkline.structure";
     let (restored, lost) = tokio::join!(
         restore(&loader, &inventory),
@@ -136,9 +134,7 @@ async fn rows_that_a_crash_took_back_are_copied_again() {
     let databases = Databases::between(&source, &target).await;
     databases.on_source(TABLES).await;
     let loader = databases.loader(options());
-    loader.prepare_ledger().await.expect("a ledger");
-    let inventory = loader.inventory(databases.directory.path()).await;
-    let inventory = inventory.expect("an inventory");
+    let inventory = databases.begun(&loader).await;
     loader
         .restore_pre_data(&inventory)
         .await

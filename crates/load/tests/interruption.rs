@@ -100,11 +100,7 @@ async fn ended_while_waiting(table: &str, purpose: &str) {
     let databases = Databases::new(15, 15).await;
     databases.on_source(TABLES).await;
     let loader = databases.loader(options());
-    loader.prepare_ledger().await.expect("a ledger");
-    let inventory = loader
-        .inventory(databases.directory.path())
-        .await
-        .expect("an inventory");
+    let inventory = databases.begun(&loader).await;
     loader.restore_pre_data(&inventory).await.expect("tables");
 
     let holder = connect(&databases.target).await;

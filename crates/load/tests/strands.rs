@@ -171,9 +171,7 @@ async fn connections_that_are_lost_in_the_middle_are_made_again() {
     let databases = Databases::new(15, 15).await;
     databases.on_source(FAMILIES).await;
     let loader = databases.loader(LoadOptions::default());
-    loader.prepare_ledger().await.expect("a ledger");
-    let inventory = loader.inventory(databases.directory.path()).await;
-    let inventory = inventory.expect("an inventory");
+    let inventory = databases.begun(&loader).await;
     let target = connect(&databases.target).await;
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
                WHERE application_name = 'trunkline structure' AND datname = current_database()";

@@ -53,9 +53,7 @@ async fn a_locked_table_waits_alone() {
     let databases = Databases::new(15, 15).await;
     databases.on_source(MANY).await;
     let loader = databases.loader(LoadOptions::default());
-    loader.prepare_ledger().await.expect("the ledger");
-    let inventory = loader.inventory(databases.directory.path()).await;
-    let inventory = inventory.expect("an inventory");
+    let inventory = databases.begun(&loader).await;
     loader
         .restore_pre_data(&inventory)
         .await
@@ -89,9 +87,7 @@ async fn a_table_that_the_target_refuses_is_named() {
     let databases = Databases::new(15, 15).await;
     databases.on_source(MANY).await;
     let loader = databases.loader(LoadOptions::default());
-    loader.prepare_ledger().await.expect("the ledger");
-    let inventory = loader.inventory(databases.directory.path()).await;
-    let inventory = inventory.expect("an inventory");
+    let inventory = databases.begun(&loader).await;
     loader
         .restore_pre_data(&inventory)
         .await

@@ -132,3 +132,66 @@ async fn everything_arrives_from_17_in_14() {
     skip_unless_available!(17, 14);
     everything_arrives(17, 14).await;
 }
+
+const EVERYBODY: &str =
+    "SELECT pg_catalog.has_schema_privilege('public', 'public', 'CREATE')::text";
+
+/// Newer `pg_dump`s say nothing of it, and before 15 a new database lets everybody.
+#[tokio::test]
+async fn what_everybody_may_not_do_in_public_stays_so_before_15() {
+    skip_unless_available!(12, 14);
+    for (revoke, expected) in [
+        ("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "false"),
+        ("SELECT", "true"),
+    ] {
+        let databases = Databases::new(12, 14).await;
+        databases
+            .on_source("CREATE TABLE t (id int PRIMARY KEY)")
+            .await;
+        databases.on_source(revoke).await;
+        databases
+            .load(LoadOptions::default())
+            .await
+            .expect("a load");
+        assert_eq!(databases.ask_target(EVERYBODY).await, expected, "{revoke}");
+        let keeping = LoadOptions {
+            no_privileges: true,
+            ..LoadOptions::default()
+        };
+        let databases = Databases::new(12, 14).await;
+        databases
+            .on_source("CREATE TABLE t (id int PRIMARY KEY)")
+            .await;
+        databases.on_source(revoke).await;
+        databases.load(keeping).await.expect("a load");
+        assert_eq!(
+            databases.ask_target(EVERYBODY).await,
+            "true",
+            "{revoke}, no privileges"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_our_role_may_not_revoke_is_told_of() {
+    skip_unless_available!(15, 14);
+    let mut databases = Databases::new(15, 14).await;
+    databases.on_source("CREATE ROLE mover LOGIN; CREATE TABLE t (id int PRIMARY KEY); ALTER TABLE t OWNER TO mover").await;
+    databases
+        .on_target("CREATE ROLE mover LOGIN; ALTER SCHEMA trunkline OWNER TO mover")
+        .await;
+    databases.target = databases
+        .target
+        .replace("postgres://postgres@", "postgres://mover@");
+    databases
+        .load(LoadOptions::default())
+        .await
+        .expect("a load");
+    assert_eq!(databases.ask_target(EVERYBODY).await, "true");
+    let given_up = databases.loader(LoadOptions::default()).given_up().await;
+    let given_up = given_up.expect("a list");
+    let told = given_up
+        .iter()
+        .any(|left| left.entry == "PUBLIC SCHEMA public" && left.reason.contains("only its owner"));
+    assert!(told, "{given_up:?}");
+}

@@ -1,6 +1,6 @@
 //! Sessions against a real server.
 
-use trunkline_postgres::{Conninfo, DataRow, PgError, Session};
+use trunkline_postgres::{Conninfo, DataRow, PgError, Session, SqlState};
 use trunkline_testkit::{Cluster, any_major, skip_unless_available};
 
 #[tokio::test]
@@ -71,11 +71,7 @@ async fn rows_that_are_given_away_leave_the_session_usable() {
     let fails = "SELECT 1 / (40000 - n) FROM generate_series(1, 50000) AS n";
     let failed = session.query_each(fails, &[], |_| Ok(())).await;
     let state = failed.as_ref().err().and_then(PgError::sqlstate);
-    assert_eq!(
-        state.map(|state| state.as_str()),
-        Some("22012"),
-        "{failed:?}"
-    );
+    assert_eq!(state.map(SqlState::as_str), Some("22012"), "{failed:?}");
 
     let row = session.query_one("SELECT 7", &[]).await.expect("a row");
     assert_eq!(row.get::<i64>(0).expect("a number"), 7);

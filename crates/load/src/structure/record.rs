@@ -32,6 +32,9 @@ pub(crate) const INDEXED: &str = "CONSTRAINT INDEX";
 /// The kind under which a materialized view's rows are recorded.
 pub(crate) const REFRESHED: &str = "REFRESH";
 
+/// The kind under which it is recorded that everybody lost a right in the schema `public`.
+pub(crate) const CLOSED: &str = "PUBLIC SCHEMA";
+
 /// The kind under which a table's statistics are recorded.
 pub(crate) const ANALYZED: &str = "ANALYZE";
 

@@ -77,6 +77,13 @@ impl Databases {
         )
     }
 
+    /// The steps before the tables.
+    pub(crate) async fn begun(&self, loader: &Loader) -> Inventory {
+        loader.prepare_ledger().await.expect("a ledger");
+        let inventory = Box::pin(loader.inventory(self.directory.path())).await;
+        inventory.expect("an inventory")
+    }
+
     /// Loads from the beginning to the end.
     pub(crate) async fn load(&self, options: LoadOptions) -> Result<Inventory, LoadError> {
         let loader = self.loader(options);
