@@ -89,7 +89,9 @@ pub(crate) enum Plan {
 /// table only, so that it can be emptied and begun again; `page_ranges` that the source
 /// reads a range of pages without reading the table (from version 14 on).
 pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: bool) -> Plan {
-    if table.kind == TableKind::Partitioned || table.extension_condition.is_some() {
+    // A crash of the target empties an unlogged table: all of its rows are there, or none.
+    if table.kind == TableKind::Partitioned || table.extension_condition.is_some() || table.unlogged
+    {
         return Plan::Whole;
     }
     let bytes = table.bytes();

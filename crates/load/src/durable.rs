@@ -2,17 +2,18 @@
 //! what it had just answered. Here a step waits for the disk once, and looks whether all of it
 //! is still there.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use trunkline_changes::Side;
+use trunkline_changes::{Side, TableName};
+use trunkline_postgres::{DataRow, OnSide};
 
 use crate::error::LoadError;
 use crate::inventory::Inventory;
 use crate::ledger;
 use crate::loader::Loader;
-use crate::progress::TableProgress;
 use crate::retrying::retried;
-use crate::structure::{Key, Record, key};
+use crate::structure::{ANALYZED, Key, Record, forget_record_sql, key};
+use crate::transform::Layout;
 
 impl Loader {
     /// Waits until all that was committed is on the target's disk. Our sessions commit
@@ -41,25 +42,70 @@ impl Loader {
 
     /// Waits for the disk; gives whether everything that was copied and built is still there.
     /// A crash of the target takes back what it had just answered, also of a table that no
-    /// connection was busy with when it came.
+    /// connection was busy with when it came, and empties unlogged tables.
     pub(crate) async fn copy_has_lasted(&self, inventory: &Inventory) -> Result<bool, LoadError> {
         let entries = &inventory.structure.entries;
         let steps = inventory.builds.iter().flat_map(|build| &build.steps);
         let built = steps.map(|step| key(&entries[step.entry]));
         let built = self.have_lasted(built).await?.is_some();
-        let ledger = retried(&self.cancel, || async {
-            let mut target = self.connect(Side::Target, "ledger").await?;
-            ledger::read(&mut target).await
-        });
-        let ledger = ledger.await?;
-        let copied = |table: &Arc<TableProgress>| {
-            let parts = ledger.get(&table.name);
-            parts.is_some_and(|parts| parts.iter().all(|part| part.copied))
-        };
-        let copied = self.progress.tables().iter().all(copied);
-        if !copied {
-            tracing::warn!("the target lost rows that were copied: they are copied again");
+        let (lost, emptied) = retried(&self.cancel, || self.lost_rows(inventory)).await?;
+        if lost.is_empty() && emptied.is_empty() {
+            return Ok(built);
         }
-        Ok(built && copied)
+        let tables = lost.len() + emptied.len();
+        tracing::warn!(tables, "the target lost rows: they are copied again");
+        let mut forget = String::new();
+        for table in &emptied {
+            forget.push_str(&ledger::forget_sql(table));
+        }
+        for TableName { schema, name } in lost.iter().chain(&emptied) {
+            // Statistics of fewer rows.
+            let key = (ANALYZED.to_owned(), schema.clone(), name.clone(), 0);
+            forget.push_str(&forget_record_sql(&key));
+        }
+        self.on_target(&forget, "forgetting tables that were lost")
+            .await?;
+        Ok(false)
+    }
+
+    /// Tables of the copy whose rows the ledger does not hold, and unlogged ones that it says
+    /// have rows and that have none.
+    async fn lost_rows(
+        &self,
+        inventory: &Inventory,
+    ) -> Result<(Vec<TableName>, Vec<TableName>), LoadError> {
+        let doing = "looking for rows that were lost";
+        let mut target = self.connect(Side::Target, "ledger").await?;
+        let ledger = ledger::read(&mut target).await?;
+        let unlogged = "SELECT n.nspname::text, c.relname::text FROM pg_class c \
+                        JOIN pg_namespace n ON n.oid = c.relnamespace \
+                        WHERE c.relkind = 'r' AND c.relpersistence = 'u'";
+        let mut found = HashSet::new();
+        let take = |row: DataRow| {
+            found.insert(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?));
+            Ok(())
+        };
+        let read = target.query_each(unlogged, &[], take).await;
+        read.on(Side::Target, doing)?;
+        let layout = Layout::new(
+            &self.options.transform,
+            &inventory.tables,
+            self.options.naming(),
+        );
+        let (mut lost, mut emptied) = (Vec::new(), Vec::new());
+        for table in self.progress.tables() {
+            let parts = ledger.get(&table.name).map_or(&[][..], Vec::as_slice);
+            let place = layout.place(&table.name);
+            if parts.is_empty() || !parts.iter().all(|part| part.copied) {
+                lost.push(table.name.clone());
+            } else if found.contains(place) && parts.iter().any(|part| part.rows > 0) {
+                let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", place.quoted());
+                let row = target.query_one(&sql, &[]).await.on(Side::Target, doing)?;
+                if !row.get::<bool>(0).on(Side::Target, doing)? {
+                    emptied.push(table.name.clone());
+                }
+            }
+        }
+        Ok((lost, emptied))
     }
 }

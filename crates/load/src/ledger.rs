@@ -209,7 +209,7 @@ pub(crate) fn plan_sql(
     snapshot: Option<&str>,
 ) -> String {
     let mut sql = String::from(
-        "SET LOCAL synchronous_commit = local; \
+        "SET LOCAL synchronous_commit = on; \
          INSERT INTO trunkline.copy_parts (table_schema, table_name, part, cut, key_column, low, high, snapshot, state) VALUES ",
     );
     let rows: Vec<String> = parts
@@ -250,7 +250,7 @@ pub(crate) struct Loaded<'a> {
     pub(crate) bytes: u64,
 }
 
-/// Marks parts as copied, in the transaction that loaded them. It does not affect the row of a
+/// Marks tables as copied whole, in the transaction that loaded them. It does not affect the row of a
 /// part that another transaction has loaded: one of ours whose end we did not see.
 pub(crate) fn copied_sql<'a>(
     loaded: impl IntoIterator<Item = Loaded<'a>>,
@@ -269,6 +269,23 @@ pub(crate) fn copied_sql<'a>(
          rows = EXCLUDED.rows, bytes = EXCLUDED.bytes, copied_at = EXCLUDED.copied_at \
          WHERE copy_parts.state <> 'copied';",
         rows.join(", "),
+    )
+}
+
+/// The same for a part of a table that is cut, whose row the plan has made. Where that is gone
+/// (a failover to a standby that was behind took it back, and the parts before with it), no row
+/// is affected: of a table whose plan is gone no part may count.
+pub(crate) fn part_copied_sql(loaded: &Loaded<'_>, snapshot: &str) -> String {
+    format!(
+        "UPDATE trunkline.copy_parts SET state = 'copied', snapshot = {}, rows = {}, bytes = {}, \
+         copied_at = clock_timestamp() \
+         WHERE table_schema = {} AND table_name = {} AND part = {} AND state <> 'copied';",
+        quote_literal(snapshot),
+        loaded.rows,
+        loaded.bytes,
+        quote_literal(&loaded.table.schema),
+        quote_literal(&loaded.table.name),
+        loaded.part.number,
     )
 }
 

@@ -42,11 +42,13 @@ impl Loader {
         }
         let differs = retried(&self.cancel, || async {
             let mut target = self.connect(Side::Target, "structure").await?;
-            if target.version().major() >= 15 || !may_create(&mut target, Side::Target).await? {
+            if target.version().major() >= 15
+                || may_create(&mut target, Side::Target).await? != Some(true)
+            {
                 return Ok(false);
             }
             let mut source = self.connect(Side::Source, "structure").await?;
-            Ok(!may_create(&mut source, Side::Source).await?)
+            Ok(may_create(&mut source, Side::Source).await? == Some(false))
         });
         if !differs.await? {
             return Ok(None);
@@ -62,10 +64,10 @@ impl Loader {
     }
 }
 
-/// Whether everybody may; also where there is no such schema.
-async fn may_create(session: &mut Session, side: Side) -> Result<bool, LoadError> {
+/// Whether everybody may; none where there is no such schema.
+async fn may_create(session: &mut Session, side: Side) -> Result<Option<bool>, LoadError> {
     let doing = "asking what everybody may do in the schema public";
     let row = session.query_opt(MAY_CREATE, &[]).await.on(side, doing)?;
     let may: Option<Result<bool, PgError>> = row.map(|row| row.get(0));
-    Ok(may.unwrap_or(Ok(true)).on(side, doing)?)
+    Ok(may.transpose().on(side, doing)?)
 }

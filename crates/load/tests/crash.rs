@@ -12,7 +12,9 @@ use trunkline_testkit::{Cluster, connect, skip_unless_available, until};
 /// Small tables, and two that are cut: by pages and by the key.
 const TABLES: &str = "\
     CREATE TABLE numbered (id int PRIMARY KEY, body text); \
-    INSERT INTO numbered SELECT n, repeat('x', 300) FROM generate_series(1, 3000) n; \
+    INSERT INTO numbered SELECT n, repeat('x', 300) FROM generate_series(1, 6000) n; \
+    CREATE UNLOGGED TABLE fleeting (id int PRIMARY KEY, body text); \
+    INSERT INTO fleeting SELECT n, repeat('z', 300) FROM generate_series(1, 3000) n; \
     CREATE TABLE keyless (a int, body text); \
     INSERT INTO keyless SELECT n, repeat('y', 300) FROM generate_series(1, 3000) n; \
     CREATE INDEX keyless_a ON keyless (a); \
@@ -38,8 +40,13 @@ fn options() -> LoadOptions {
 /// From now on what does not wait for the disk does not reach it: the process that would see to
 /// it sleeps.
 async fn forget(databases: &Databases) {
-    let writer = "SELECT pid::bigint FROM pg_stat_activity WHERE backend_type = 'walwriter'";
-    let pid = count(databases, writer).await.to_string();
+    let writer = "SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'walwriter'";
+    let mut pid = String::new();
+    until(Duration::from_mins(1), async || {
+        pid = database::ask(&databases.target, writer).await;
+        !pid.is_empty()
+    })
+    .await;
     let stopped = std::process::Command::new("kill")
         .args(["-STOP", &pid])
         .status();
@@ -108,7 +115,7 @@ async fn tables_that_a_crash_took_back_are_made_again() {
     restored.expect("structure");
     assert!(lost, "the crash took nothing back: this shows nothing");
     let relations = "SELECT count(*)::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')";
-    assert_eq!(databases.ask_target(relations).await, "1202");
+    assert_eq!(databases.ask_target(relations).await, "1203");
     load_with(&loader, &databases).await.expect("the rest");
     assert_same(&databases).await;
 }
@@ -146,6 +153,8 @@ async fn rows_that_a_crash_took_back_are_copied_again() {
     );
     loaded.expect("rows");
     assert!(lost, "the crash took nothing back: this shows nothing");
+    let cuts = "SELECT string_agg(DISTINCT cut, ' ' ORDER BY cut) FROM trunkline.copy_parts";
+    assert_eq!(databases.ask_target(cuts).await, "key pages whole");
     databases.assert_same_contents().await;
     loader.finish_structure(&inventory).await.expect("the rest");
     assert_same(&databases).await;

@@ -154,6 +154,13 @@ async fn what_everybody_may_not_do_in_public_stays_so_before_15() {
             .await
             .expect("a load");
         assert_eq!(databases.ask_target(EVERYBODY).await, expected, "{revoke}");
+        let recorded =
+            "SELECT (count(*) = 0)::text FROM trunkline.structure WHERE kind = 'PUBLIC SCHEMA'";
+        let recorded = databases.ask_target(recorded).await;
+        assert_eq!(
+            recorded, expected,
+            "that pg_dump tells of it itself: {revoke}"
+        );
         let keeping = LoadOptions {
             no_privileges: true,
             ..LoadOptions::default()

@@ -94,7 +94,10 @@ impl Copier {
             rows: pumped.rows,
             bytes: pumped.bytes,
         };
-        let copied = ledger::copied_sql([loaded], &view);
+        let copied = match cut {
+            Cut::Whole => ledger::copied_sql([loaded], &view),
+            Cut::Pages | Cut::Key(_) => ledger::part_copied_sql(&loaded, &view),
+        };
         let ours = target.batch(&copied).await.on(Side::Target, &doing)? == 1;
         // A transaction of an earlier try can end after we have looked: its rows stay then.
         let end = if ours { "COMMIT" } else { "ROLLBACK" };

@@ -4,12 +4,12 @@
 
 use std::collections::HashSet;
 
-use trunkline_changes::{Side, TableName, quote_literal};
+use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, PgError, Session};
 
 use super::dump::Structure;
 use super::entry::Entry;
-use super::record::{Record, key};
+use super::record::{Record, forget_sql, key};
 use crate::error::LoadError;
 use crate::limits::NAMES_PER_QUERY;
 
@@ -101,17 +101,8 @@ pub async fn drop_tables(
     }
     let names: Vec<String> = tables.iter().map(TableName::quoted).collect();
     let mut sql = format!("DROP TABLE IF EXISTS {};\n", names.join(", "));
-    for (kind, schema, name, ordinal) in hanging_on(structure, tables) {
-        let (kind, schema, name) = (
-            quote_literal(&kind),
-            quote_literal(&schema),
-            quote_literal(&name),
-        );
-        let forget = format!(
-            "DELETE FROM trunkline.structure WHERE kind = {kind} AND schema = {schema} \
-             AND name = {name} AND ordinal = {ordinal};\n"
-        );
-        sql.push_str(&forget);
+    for key in hanging_on(structure, tables) {
+        sql.push_str(&forget_sql(&key));
     }
     for table in tables {
         sql.push_str(&crate::ledger::forget_sql(table));

@@ -25,8 +25,8 @@ pub(crate) use foreign_key::{ForeignKey, split as split_foreign_key};
 pub(crate) use order::{BuildStep, Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{
-    ANALYZED, CLOSED, INDEXED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED, given_up, key,
-    key_as,
+    ANALYZED, CLOSED, INDEXED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED,
+    forget_sql as forget_record_sql, given_up, key, key_as,
 };
 pub(crate) use run::Runner;
 pub(crate) use select::{Selection, select};

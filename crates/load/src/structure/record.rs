@@ -113,6 +113,18 @@ pub(crate) fn insert_sql(key: &Key, left_out: Option<&str>) -> String {
     )
 }
 
+/// The statement that forgets an outcome.
+pub(crate) fn forget_sql(key: &Key) -> String {
+    let (kind, schema, name, ordinal) = key;
+    format!(
+        "DELETE FROM trunkline.structure WHERE kind = {} AND schema = {} AND name = {} \
+         AND ordinal = {ordinal};\n",
+        quote_literal(kind),
+        quote_literal(schema),
+        quote_literal(name),
+    )
+}
+
 /// Whether one entry is recorded: asked after a connection was lost in the middle of it.
 pub(crate) async fn is_recorded(target: &mut Session, key: &Key) -> Result<bool, PgError> {
     let (kind, schema, name, ordinal) = key;

@@ -78,12 +78,20 @@ impl Runner {
     /// Makes entries in one transaction; if that fails, one by one, so that the one at
     /// fault is named and what may be missing is given up alone.
     pub(crate) async fn make_together(&mut self, entries: &[&Entry]) -> Result<(), LoadError> {
-        let sql = self.sql_of(entries.iter().copied()).await;
-        let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
-        self.make_together_as(&entries).await
+        if entries.len() > 1 && self.try_together(entries.iter().copied()).await.is_ok() {
+            return Ok(());
+        }
+        let knows = self.knows_multiranges().await?;
+        for entry in entries {
+            if self.cancel.is_cancelled() {
+                return Err(LoadError::Cancelled);
+            }
+            self.make_as(entry, &sql_of(entry, knows)).await?;
+        }
+        Ok(())
     }
 
-    /// The same by other SQL than their own.
+    /// The same by other SQL than their own, which is for every version.
     pub(crate) async fn make_together_as(
         &mut self,
         entries: &[(&Entry, &str)],
@@ -105,7 +113,8 @@ impl Runner {
         &mut self,
         entries: impl Iterator<Item = &Entry>,
     ) -> Result<(), PgError> {
-        let sql = self.sql_of(entries).await;
+        let knows = has_multiranges(self.session().await?);
+        let sql: Vec<_> = entries.map(|entry| (entry, sql_of(entry, knows))).collect();
         let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
         self.try_together_as(&entries).await
     }
@@ -119,19 +128,25 @@ impl Runner {
             .await
     }
 
-    async fn sql_of<'e>(
-        &mut self,
-        entries: impl Iterator<Item = &'e Entry>,
-    ) -> Vec<(&'e Entry, Cow<'e, str>)> {
-        let knows = self.knows_multiranges().await;
-        entries.map(|entry| (entry, sql_of(entry, knows))).collect()
-    }
-
-    /// Whether the target has multiranges, from 14 on; a lost connection is met by whoever
-    /// runs the next statement.
-    async fn knows_multiranges(&mut self) -> bool {
-        let session = self.session().await;
-        session.is_ok_and(|session| session.version().major() >= 14)
+    /// Whether the target has multiranges; tries to connect for as long as one piece of work.
+    async fn knows_multiranges(&mut self) -> Result<bool, LoadError> {
+        let mut pauses = pauses();
+        loop {
+            let cause = match self.session().await {
+                Ok(session) => return Ok(has_multiranges(session)),
+                Err(cause) => cause,
+            };
+            let Some(pause) = pauses.next().filter(|_| cause.may_retry()) else {
+                let doing = format!("connecting ({})", self.purpose);
+                return Err(Fault {
+                    side: Side::Target,
+                    doing,
+                    cause,
+                }
+                .into());
+            };
+            self.wait(pause).await?;
+        }
     }
 
     /// Makes an entry by this SQL and records it.
@@ -283,6 +298,11 @@ impl Runner {
             })
             .map(drop)
     }
+}
+
+/// From 14 on.
+fn has_multiranges(session: &Session) -> bool {
+    session.version().major() >= 14
 }
 
 /// An entry's SQL for a target that has multiranges or not. A schema may stand already: every
