@@ -20,6 +20,7 @@ use crate::structure::{
     BuildStep, Entry, INDEXED, Record, Runner, Structure, TableBuild, key, key_as, split_constraint,
 };
 use crate::turns::{Part, Turn, Turns};
+use crate::workers::all_ended;
 
 const BY_ONE_PROCESS: &str = "SET LOCAL max_parallel_maintenance_workers = 0; ";
 
@@ -121,17 +122,7 @@ impl Builders {
             let structure = Arc::clone(&structure);
             tasks.spawn(async move { builders.work(&board, &structure).await });
         }
-        let mut first = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            let ended = ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string())));
-            if let Err(error) = ended {
-                builders.cancel.cancel();
-                if first.is_ok() {
-                    first = Err(error);
-                }
-            }
-        }
-        first
+        all_ended(tasks, &builders.cancel).await.map(drop)
     }
 
     async fn work(&self, board: &Board, structure: &Structure) -> Result<(), LoadError> {

@@ -11,7 +11,6 @@ use crate::error::LoadError;
 use crate::format::{ColumnType, TypeRow, resolve_types};
 use crate::lineage::Lineage;
 use crate::scope::Scope;
-use crate::statistics::Parents;
 
 /// What kind of table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,6 +188,9 @@ pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>,
     read.on(side, "reading the tables")?;
     Ok(found.finish())
 }
+
+/// Tables by name, with the partitioned table that each belongs to.
+pub(crate) type Parents = HashMap<TableName, Option<TableName>>;
 
 /// Every table of a server, and the partitioned table that it belongs to: a small part of what
 /// [`all_tables`] reads.

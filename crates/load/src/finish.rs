@@ -20,6 +20,7 @@ use crate::structure::{
     Entry, ForeignKey, Key, REFRESHED, Record, Runner, Stage, Structure, VALIDATED, key, key_as,
     relation_of, split_foreign_key,
 };
+use crate::workers::all_ended;
 
 /// Commits wait for the target's disk.
 const DURABLE: &str = "SET synchronous_commit = local";
@@ -268,16 +269,6 @@ impl Loader {
                 }
             });
         }
-        let mut first = Ok(());
-        while let Some(ended) = running.join_next().await {
-            let ended = ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string())));
-            if let Err(error) = ended {
-                cancel.cancel();
-                if first.is_ok() {
-                    first = Err(error);
-                }
-            }
-        }
-        first
+        all_ended(running, &cancel).await.map(drop)
     }
 }

@@ -250,8 +250,8 @@ pub(crate) struct Loaded<'a> {
     pub(crate) bytes: u64,
 }
 
-/// Marks tables as copied whole, in the transaction that loaded them. It does not affect the row of a
-/// part that another transaction has loaded: one of ours whose end we did not see.
+/// Marks tables as copied whole, in the transaction that loaded them. It does not affect the
+/// row of one that another transaction has loaded: one of ours whose end we did not see.
 pub(crate) fn copied_sql<'a>(
     loaded: impl IntoIterator<Item = Loaded<'a>>,
     snapshot: &str,

@@ -33,6 +33,7 @@ mod target_map;
 mod transform;
 mod turns;
 mod undo;
+mod workers;
 
 pub use catalog::{
     IdentityColumn, Table, TableColumn, TableKind, all_tables, tables, tables_by_now,

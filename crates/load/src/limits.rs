@@ -65,6 +65,10 @@ pub(crate) const MAKERS: usize = 8;
 /// then, a tenth of a second, which is what is done again where one of them fails.
 pub(crate) const TOGETHER_BYTES: u64 = 128 << 10;
 
+/// Tables that have this much when their turn comes do not go together: twice what they may
+/// have had when their sizes were read, 8 MB.
+pub(crate) const GROWN_BYTES: u64 = 2 * ENTRIES_AT_ONCE as u64 * TOGETHER_BYTES;
+
 /// Into how many groups that much of what is left is cut, at the least: more than there are
 /// connections, so that they finish together.
 pub(crate) const SHARES: usize = 16;

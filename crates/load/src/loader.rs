@@ -11,7 +11,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders};
 use crate::build_memory;
-use crate::catalog;
+use crate::catalog::{self, Parents};
 use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
@@ -21,7 +21,7 @@ use crate::making::make_in_order;
 use crate::options::{LoadOptions, StructureSource};
 use crate::progress::{Count, Progress};
 use crate::retrying::retried;
-use crate::statistics::{Analyses, Parents};
+use crate::statistics::Analyses;
 use crate::structure::{self, Entry, Key, LeftOut, Record, Runner, Stage};
 use crate::transform::{Layout, leaving_out};
 
@@ -191,7 +191,9 @@ impl Loader {
             let record = self.record().await?;
             self.build_partitioned(inventory, &record).await?;
             let mut runner = self.runner("structure");
-            make_in_order(&mut runner, &record, keys.iter().copied(), || ()).await?;
+            let mut left = keys.clone();
+            left.retain(|entry| !record.holds(&structure::key(entry)));
+            make_in_order(&mut runner, &left, || ()).await?;
             let made = keys.iter().map(|entry| structure::key(entry));
             if self.have_lasted(made).await?.is_some() {
                 return Ok(());
@@ -266,7 +268,8 @@ impl Loader {
                 .steps
                 .iter()
                 .map(|step| &inventory.structure.entries[step.entry]);
-            make_in_order(&mut runner, record, entries, || ()).await?;
+            let left = entries.filter(|entry| !record.holds(&structure::key(entry)));
+            make_in_order(&mut runner, &left.collect::<Vec<_>>(), || ()).await?;
         }
         Ok(())
     }

@@ -14,21 +14,15 @@ use crate::loader::Loader;
 use crate::progress::{Count, Progress};
 use crate::retrying::pauses;
 use crate::structure::{Entry, Record, Runner, Stage, Stretch, Structure, key, stretches};
+use crate::workers::all_ended;
 
-/// Makes entries in order, each once, some at a time.
-pub(crate) async fn make_in_order<'a>(
+/// Makes entries in order, some at a time.
+pub(crate) async fn make_in_order(
     runner: &mut Runner,
-    record: &Record,
-    entries: impl IntoIterator<Item = &'a Entry>,
+    entries: &[&Entry],
     done: impl Fn(),
 ) -> Result<(), LoadError> {
-    let (made, left): (Vec<&Entry>, Vec<&Entry>) = entries
-        .into_iter()
-        .partition(|entry| record.holds(&key(entry)));
-    for _ in made {
-        done();
-    }
-    for some in left.chunks(ENTRIES_AT_ONCE) {
+    for some in entries.chunks(ENTRIES_AT_ONCE) {
         runner.make_together(some).await?;
         for _ in some {
             done();
@@ -67,7 +61,7 @@ impl Loader {
                 Stretch::Apart(strands) => self.make_apart(structure, strands, count).await?,
             };
             let entries = in_order.iter().map(|&place| &structure.entries[place]);
-            make_in_order(&mut runner, record, entries, count_done).await?;
+            make_in_order(&mut runner, &entries.collect::<Vec<_>>(), count_done).await?;
         }
         Ok(())
     }
@@ -99,18 +93,7 @@ impl Loader {
             );
             running.spawn(async move { maker.work(runner).await });
         }
-        let mut first = Ok(());
-        let mut left = Vec::new();
-        while let Some(ended) = running.join_next().await {
-            match ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string()))) {
-                Ok(some) => left.extend(some),
-                Err(error) => {
-                    cancel.cancel();
-                    first = first.and(Err(error));
-                }
-            }
-        }
-        first?;
+        let mut left = all_ended(running, &cancel).await?.concat();
         // None of them could connect any more: whoever goes on says why.
         left.extend(maker.strands().drain(..).flatten());
         left.sort_unstable();
@@ -157,10 +140,7 @@ impl Maker {
                     let Some(pause) = tries.next() else {
                         return Ok(refused);
                     };
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => {}
-                        () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
-                    }
+                    runner.wait(pause).await?;
                 }
                 Err(cause) => {
                     tracing::debug!(%cause, entries = rest.len(), "set aside");

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
-use crate::catalog::{self, Table};
+use crate::catalog::{self, Parents, Table};
 use crate::error::LoadError;
 use crate::finish::Task;
 use crate::inventory::Inventory;
@@ -15,9 +15,6 @@ use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{ANALYZED, Entry, Record, Stage, relation_of};
 use crate::transform::Layout;
-
-/// Tables by name, with the partitioned table that each belongs to.
-pub(crate) type Parents = HashMap<TableName, Option<TableName>>;
 
 /// What gathers a table's statistics, by its name on the source.
 pub(crate) type Analyses = HashMap<TableName, Task>;

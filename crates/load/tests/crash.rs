@@ -61,6 +61,13 @@ fn large() -> Cluster {
         .start()
 }
 
+async fn scene() -> (Cluster, Cluster, Databases) {
+    let (source, target) = (Cluster::start(15), large());
+    let databases = Databases::between(&source, &target).await;
+    databases.on_source(TABLES).await;
+    (source, target, databases)
+}
+
 async fn count(databases: &Databases, sql: &str) -> i64 {
     let client = connect(&databases.target).await;
     client.query_one(sql, &[]).await.expect(sql).get(0)
@@ -102,9 +109,7 @@ async fn assert_same(databases: &Databases) {
 #[tokio::test]
 async fn tables_that_a_crash_took_back_are_made_again() {
     skip_unless_available!(15);
-    let (source, mut target) = (Cluster::start(15), large());
-    let databases = Databases::between(&source, &target).await;
-    databases.on_source(TABLES).await;
+    let (_source, mut target, databases) = scene().await;
     let loader = databases.loader(options());
     let inventory = databases.begun(&loader).await;
     let made = "SELECT count(*) FROM trunkline.structure";
@@ -137,9 +142,7 @@ async fn restore(
 #[tokio::test]
 async fn rows_that_a_crash_took_back_are_copied_again() {
     skip_unless_available!(15);
-    let (source, mut target) = (Cluster::start(15), large());
-    let databases = Databases::between(&source, &target).await;
-    databases.on_source(TABLES).await;
+    let (_source, mut target, databases) = scene().await;
     let loader = databases.loader(options());
     let inventory = databases.begun(&loader).await;
     loader

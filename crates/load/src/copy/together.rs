@@ -10,12 +10,8 @@ use super::worker::{Copier, Pair};
 use crate::chunks::{Bounds, Cut, Part};
 use crate::error::LoadError;
 use crate::ledger::{self, Loaded};
-use crate::limits::{ENTRIES_AT_ONCE, TOGETHER_BYTES};
+use crate::limits::GROWN_BYTES;
 use crate::progress::TableState;
-
-/// Tables that have this much when their turn comes do not go together: twice what they may
-/// have had when their sizes were read, 8 MB.
-const GROWN_BYTES: u64 = 2 * ENTRIES_AT_ONCE as u64 * TOGETHER_BYTES;
 
 impl Copier {
     /// Copies small tables that the ledger did not know when the copy began. Gives those that

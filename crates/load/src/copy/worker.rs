@@ -20,6 +20,7 @@ use crate::error::LoadError;
 use crate::ledger;
 use crate::progress::{Progress, TableState};
 use crate::retrying::pauses;
+use crate::workers::all_ended;
 
 /// What the parts of an open table share.
 pub(crate) struct Shared {
@@ -125,18 +126,7 @@ impl Copier {
             let copier = Arc::clone(&self);
             tasks.spawn(async move { copier.work().await });
         }
-        let mut first = Ok(());
-        while let Some(ended) = tasks.join_next().await {
-            let ended = ended.unwrap_or_else(|panic| Err(LoadError::Task(panic.to_string())));
-            if let Err(error) = ended {
-                self.cancel.cancel();
-                // What stopped the first worker stops the others: theirs say less.
-                if first.is_ok() {
-                    first = Err(error);
-                }
-            }
-        }
-        first
+        all_ended(tasks, &self.cancel).await.map(drop)
     }
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue<Shared>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use trunkline_changes::Side;
-use trunkline_postgres::{Conninfo, Fault, OnSide, PgError, Session, SqlState};
+use trunkline_postgres::{Backoff, Conninfo, Fault, OnSide, PgError, Session, SqlState};
 
 use super::entry::Entry;
 use super::options::without_multirange;
@@ -78,17 +78,10 @@ impl Runner {
     /// Makes entries in one transaction; if that fails, one by one, so that the one at
     /// fault is named and what may be missing is given up alone.
     pub(crate) async fn make_together(&mut self, entries: &[&Entry]) -> Result<(), LoadError> {
-        if entries.len() > 1 && self.try_together(entries.iter().copied()).await.is_ok() {
-            return Ok(());
-        }
         let knows = self.knows_multiranges().await?;
-        for entry in entries {
-            if self.cancel.is_cancelled() {
-                return Err(LoadError::Cancelled);
-            }
-            self.make_as(entry, &sql_of(entry, knows)).await?;
-        }
-        Ok(())
+        let sql: Vec<_> = with_sql(entries.iter().copied(), knows).collect();
+        let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
+        self.make_together_as(&entries).await
     }
 
     /// The same by other SQL than their own, which is for every version.
@@ -114,7 +107,7 @@ impl Runner {
         entries: impl Iterator<Item = &Entry>,
     ) -> Result<(), PgError> {
         let knows = has_multiranges(self.session().await?);
-        let sql: Vec<_> = entries.map(|entry| (entry, sql_of(entry, knows))).collect();
+        let sql: Vec<_> = with_sql(entries, knows).collect();
         let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
         self.try_together_as(&entries).await
     }
@@ -126,27 +119,6 @@ impl Runner {
             .collect();
         self.run_together(tasks.iter().map(|(key, sql)| (key, *sql)))
             .await
-    }
-
-    /// Whether the target has multiranges; tries to connect for as long as one piece of work.
-    async fn knows_multiranges(&mut self) -> Result<bool, LoadError> {
-        let mut pauses = pauses();
-        loop {
-            let cause = match self.session().await {
-                Ok(session) => return Ok(has_multiranges(session)),
-                Err(cause) => cause,
-            };
-            let Some(pause) = pauses.next().filter(|_| cause.may_retry()) else {
-                let doing = format!("connecting ({})", self.purpose);
-                return Err(Fault {
-                    side: Side::Target,
-                    doing,
-                    cause,
-                }
-                .into());
-            };
-            self.wait(pause).await?;
-        }
     }
 
     /// Makes an entry by this SQL and records it.
@@ -239,30 +211,52 @@ impl Runner {
 
     /// Whether a try whose end we did not see had happened after all.
     async fn was_recorded(&mut self, key: &Key, label: &str) -> Result<bool, LoadError> {
+        let doing = format!("looking whether {label} was made");
         let mut pauses = pauses();
         loop {
             let asked = match self.session().await {
                 Ok(session) => record::is_recorded(session, key).await,
                 Err(cause) => Err(cause),
             };
-            let cause = match asked {
+            match asked {
                 Ok(answer) => return Ok(answer),
-                Err(cause) => cause,
-            };
-            let Some(pause) = pauses.next().filter(|_| cause.may_retry()) else {
-                let doing = format!("looking whether {label} was made");
-                return Err(Fault {
-                    side: Side::Target,
-                    doing,
-                    cause,
-                }
-                .into());
-            };
-            self.wait(pause).await?;
+                Err(cause) => self.before_again(&mut pauses, &doing, cause).await?,
+            }
         }
     }
 
-    async fn wait(&self, pause: Duration) -> Result<(), LoadError> {
+    /// Whether the target has multiranges; tries to connect for as long as one piece of work.
+    async fn knows_multiranges(&mut self) -> Result<bool, LoadError> {
+        let doing = format!("connecting ({})", self.purpose);
+        let mut pauses = pauses();
+        loop {
+            match self.session().await {
+                Ok(session) => return Ok(has_multiranges(session)),
+                Err(cause) => self.before_again(&mut pauses, &doing, cause).await?,
+            }
+        }
+    }
+
+    /// Waits before a question is asked again; gives the error that no further try may mend.
+    async fn before_again(
+        &self,
+        pauses: &mut Backoff,
+        doing: &str,
+        cause: PgError,
+    ) -> Result<(), LoadError> {
+        match pauses.next().filter(|_| cause.may_retry()) {
+            Some(pause) => self.wait(pause).await,
+            None => Err(Fault {
+                side: Side::Target,
+                doing: doing.to_owned(),
+                cause,
+            }
+            .into()),
+        }
+    }
+
+    /// Waits, unless told to stop.
+    pub(crate) async fn wait(&self, pause: Duration) -> Result<(), LoadError> {
         tokio::select! {
             () = self.cancel.cancelled() => Err(LoadError::Cancelled),
             () = tokio::time::sleep(pause) => Ok(()),
@@ -303,6 +297,13 @@ impl Runner {
 /// From 14 on.
 fn has_multiranges(session: &Session) -> bool {
     session.version().major() >= 14
+}
+
+fn with_sql<'e>(
+    entries: impl Iterator<Item = &'e Entry>,
+    knows_multiranges: bool,
+) -> impl Iterator<Item = (&'e Entry, Cow<'e, str>)> {
+    entries.map(move |entry| (entry, sql_of(entry, knows_multiranges)))
 }
 
 /// An entry's SQL for a target that has multiranges or not. A schema may stand already: every
