@@ -85,13 +85,15 @@ impl Applier {
             .await
             .on(Side::Target, "reading the progress of the migration")?;
         let routes = Routes::read(&mut session, options.tables).await?;
+        let bounds = Bounds::within(session::locks(&mut session).await?);
+        session::pin(&mut session).await?;
         let writer = Writer::new(session, options.migration, options.policy, progress.applied);
         Ok(Applier {
             writer: Place::of(writer),
             routes,
             cover: options.cover,
             ddl: Ddl::default(),
-            bounds: Bounds::default(),
+            bounds,
             linger: options.linger,
             side: options.side,
             inside: Inside::Nothing,
@@ -309,6 +311,9 @@ impl Applier {
         let Some(target) = self.routes.destination(relation)? else {
             return Ok(None);
         };
+        if let Some(route) = self.routes.first(relation, &target)? {
+            return Ok(Some(route));
+        }
         self.settle().await?;
         let session = &mut self.writer.here()?.session;
         let route = self.routes.route(session, relation, &target).await?;

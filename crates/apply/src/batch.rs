@@ -1,6 +1,7 @@
 //! What waits to be written: the changes of one or more source transactions, routed to
 //! their target tables and in the source's order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use trunkline_changes::{OldRow, Row, Transaction};
@@ -89,25 +90,43 @@ impl Entry {
 pub(crate) struct Pending {
     pub(crate) entries: Vec<Entry>,
     pub(crate) bytes: usize,
+    /// The target's tables that they change, by OID.
+    tables: HashSet<u32>,
 }
 
 impl Pending {
     pub(crate) fn push(&mut self, entry: Entry) {
         self.bytes += entry.bytes();
+        match &entry.action {
+            Action::Row { route, .. } => {
+                self.tables.insert(route.target.oid);
+            }
+            Action::Truncate(truncate) => {
+                let truncated = truncate.tables.iter();
+                self.tables.extend(truncated.map(|table| table.target.oid));
+            }
+        }
         self.entries.push(entry);
     }
 
     /// Takes over the other's entries; it is empty then, and keeps its memory.
     pub(crate) fn append(&mut self, other: &mut Pending) {
         self.bytes += std::mem::take(&mut other.bytes);
+        self.tables.extend(other.tables.drain());
         self.entries.append(&mut other.entries);
     }
 
     /// Nothing, in the memory that it had: for the next batch.
     pub(crate) fn emptied(mut self) -> Self {
         self.entries.clear();
+        self.tables.clear();
         self.bytes = 0;
         self
+    }
+
+    /// How many tables this and the other change, at the most.
+    pub(crate) fn tables_with(&self, other: &Pending) -> usize {
+        self.tables.len() + other.tables.len()
     }
 
     pub(crate) fn exceeds(&self, bounds: &Bounds) -> bool {

@@ -19,6 +19,15 @@ const BATCH_ROWS_IDLE: usize = 20_000;
 /// 8 × 10 MiB = 80 MiB.
 const BATCH_BYTES: usize = 10 << 20;
 
+/// Tables that the whole transactions of a batch change: the target holds a lock on each and on
+/// its indexes until the batch is committed. Only a single transaction goes above, which held as
+/// many on the source.
+const BATCH_TABLES: usize = 500;
+
+/// The share of the target's locks that is for these tables: with five indexes each they take
+/// three quarters of them.
+const LOCKS_SHARE: usize = 8;
+
 /// Batches on their way: one that is written, and one that is prepared meanwhile. Measured at
 /// 60,000 changes of pgbench: 25 to 35 ms of folding and writing literals, for which the target
 /// waited after each 160 ms of its own work.
@@ -69,10 +78,23 @@ pub struct Bounds {
     pub batch_rows_idle: usize,
     /// Bytes of row values in it.
     pub batch_bytes: usize,
+    /// Tables that its transactions change.
+    pub batch_tables: usize,
     /// Rows of one shape from which a set replaces single statements.
     pub set_rows: usize,
     /// Inserts of one shape from which COPY replaces `unnest`.
     pub copy_rows: usize,
+}
+
+impl Bounds {
+    /// For a target that has room for so many locks.
+    pub(crate) fn within(locks: usize) -> Self {
+        let batch_tables = (locks / LOCKS_SHARE).clamp(1, BATCH_TABLES);
+        Bounds {
+            batch_tables,
+            ..Bounds::default()
+        }
+    }
 }
 
 impl Default for Bounds {
@@ -81,6 +103,7 @@ impl Default for Bounds {
             batch_rows: BATCH_ROWS,
             batch_rows_idle: BATCH_ROWS_IDLE,
             batch_bytes: BATCH_BYTES,
+            batch_tables: BATCH_TABLES,
             set_rows: SET_ROWS,
             copy_rows: COPY_ROWS,
         }

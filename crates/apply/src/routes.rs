@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use trunkline_changes::{ColumnMap, Relation, Side, TableName};
+use trunkline_changes::{Relation, Side, TableName};
 use trunkline_postgres::Session;
 
 use crate::catalog;
@@ -67,37 +67,33 @@ impl Routes {
         }
     }
 
-    /// Gets to know where the changes of a relation go.
+    /// Where a relation's changes go that was not asked before, if the target's table was
+    /// described at the start: nobody need be asked.
+    pub(crate) fn first(
+        &mut self,
+        relation: &Arc<Relation>,
+        target: &TableName,
+    ) -> Result<Option<Arc<Route>>, ApplyError> {
+        if self.by_relation.contains_key(&relation.id) {
+            return Ok(None);
+        }
+        let Some(table) = self.described.get(target).map(Arc::clone) else {
+            return Ok(None);
+        };
+        match self.keep(relation, table) {
+            // A column that is not described may have been made since.
+            Err(ApplyError::MissingColumn { .. }) => Ok(None),
+            kept => kept.map(Some),
+        }
+    }
+
+    /// The same by what the target says now.
     pub(crate) async fn route(
         &mut self,
         session: &mut Session,
         relation: &Arc<Relation>,
         target: &TableName,
     ) -> Result<Arc<Route>, ApplyError> {
-        let changed = self.by_relation.contains_key(&relation.id);
-        let columns = self.map.columns_of(&relation.name).cloned();
-        let columns = columns.unwrap_or_default();
-        let made = self.make(session, relation, target, changed, &columns);
-        let route = Arc::new(made.await?);
-        self.by_relation.insert(relation.id, Arc::clone(&route));
-        Ok(route)
-    }
-
-    /// A table or column that is not described may have been made since.
-    async fn make(
-        &mut self,
-        session: &mut Session,
-        relation: &Arc<Relation>,
-        target: &TableName,
-        changed: bool,
-        columns: &ColumnMap,
-    ) -> Result<Route, ApplyError> {
-        if !changed && let Some(table) = self.described.get(target) {
-            match Route::new(Arc::clone(relation), Arc::clone(table), columns) {
-                Err(ApplyError::MissingColumn { .. }) => {}
-                outcome => return outcome,
-            }
-        }
         let mut read = catalog::read_tables(session, std::slice::from_ref(target)).await?;
         let Some(table) = read.remove(target) else {
             return Err(ApplyError::MissingTable {
@@ -107,6 +103,18 @@ impl Routes {
         };
         let table = Arc::new(table);
         self.described.insert(target.clone(), Arc::clone(&table));
-        Route::new(Arc::clone(relation), table, columns)
+        self.keep(relation, table)
+    }
+
+    fn keep(
+        &mut self,
+        relation: &Arc<Relation>,
+        table: Arc<TargetTable>,
+    ) -> Result<Arc<Route>, ApplyError> {
+        let columns = self.map.columns_of(&relation.name).cloned();
+        let columns = columns.unwrap_or_default();
+        let route = Arc::new(Route::new(Arc::clone(relation), table, &columns)?);
+        self.by_relation.insert(relation.id, Arc::clone(&route));
+        Ok(route)
     }
 }

@@ -18,14 +18,32 @@ const PINS: &str = "SET synchronous_commit TO off; \
      SET plan_cache_mode TO force_generic_plan; \
      SET jit TO off";
 
+const DOING: &str = "opening the session that applies changes";
+
+/// Connects, in the replica role. What is pinned for applying would make a join of catalogs
+/// slow, so it comes later.
 pub(crate) async fn open(target: &Conninfo) -> Result<Session, ApplyError> {
-    let doing = "opening the session that applies changes";
-    let mut session = Session::connect(target, "apply")
-        .await
-        .on(Side::Target, doing)?;
-    session.batch(PINS).await.on(Side::Target, doing)?;
+    let connected = Session::connect(target, "apply").await;
+    let mut session = connected.on(Side::Target, DOING)?;
     replica_role(&mut session).await?;
     Ok(session)
+}
+
+/// How many locks the server has room for at once, at the least (manual, section 20.12).
+pub(crate) async fn locks(session: &mut Session) -> Result<usize, ApplyError> {
+    let sql = "SELECT current_setting('max_locks_per_transaction')::bigint \
+               * (current_setting('max_connections')::bigint \
+                  + current_setting('max_prepared_transactions')::bigint)";
+    let locks = session.query_one(sql, &[]).await;
+    let locks = locks.and_then(|row| row.get::<i64>(0));
+    let locks = locks.on(Side::Target, DOING)?;
+    Ok(usize::try_from(locks).unwrap_or(usize::MAX))
+}
+
+/// Sets what changes are applied with.
+pub(crate) async fn pin(session: &mut Session) -> Result<(), ApplyError> {
+    session.batch(PINS).await.on(Side::Target, DOING)?;
+    Ok(())
 }
 
 async fn replica_role(session: &mut Session) -> Result<(), ApplyError> {

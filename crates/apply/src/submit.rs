@@ -21,7 +21,11 @@ impl Applier {
     pub(crate) async fn make_room(&mut self) -> Result<(), ApplyError> {
         let rows = self.whole.entries.len() + self.partial.entries.len();
         let bytes = self.whole.bytes + self.partial.bytes + self.passed_over;
-        if rows < self.bounds.batch_rows && bytes < self.bounds.batch_bytes {
+        let tables = self.whole.tables_with(&self.partial);
+        if rows < self.bounds.batch_rows
+            && bytes < self.bounds.batch_bytes
+            && tables < self.bounds.batch_tables
+        {
             return Ok(());
         }
         if self.waiting.is_some() {

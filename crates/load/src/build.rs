@@ -60,7 +60,7 @@ impl Board {
         let stands = |step: &BuildStep| record.holds(&key_as(&entries[step.entry], INDEXED));
         let turns = Turns::new(left, stands);
         let by_name: HashMap<&TableName, &Arc<TableProgress>> =
-            tables.iter().map(|table| (&table.name, table)).collect();
+            tables.iter().map(|table| (&*table.name, table)).collect();
         let progress_of = |build: &TableBuild| by_name.get(&build.table).map(|&t| Arc::clone(t));
         Board {
             turns: Mutex::new(turns),
@@ -183,7 +183,8 @@ async fn build(
     part: Part,
     settings: &str,
 ) -> Result<(), LoadError> {
-    let constraint = split_constraint(&entry.sql);
+    let sql = entry.sql()?;
+    let constraint = split_constraint(&sql);
     let made = match (part, constraint) {
         (Part::Index, Some(constraint)) => {
             let label = format!("the index of {entry}");
@@ -195,8 +196,7 @@ async fn build(
         }
         (Part::TakeOver, Some(constraint)) => runner.make_as(entry, &constraint.take_over).await,
         (Part::Whole | Part::Small, _) | (_, None) => {
-            let sql = settings.to_owned() + &entry.sql;
-            runner.make_as(entry, &sql).await
+            runner.make_as(entry, &(settings.to_owned() + &sql)).await
         }
     };
     made.map(drop)

@@ -97,12 +97,12 @@ impl Loader {
             let parts = ledger.get(&table.name).map_or(&[][..], Vec::as_slice);
             let place = layout.place(&table.name);
             if parts.is_empty() || !parts.iter().all(|part| part.copied) {
-                lost.push(table.name.clone());
+                lost.push((*table.name).clone());
             } else if found.contains(place) && parts.iter().any(|part| part.rows > 0) {
                 let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", place.quoted());
                 let row = target.query_one(&sql, &[]).await.on(Side::Target, doing)?;
                 if !row.get::<bool>(0).on(Side::Target, doing)? {
-                    emptied.push(table.name.clone());
+                    emptied.push((*table.name).clone());
                 }
             }
         }

@@ -95,6 +95,7 @@ impl Loader {
             self.analyze(&inventory.tables, &views, &record).await?;
             let keys = entries.iter().map(|entry| key(entry)).chain(closed);
             if self.have_lasted(keys).await?.is_some() {
+                self.analyze_catalogs(structure.entries.len()).await;
                 return Ok(());
             }
         }
@@ -121,17 +122,21 @@ impl Loader {
             .filter(|table| table.kind == TableKind::Partitioned)
             .map(|table| &table.name)
             .collect();
-        let split = |entry: &Entry| {
+        let split = |entry| {
             let owner = relation_of(entry, &by_id).map(Entry::table_name);
             let of_partitioned = owner.is_none_or(|owner| partitioned.contains(&owner));
-            split_foreign_key(&entry.sql, of_partitioned && target_major < 18)
+            let sql = entry.sql()?;
+            Ok::<_, LoadError>((
+                entry,
+                split_foreign_key(&sql, of_partitioned && target_major < 18),
+            ))
         };
         self.progress.foreign_keys.start(entries.len());
         let record = loop {
             let record = self.record().await?;
             let mut runner = self.runner("foreign keys").forgiving(structure.partial);
-            let left = entries.iter().filter(|entry| !record.holds(&key(entry)));
-            let left: Vec<_> = left.map(|entry| (*entry, split(entry))).collect();
+            let mut left = entries.clone();
+            left.retain(|entry| !record.holds(&key(entry)));
             // One that is not validated later may take long when it is added, and one of or to
             // a partitioned table locks every partition.
             let is_quick = |(entry, split): &(&Entry, ForeignKey)| {
@@ -139,13 +144,12 @@ impl Loader {
                 split.validate.is_some()
                     && !needed.any(|needed| partitioned.contains(&needed.table_name()))
             };
-            for alike in left.chunk_by(|a, b| is_quick(a) == is_quick(b)) {
-                let quick = alike.first().is_some_and(is_quick);
-                for some in alike.chunks(if quick { ENTRIES_AT_ONCE } else { 1 }) {
-                    let some = some
-                        .iter()
-                        .map(|(entry, split)| (*entry, split.add.as_str()));
-                    runner.make_together_as(&some.collect::<Vec<_>>()).await?;
+            for some in left.chunks(ENTRIES_AT_ONCE) {
+                let some = some.iter().copied().map(split);
+                let some = some.collect::<Result<Vec<_>, _>>()?;
+                for alike in some.chunk_by(|a, b| is_quick(a) && is_quick(b)) {
+                    let alike = alike.iter().map(|(entry, key)| (*entry, key.add.as_str()));
+                    runner.make_together_as(&alike.collect::<Vec<_>>()).await?;
                 }
             }
             if let Some(record) = self
@@ -159,7 +163,8 @@ impl Loader {
         for entry in entries {
             let validated = key_as(entry, VALIDATED);
             let left = record.made(&key(entry)) && !record.holds(&validated);
-            match split(entry).validate.filter(|_| left) {
+            let validation = if left { split(entry)?.1.validate } else { None };
+            match validation {
                 None => self.progress.foreign_keys.one_done(),
                 Some(sql) => validations.push_back(vec![Task {
                     key: validated,

@@ -53,11 +53,11 @@ pub use schema_settings::{SchemaSettings, restore_schema_settings, schema_settin
 pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder, quoted_name};
 pub use sequences::{
     Sequence, SequenceDifference, Unowned, compare_sequences, list_sequences,
-    read_sequence_positions, read_sequences, set_sequences, setval_sql,
+    read_sequence_positions, read_sequences, set_sequences,
 };
 pub use structure::{
     Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects,
 };
-pub use target_map::{TableMap, target_map, target_map_by};
+pub use target_map::{TableMap, target_map_by};
 pub use transform::{Layout, Mappings, Moving, Naming, Renames, TableRules, Transform};
 pub use undo::standing;

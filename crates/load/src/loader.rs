@@ -82,6 +82,7 @@ impl Loader {
                 .await?;
             let made = entries.iter().map(|entry| structure::key(entry));
             if self.have_lasted(made.chain(removed)).await?.is_some() {
+                self.analyze_catalogs(entries.len()).await;
                 return Ok(());
             }
         }
@@ -168,7 +169,7 @@ impl Loader {
         self.build_partitioned(inventory, &record).await?;
         let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
         let board = Board::new(inventory, &record, &counters, &self.progress);
-        for table in board.without_rows(jobs.iter().map(|job| &job.name)) {
+        for table in board.without_rows(jobs.iter().map(|job| &*job.name)) {
             board.rows_are_in(&table);
         }
         self.progress.copied.start(jobs.len());
@@ -184,7 +185,7 @@ impl Loader {
         let leaves = inventory.builds.iter().filter(|build| !build.partitioned);
         let keys = leaves.flat_map(|build| &build.steps).filter_map(|step| {
             let entry = &entries[step.entry];
-            (step.alone || entry.is_unique_index()).then_some(entry)
+            (step.alone || entry.unique_index).then_some(entry)
         });
         let keys: Vec<&Entry> = keys.collect();
         loop {
@@ -377,7 +378,7 @@ async fn refuse_triggers(
     }
     let unfinished = jobs.iter().filter(|job| !job.is_copied());
     match unfinished
-        .map(|job| &job.target)
+        .map(|job| &*job.target)
         .find(|table| with_triggers.contains(table))
     {
         Some(table) => Err(LoadError::TriggersWouldFire {

@@ -125,7 +125,7 @@ impl Maker {
             let Some(strand) = self.strands().pop_front() else {
                 return Ok(refused);
             };
-            let (made, ended) = self.make(&mut runner, &strand).await;
+            let (made, ended) = self.make(&mut runner, &strand).await?;
             if self.cancel.is_cancelled() {
                 return Err(LoadError::Cancelled);
             }
@@ -150,20 +150,24 @@ impl Maker {
         }
     }
 
-    /// Gives how many of a strand's entries were made.
-    async fn make(&self, runner: &mut Runner, strand: &[usize]) -> (usize, Result<(), PgError>) {
+    /// Gives how many of a strand's entries were made, and what the server said at last.
+    async fn make(
+        &self,
+        runner: &mut Runner,
+        strand: &[usize],
+    ) -> Result<(usize, Result<(), PgError>), LoadError> {
         let mut made = 0;
         for group in strand.chunks(ENTRIES_AT_ONCE) {
             let entries = group.iter().map(|&place| &self.structure.entries[place]);
-            if let Err(cause) = runner.try_together(entries).await {
-                return (made, Err(cause));
+            if let Err(cause) = runner.try_together(entries).await? {
+                return Ok((made, Err(cause)));
             }
             made += group.len();
             for _ in group {
                 (self.count)(&self.progress).one_done();
             }
         }
-        (made, Ok(()))
+        Ok((made, Ok(())))
     }
 
     fn strands(&self) -> MutexGuard<'_, VecDeque<Vec<usize>>> {

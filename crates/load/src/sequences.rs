@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use trunkline_changes::{Side, TableName, quote_literal};
+use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 use crate::error::LoadError;
-use crate::limits::NAMES_PER_QUERY;
+use crate::limits::{SEQUENCES_ASKED_AT_ONCE, SEQUENCES_AT_ONCE};
 use crate::scope::Scope;
 
 /// A sequence and where it stands.
@@ -129,7 +129,7 @@ pub async fn read_sequence_positions(
     side: Side,
     sequences: &mut [Sequence],
 ) -> Result<(), LoadError> {
-    for page in sequences.chunks_mut(NAMES_PER_QUERY.min(1_000)) {
+    for page in sequences.chunks_mut(SEQUENCES_AT_ONCE) {
         read_positions(session, page).await.on(side, DOING)?;
     }
     Ok(())
@@ -176,64 +176,69 @@ fn sequence(row: &DataRow) -> Result<Sequence, PgError> {
     })
 }
 
-/// The positions stand in the sequences themselves: one query for many of them.
+/// Where sequences stand. The server's function says it of many at once, but not of one that was
+/// never drawn from: that one is asked itself.
 async fn read_positions(session: &mut Session, page: &mut [Sequence]) -> Result<(), PgError> {
-    let parts: Vec<String> = page
-        .iter()
-        .enumerate()
-        .map(|(place, sequence)| {
-            format!(
-                "SELECT {place}, last_value, is_called FROM {}",
-                sequence.name.quoted()
-            )
-        })
-        .collect();
-    if parts.is_empty() {
-        return Ok(());
+    let names: Vec<String> = page.iter().map(|sequence| sequence.name.quoted()).collect();
+    let sql = "SELECT place - 1, pg_catalog.pg_sequence_last_value(name::pg_catalog.regclass) \
+               FROM unnest($1::text[]) WITH ORDINALITY AS s(name, place)";
+    let mut unsaid = Vec::new();
+    for row in session.query(sql, &[&names]).await? {
+        let place = place(&row, page)?;
+        match row.get(1)? {
+            Some(last_value) => {
+                page[place].last_value = last_value;
+                page[place].is_called = true;
+            }
+            None => unsaid.push(place),
+        }
     }
-    for row in session.query(&parts.join(" UNION ALL "), &[]).await? {
-        let place = usize::try_from(row.get::<i64>(0)?).unwrap_or(usize::MAX);
-        let sequence = page.get_mut(place).ok_or_else(|| PgError::Conversion {
-            what: "a sequence's place".to_owned(),
-            why: "a number of the list was expected".to_owned(),
-        })?;
-        sequence.last_value = row.get(1)?;
-        sequence.is_called = row.get(2)?;
+    for some in unsaid.chunks(SEQUENCES_ASKED_AT_ONCE) {
+        let parts = some.iter().map(|&place| {
+            let name = &names[place];
+            format!("SELECT {place}::bigint, last_value, is_called FROM {name}")
+        });
+        let sql = parts.collect::<Vec<_>>().join(" UNION ALL ");
+        for row in session.query(&sql, &[]).await? {
+            let place = place(&row, page)?;
+            page[place].last_value = row.get(1)?;
+            page[place].is_called = row.get(2)?;
+        }
     }
     Ok(())
 }
 
-/// Sets sequences of the other side to where these stand, all in one transaction.
+/// Which of the page a row is about.
+fn place(row: &DataRow, page: &[Sequence]) -> Result<usize, PgError> {
+    let place = usize::try_from(row.get::<i64>(0)?).unwrap_or(usize::MAX);
+    if place < page.len() {
+        Ok(place)
+    } else {
+        Err(PgError::Conversion {
+            what: "a sequence's place".to_owned(),
+            why: "a number of the list was expected".to_owned(),
+        })
+    }
+}
+
+/// Sets sequences of the other side to where these stand, some to a
+/// transaction: each is locked until its transaction ends. That all of them are set shows when
+/// they are read back, not here.
 pub async fn set_sequences(
     session: &mut Session,
     side: Side,
     sequences: &[Sequence],
 ) -> Result<(), LoadError> {
-    let mut sql = String::from("BEGIN;\n");
-    for sequence in sequences {
-        sql.push_str(&setval_sql(sequence));
+    let sql = "SELECT count(pg_catalog.setval(name::pg_catalog.regclass, value, is_called)) \
+               FROM unnest($1::text[], $2::bigint[], $3::boolean[]) AS s(name, value, is_called)";
+    for some in sequences.chunks(SEQUENCES_AT_ONCE) {
+        let names: Vec<String> = some.iter().map(|s| s.name.quoted()).collect();
+        let values: Vec<i64> = some.iter().map(|s| s.last_value).collect();
+        let called: Vec<bool> = some.iter().map(|s| s.is_called).collect();
+        let set = session.query(sql, &[&names, &values, &called]).await;
+        set.on(side, "setting the sequences")?;
     }
-    sql.push_str("COMMIT;");
-    let set = session.batch(&sql).await;
-    if set.is_err() && !session.is_broken() {
-        // The failed transaction must not stay open on a session that goes on.
-        session
-            .batch("ROLLBACK")
-            .await
-            .on(side, "setting the sequences")?;
-    }
-    set.on(side, "setting the sequences")?;
     Ok(())
-}
-
-/// The statement that sets a sequence to where this one stands.
-pub fn setval_sql(sequence: &Sequence) -> String {
-    format!(
-        "SELECT pg_catalog.setval({}::pg_catalog.regclass, {}, {});\n",
-        quote_literal(&sequence.name.quoted()),
-        sequence.last_value,
-        sequence.is_called
-    )
 }
 
 /// What stands differently: pure. Sequences that only the target has do not count.
@@ -344,14 +349,5 @@ mod tests {
         assert!(!super::in_scope(&other, &[], &scope, Unowned::LeftOut));
         other.owner = Some(TableName::new("app", "others"));
         assert!(!in_scope(&other, &of("app\nothers"), &scope));
-    }
-
-    #[test]
-    fn an_odd_name_is_set_by_its_quoted_name() {
-        let sql = setval_sql(&sequence("o'dd \"s\"", 7, false));
-        assert_eq!(
-            sql,
-            "SELECT pg_catalog.setval('\"public\".\"o''dd \"\"s\"\"\"'::pg_catalog.regclass, 7, false);\n"
-        );
     }
 }

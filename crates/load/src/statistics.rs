@@ -10,7 +10,7 @@ use crate::catalog::{self, Parents, Table};
 use crate::error::LoadError;
 use crate::finish::Task;
 use crate::inventory::Inventory;
-use crate::limits::{ANALYZED_TOGETHER_BYTES, ENTRIES_AT_ONCE};
+use crate::limits::{ANALYZED_TOGETHER_BYTES, CATALOGS_ANALYZED_FROM, ENTRIES_AT_ONCE};
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{ANALYZED, Entry, Record, Stage, relation_of};
@@ -55,7 +55,35 @@ fn analysis(name: &TableName, place: &TableName) -> Task {
     }
 }
 
+/// Catalogs that grow with the number of tables. Where somebody else works on one of them for
+/// long, it is not waited for.
+const CATALOGS_SQL: &str = "SET LOCAL lock_timeout = '5s'; \
+     ANALYZE pg_catalog.pg_attrdef, pg_catalog.pg_attribute, pg_catalog.pg_class, \
+     pg_catalog.pg_constraint, pg_catalog.pg_depend, pg_catalog.pg_description, \
+     pg_catalog.pg_index, pg_catalog.pg_inherits, pg_catalog.pg_namespace, pg_catalog.pg_sequence, \
+     pg_catalog.pg_statistic, pg_catalog.pg_trigger, pg_catalog.pg_type";
+
 impl Loader {
+    /// Gathers the statistics of the target's catalogs where many objects were made. Until
+    /// autovacuum comes, the server believes that there are few, and who reads the catalogs (a
+    /// cutover does) may wait for minutes where it takes a second. A role that may not is warned
+    /// by the server, and goes on.
+    pub(crate) async fn analyze_catalogs(&self, made: usize) {
+        if made < CATALOGS_ANALYZED_FROM {
+            return;
+        }
+        let analyzed = async {
+            let mut target = self.connect(Side::Target, "statistics").await?;
+            let done = target.batch(CATALOGS_SQL).await;
+            target.close().await;
+            done.on(Side::Target, "analyzing the catalogs")?;
+            Ok::<_, LoadError>(())
+        };
+        if let Err(error) = analyzed.await {
+            tracing::warn!(%error, "the catalogs' statistics are left to autovacuum");
+        }
+    }
+
     /// Gathers the statistics that are not there yet: of tables, and of these views.
     pub(crate) async fn analyze(
         &self,

@@ -11,29 +11,33 @@ use crate::lineage::Lineage;
 /// Source table → target table.
 pub type TableMap = HashMap<TableName, TableName>;
 
-/// Maps every source table that has a place on the target; a table without one is absent.
-pub fn target_map<'a>(
-    source: &[Table],
-    target: impl IntoIterator<Item = &'a TableName>,
-) -> TableMap {
-    target_map_by(source, target, Some)
-}
-
-/// The same where tables have other names there; one for which `there` gives none has no
-/// place of its own.
+/// Maps every source table that has a place on the target; a table without one is absent. Where
+/// tables have other names there, `there` gives them; one for which it gives none has no place
+/// of its own.
 pub fn target_map_by<'a, 'n>(
     source: &'n [Table],
     target: impl IntoIterator<Item = &'a TableName>,
     there: impl Fn(&'n TableName) -> Option<&'n TableName>,
 ) -> TableMap {
+    let places = places(source, target, there).into_iter();
+    places
+        .map(|(table, place)| (table.clone(), place.clone()))
+        .collect()
+}
+
+/// The same by reference: of very many tables the names are much.
+pub(crate) fn places<'a, 'n>(
+    source: &'n [Table],
+    target: impl IntoIterator<Item = &'a TableName>,
+    there: impl Fn(&'n TableName) -> Option<&'n TableName>,
+) -> HashMap<&'n TableName, &'n TableName> {
     let standing: HashSet<&TableName> = target.into_iter().collect();
     let lineage = Lineage::of(source);
     source
         .iter()
         .filter_map(|table| {
             let mut places = lineage.from(&table.name).filter_map(&there);
-            let place = places.find(|name| standing.contains(*name))?;
-            Some((table.name.clone(), place.clone()))
+            Some((&table.name, places.find(|name| standing.contains(*name))?))
         })
         .collect()
 }
@@ -48,11 +52,11 @@ mod tests {
         let mut tables = ["root", "middle", "leaf", "alone", "gone"].map(|n| Table::bare(name(n)));
         tables[1].partition_of = Some(name("root"));
         tables[2].partition_of = Some(name("middle"));
-        let map = target_map(&tables, &[name("root"), name("alone")]);
+        let map = target_map_by(&tables, &[name("root"), name("alone")], Some);
         assert_eq!(map[&name("leaf")], name("root"));
         assert_eq!(map[&name("alone")], name("alone"));
         assert!(!map.contains_key(&name("gone")));
-        let same = target_map(&tables, &[name("root"), name("leaf")]);
+        let same = target_map_by(&tables, &[name("root"), name("leaf")], Some);
         assert_eq!(same[&name("leaf")], name("leaf"));
     }
 }

@@ -8,11 +8,9 @@ use trunkline_changes::Side;
 use trunkline_postgres::{OnSide, PgError, Session};
 
 use crate::error::LoadError;
+use crate::limits::{ENTRIES_AT_ONCE, LARGE_OBJECTS_UNLINKED_AT_ONCE};
 use crate::loader::Loader;
 use crate::structure::{Entry, Programs, Structure, key, relation_of};
-
-/// Statements in one transaction: each holds a few locks, and a server has 6,400 by default.
-const DROPS_AT_ONCE: usize = 200;
 
 /// What stands on the target in general, by kind and name: schemas and extensions, which a
 /// restore finds there without an error.
@@ -51,7 +49,7 @@ impl Loader {
         let script =
             crate::structure::drop_script(&programs, directory, &dropped, &self.cancel).await?;
         let statements: Vec<&str> = drops(&script).collect();
-        for some in statements.chunks(DROPS_AT_ONCE) {
+        for some in statements.chunks(ENTRIES_AT_ONCE) {
             target
                 .batch(&some.join("\n"))
                 .await
@@ -112,13 +110,18 @@ fn drops(script: &str) -> impl Iterator<Item = &str> {
 }
 
 async fn unlink_large_objects(target: &mut Session) -> Result<(), LoadError> {
-    let sql = "SELECT count(pg_catalog.lo_unlink(l.loid)) FROM trunkline.large_objects l \
-               JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = l.loid";
-    target
-        .query(sql, &[])
-        .await
-        .on(Side::Target, "removing large objects")?;
-    Ok(())
+    let doing = "removing large objects";
+    let sql = "SELECT count(pg_catalog.lo_unlink(few.loid)) FROM (\
+               SELECT l.loid FROM trunkline.large_objects l \
+               JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = l.loid LIMIT $1::bigint) AS few";
+    let most = LARGE_OBJECTS_UNLINKED_AT_ONCE;
+    loop {
+        let row = target.query_one(sql, &[&most]).await;
+        let row = row.on(Side::Target, doing)?;
+        if row.get::<u64>(0).on(Side::Target, doing)? < most {
+            return Ok(());
+        }
+    }
 }
 
 #[cfg(test)]

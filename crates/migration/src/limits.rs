@@ -281,3 +281,14 @@ pub(crate) const LAG_COMMAND_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often the progress of a copy is said.
 pub(crate) const COPY_SAY_EVERY: Duration = Duration::from_secs(5);
+
+/// Tables that one statement adds to a publication or takes out of it: that takes two locks for
+/// each, of the 6,400 that a server has by default.
+pub(crate) const PUBLISHED_AT_ONCE: usize = 100;
+
+/// Tables of which a comparison is recorded in one transaction: some hundred kilobytes.
+pub(crate) const SETTLED_AT_ONCE: usize = 5_000;
+
+/// Unlogged tables that are copied again in one transaction: each is locked until it ends, and a
+/// commit waits for the disk while clients are held.
+pub(crate) const UNLOGGED_AT_ONCE: usize = 100;

@@ -6,6 +6,7 @@
 mod changed;
 mod ledger;
 mod pace;
+mod settled;
 mod shared;
 mod table;
 mod work;
@@ -338,15 +339,8 @@ pub(crate) async fn settled(
     let make = include_str!("sql/validation/schema.sql");
     let made: Result<u64, PgError> = session.batch(make).await;
     made.on(Side::Target, "recording what was validated")?;
-    for verdict in &report.tables {
-        let of_table = report.row_differences.iter();
-        let rows: Vec<_> = of_table
-            .filter(|row| row.table == verdict.table)
-            .cloned()
-            .collect();
-        let found = (rows.as_slice(), report.barrier_lsn);
-        ledger.settled(&mut session, verdict, found).await?;
-    }
+    let found = (report.row_differences.as_slice(), report.barrier_lsn);
+    ledger.settled(&mut session, &report.tables, found).await?;
     session.close().await;
     Ok(())
 }

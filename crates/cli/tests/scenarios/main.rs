@@ -20,6 +20,7 @@ mod idle;
 mod interruptions;
 mod made_relay;
 mod made_standby;
+mod many_tables;
 mod plain_roles;
 mod regressions;
 mod rehearsals;

@@ -14,21 +14,22 @@ use crate::format::{self, CopyFormat};
 use crate::ledger::{Ledger, Recorded};
 use crate::limits::TOGETHER_BYTES;
 use crate::progress::TableProgress;
-use crate::target_map::target_map_by;
+use crate::target_map::places;
 use crate::transform::Layout;
 
-/// One table to copy.
+/// One table to copy. What is the same on both sides is there once: of very many tables the
+/// jobs are much.
 #[derive(Debug)]
 pub(crate) struct CopyJob {
-    pub(crate) name: TableName,
-    pub(crate) target: TableName,
+    pub(crate) name: Arc<TableName>,
+    pub(crate) target: Arc<TableName>,
     /// The target's table takes rows of this table only: it may be emptied.
     pub(crate) alone: bool,
     pub(crate) format: CopyFormat,
-    /// The columns by the source's names, quoted.
-    columns: Vec<String>,
+    /// The columns by the source's names, as SQL's list of them.
+    columns: Arc<str>,
     /// The same by the target's.
-    target_columns: Vec<String>,
+    target_columns: Arc<str>,
     /// For an extension's table: which rows.
     condition: Option<String>,
     /// Which rows the plan moves.
@@ -59,13 +60,13 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
     let standing: HashMap<&TableName, &Table> =
         by.target.iter().map(|table| (&table.name, table)).collect();
     let there = |table| Some(by.layout.place(table));
-    let map = target_map_by(by.source, standing.keys().copied(), there);
+    let map = places(by.source, standing.keys().copied(), there);
     let mut shared: HashMap<&TableName, usize> = HashMap::new();
     let holds_rows = |table: &&Table| {
         table.kind == TableKind::Ordinary && table.data && (by.unlogged || !table.unlogged)
     };
     for table in by.source.iter().filter(holds_rows) {
-        if let Some(place) = map.get(&table.name) {
+        if let Some(&place) = map.get(&table.name) {
             *shared.entry(place).or_default() += 1;
         }
     }
@@ -74,7 +75,7 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
         let missing = || LoadError::MissingTable {
             table: table.name.clone(),
         };
-        let place = map.get(&table.name).ok_or_else(missing)?;
+        let place = *map.get(&table.name).ok_or_else(missing)?;
         let target = standing.get(place).ok_or_else(missing)?;
         let alone = shared.get(place) == Some(&1)
             && target.kind == TableKind::Ordinary
@@ -82,7 +83,8 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
         let recorded = ledger.remove(&table.name).unwrap_or_default();
         jobs.push(job(table, target, alone, by, recorded)?);
     }
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.bytes));
+    // Without the room that a sort would take which leaves equal ones as they were.
+    jobs.sort_unstable_by(|one, other| (other.bytes, &one.name).cmp(&(one.bytes, &other.name)));
     Ok(jobs)
 }
 
@@ -110,20 +112,26 @@ fn job(
                 column: name.to_owned(),
             });
         }
-        target_columns.push(quote_ident(name));
+        target_columns.push(name);
         pairs.push((column, counterpart));
     }
-    let columns: Vec<String> = pairs
-        .iter()
-        .map(|(column, _)| quote_ident(&column.name))
-        .collect();
+    let columns = column_list(pairs.iter().map(|(column, _)| column.name.as_str()));
+    let target_columns = column_list(target_columns.into_iter());
+    let name = Arc::new(table.name.clone());
     Ok(CopyJob {
-        name: table.name.clone(),
-        target: target.name.clone(),
+        target: if target.name == *name {
+            Arc::clone(&name)
+        } else {
+            Arc::new(target.name.clone())
+        },
         alone,
         format: format::choose(pairs),
+        target_columns: if target_columns == columns {
+            Arc::clone(&columns)
+        } else {
+            target_columns
+        },
         columns,
-        target_columns,
         condition: table.extension_condition.clone(),
         filter: by.layout.condition(&table.name).map(str::to_owned),
         bytes: table.bytes(),
@@ -131,11 +139,17 @@ fn job(
         plan: plan(table, &by.sizes, alone, by.page_ranges),
         recorded,
         progress: Arc::new(TableProgress::new(
-            table.name.clone(),
+            Arc::clone(&name),
             table.bytes(),
             table.estimated_rows,
         )),
+        name,
     })
+}
+
+/// `"a", "b"`.
+fn column_list<'a>(names: impl Iterator<Item = &'a str>) -> Arc<str> {
+    names.map(quote_ident).collect::<Vec<_>>().join(", ").into()
 }
 
 impl CopyJob {
@@ -181,11 +195,11 @@ impl CopyJob {
             // COPY of a table's name copies that table only, as ONLY would.
             None => format!(
                 "COPY {table}{} TO STDOUT (FORMAT {format})",
-                Self::column_list(&self.columns)
+                in_parentheses(&self.columns)
             ),
             Some(filter) => format!(
                 "COPY (SELECT {} FROM ONLY {table} {filter}) TO STDOUT (FORMAT {format})",
-                self.columns.join(", ")
+                self.columns
             ),
         }
     }
@@ -197,17 +211,17 @@ impl CopyJob {
         let frozen = if frozen { ", FREEZE" } else { "" };
         format!(
             "COPY {table}{} FROM STDIN (FORMAT {format}{frozen})",
-            Self::column_list(&self.target_columns)
+            in_parentheses(&self.target_columns)
         )
     }
+}
 
-    /// ` ("a", "b")`, or nothing when there is no column to name.
-    fn column_list(columns: &[String]) -> String {
-        if columns.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", columns.join(", "))
-        }
+/// ` ("a", "b")`, or nothing when there is no column to name.
+fn in_parentheses(columns: &str) -> String {
+    if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({columns})")
     }
 }
 

@@ -42,7 +42,7 @@ impl Copier {
                 // A transaction of an earlier try may have ended since the first look.
                 let recorded = ledger::read_table(target, &job.name).await?;
                 return resumed(number, job, &recorded).ok_or_else(|| LoadError::TargetNotEmpty {
-                    table: job.target.clone(),
+                    table: (*job.target).clone(),
                 });
             }
         }

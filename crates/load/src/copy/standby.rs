@@ -178,7 +178,7 @@ impl Copier {
                 }
                 Storage::Another => {
                     return Err(LoadError::EmptiedAgain {
-                        table: job.name.clone(),
+                        table: (*job.name).clone(),
                     });
                 }
             }

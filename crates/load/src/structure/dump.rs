@@ -14,6 +14,7 @@ use trunkline_postgres::Conninfo;
 
 use super::entry::{Entry, LeftOut};
 use super::programs::Programs;
+use super::script;
 use super::toc;
 use crate::error::LoadError;
 use crate::limits::STDERR_BYTES;
@@ -53,6 +54,9 @@ pub(crate) struct Dumped<'a> {
 
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
+
+/// Name of its text, until it is opened.
+const TEXT: &str = "structure.sql";
 
 /// Whether a whole dump lies in the directory: then the restore has begun.
 pub(crate) fn is_dumped(directory: &Path) -> bool {
@@ -104,12 +108,15 @@ pub(crate) async fn dump(
         no_owner: what.no_owner,
         cancel,
     };
-    let (pre_data, post_data, text) = tokio::try_join!(
+    let text = what.directory.join(TEXT);
+    let to_text = format!("--file={}", text.display());
+    let with_text = ["--verbose", &to_text];
+    let (pre_data, post_data, _) = tokio::try_join!(
         restore.run(&["--list", "--section=pre-data"]),
         restore.run(&["--list", "--section=post-data"]),
-        restore.run(&["--verbose", "--file=-"]),
+        restore.run(&with_text),
     )?;
-    toc::split(&text, &pre_data, &post_data)
+    toc::split(&script::take(&text)?, &pre_data, &post_data)
 }
 
 struct Restore<'a> {

@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use smol_str::SmolStr;
+
+use super::script::Script;
+use crate::error::LoadError;
+
 /// When `pg_dump` would make an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
@@ -11,7 +16,8 @@ pub enum Section {
     PostData,
 }
 
-/// An entry with the SQL that makes it.
+/// An entry, and where the SQL lies that makes it. Of very many tables the entries are much:
+/// short names lie in it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// `pg_dump`'s number for it, of this dump only.
@@ -21,25 +27,29 @@ pub struct Entry {
     /// Its OID on the source.
     pub oid: u32,
     /// `TABLE`, `INDEX`, `FK CONSTRAINT`, ….
-    pub kind: String,
+    pub kind: SmolStr,
     /// Its schema; empty when it has none.
-    pub schema: String,
+    pub schema: SmolStr,
     /// `pg_dump`'s name for it: for what belongs to a table, the table's name comes first.
-    pub name: String,
+    pub name: SmolStr,
     /// Entries that it needs.
-    pub needs: Vec<u32>,
+    pub needs: Box<[u32]>,
     /// Before or after the rows.
     pub section: Section,
     /// Which of the entries of the same kind, schema and name, from 0.
     pub ordinal: i32,
-    /// What makes it.
-    pub sql: String,
+    /// Whether it makes an index that keeps rows apart.
+    pub(crate) unique_index: bool,
+    /// Whether it is a constraint whose index may be built first.
+    pub(crate) splits: bool,
+    /// Where the SQL lies that makes it.
+    pub(crate) script: Script,
 }
 
 impl Entry {
-    /// Whether it makes an index that keeps rows apart.
-    pub(crate) fn is_unique_index(&self) -> bool {
-        self.kind == "INDEX" && self.sql.trim_start().starts_with("CREATE UNIQUE INDEX")
+    /// The SQL that makes it.
+    pub(crate) fn sql(&self) -> Result<String, LoadError> {
+        self.script.read()
     }
 }
 

@@ -49,7 +49,7 @@ pub async fn existing_objects(
     let record = Record::read(target).await?;
     existing.retain(|entry| !record.holds(&key(entry)));
     let named = existing.into_iter().map(|entry| Existing {
-        kind: entry.kind.clone(),
+        kind: entry.kind.to_string(),
         name: entry.table_name(),
     });
     Ok(named.collect())

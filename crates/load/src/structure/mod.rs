@@ -1,17 +1,20 @@
 //! The structure: what `pg_dump` says of the source, cut into entries, chosen by scope, and
 //! run on the target one by one, each recorded with its own commit.
 
+mod announcement;
 mod constraint;
 mod dump;
 mod entry;
 mod existing;
 mod foreign_key;
 mod identifier;
+mod lines;
 mod options;
 mod order;
 mod programs;
 mod record;
 mod run;
+mod script;
 mod select;
 mod strands;
 mod toc;

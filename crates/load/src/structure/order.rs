@@ -6,7 +6,6 @@ use std::collections::HashMap;
 
 use trunkline_changes::TableName;
 
-use super::constraint;
 use super::dump::Structure;
 use super::entry::{Entry, Section};
 use crate::build_memory::Need;
@@ -116,7 +115,7 @@ pub(crate) fn relation_of<'a>(entry: &Entry, by_id: &HashMap<u32, &'a Entry>) ->
         needed.schema == entry.schema
             && entry
                 .name
-                .strip_prefix(&needed.name)
+                .strip_prefix(needed.name.as_str())
                 .is_some_and(|rest| rest.starts_with(' '))
     });
     named.max_by_key(|needed| needed.name.len()).or(first)
@@ -170,7 +169,7 @@ pub(crate) fn table_builds(
             entry: place,
             primary: facts.is_some_and(|facts| facts.primary),
             alone: entry.kind == "CONSTRAINT",
-            apart: entry.kind == "CONSTRAINT" && constraint::split(&entry.sql).is_some(),
+            apart: entry.splits,
             bytes: facts.map_or(0, |facts| duration(facts, table)),
             memory: facts.map_or_else(Need::default, |facts| {
                 Need::of_index(&facts.method, facts.bytes)
@@ -203,6 +202,7 @@ fn weight(method: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::structure::script::Script;
 
     fn entry(id: u32, kind: &str, name: &str, needs: &[u32]) -> Entry {
         Entry {
@@ -212,14 +212,16 @@ mod tests {
             kind: kind.into(),
             schema: "public".into(),
             name: name.into(),
-            needs: needs.to_vec(),
+            needs: needs.into(),
             section: if kind == "TABLE" {
                 Section::PreData
             } else {
                 Section::PostData
             },
             ordinal: 0,
-            sql: String::new(),
+            unique_index: false,
+            splits: false,
+            script: Script::default(),
         }
     }
 

@@ -44,9 +44,9 @@ pub(crate) const LEFT_BEHIND: &str = "LEFT BEHIND";
 /// An entry's key.
 pub(crate) fn key(entry: &Entry) -> Key {
     (
-        entry.kind.clone(),
-        entry.schema.clone(),
-        entry.name.clone(),
+        entry.kind.to_string(),
+        entry.schema.to_string(),
+        entry.name.to_string(),
         entry.ordinal,
     )
 }
@@ -55,8 +55,8 @@ pub(crate) fn key(entry: &Entry) -> Key {
 pub(crate) fn key_as(entry: &Entry, kind: &str) -> Key {
     (
         kind.to_owned(),
-        entry.schema.clone(),
-        entry.name.clone(),
+        entry.schema.to_string(),
+        entry.name.to_string(),
         entry.ordinal,
     )
 }

@@ -1,7 +1,6 @@
 //! Runs entries on the target. Each goes as one message, hence one transaction, together
 //! with the row that records it.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -79,7 +78,7 @@ impl Runner {
     /// fault is named and what may be missing is given up alone.
     pub(crate) async fn make_together(&mut self, entries: &[&Entry]) -> Result<(), LoadError> {
         let knows = self.knows_multiranges().await?;
-        let sql: Vec<_> = with_sql(entries.iter().copied(), knows).collect();
+        let sql = with_sql(entries.iter().copied(), knows)?;
         let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
         self.make_together_as(&entries).await
     }
@@ -101,15 +100,19 @@ impl Runner {
         Ok(())
     }
 
-    /// Makes entries in one transaction, as [`Runner::run_together`] does.
+    /// Makes entries in one transaction, as [`Runner::run_together`] does; inside is what the
+    /// server says of it.
     pub(crate) async fn try_together(
         &mut self,
         entries: impl Iterator<Item = &Entry>,
-    ) -> Result<(), PgError> {
-        let knows = has_multiranges(self.session().await?);
-        let sql: Vec<_> = with_sql(entries, knows).collect();
+    ) -> Result<Result<(), PgError>, LoadError> {
+        let knows = match self.session().await {
+            Ok(session) => has_multiranges(session),
+            Err(cause) => return Ok(Err(cause)),
+        };
+        let sql = with_sql(entries, knows)?;
         let entries: Vec<_> = sql.iter().map(|(entry, sql)| (*entry, &**sql)).collect();
-        self.try_together_as(&entries).await
+        Ok(self.try_together_as(&entries).await)
     }
 
     async fn try_together_as(&mut self, entries: &[(&Entry, &str)]) -> Result<(), PgError> {
@@ -302,23 +305,23 @@ fn has_multiranges(session: &Session) -> bool {
 fn with_sql<'e>(
     entries: impl Iterator<Item = &'e Entry>,
     knows_multiranges: bool,
-) -> impl Iterator<Item = (&'e Entry, Cow<'e, str>)> {
-    entries.map(move |entry| (entry, sql_of(entry, knows_multiranges)))
+) -> Result<Vec<(&'e Entry, String)>, LoadError> {
+    entries
+        .map(|entry| Ok((entry, sql_of(entry, knows_multiranges)?)))
+        .collect()
 }
 
 /// An entry's SQL for a target that has multiranges or not. A schema may stand already: every
 /// database has `public`.
-fn sql_of(entry: &Entry, knows_multiranges: bool) -> Cow<'_, str> {
-    if entry.kind == "TYPE" && !knows_multiranges {
-        without_multirange(&entry.sql).into()
+fn sql_of(entry: &Entry, knows_multiranges: bool) -> Result<String, LoadError> {
+    let sql = entry.sql()?;
+    Ok(if entry.kind == "TYPE" && !knows_multiranges {
+        without_multirange(&sql)
     } else if entry.kind == "SCHEMA" {
-        entry
-            .sql
-            .replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)
-            .into()
+        sql.replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)
     } else {
-        entry.sql.as_str().into()
-    }
+        sql
+    })
 }
 
 /// Whether an entry failed because something it needs is not there. Tables and what holds

@@ -106,11 +106,13 @@ fn consequences(
             return entry.class != 0 && entry.kind != "TABLE";
         }
         // A foreign key needs two tables; its name begins with the one that has it.
-        let is_made = |table: &&TableName| {
-            entry.schema == table.schema && entry.name.starts_with(&format!("{} ", table.name))
+        let mut spaces = entry.name.match_indices(' ');
+        let mut has_it = || {
+            let name = |at| TableName::new(entry.schema.as_str(), &entry.name[..at]);
+            spaces.any(|(at, _)| tables.contains_key(&name(at)))
         };
         entry.needs.iter().any(|id| made.contains(id))
-            && (entry.kind != "FK CONSTRAINT" || tables.keys().any(is_made))
+            && (entry.kind != "FK CONSTRAINT" || has_it())
     };
     let left_out = entries.iter().filter(|entry| {
         let reason = reasons.get(&entry.id);
@@ -290,7 +292,7 @@ fn leave_out_schemas(entries: &[Entry], scope: &Scope, reasons: &mut HashMap<u32
 impl Entry {
     /// Schema and name as a table's.
     pub(crate) fn table_name(&self) -> TableName {
-        TableName::new(&self.schema, &self.name)
+        TableName::new(self.schema.as_str(), self.name.as_str())
     }
 }
 
@@ -298,6 +300,7 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::structure::entry::Section;
+    use crate::structure::script::Script;
 
     fn entry(id: u32, kind: &str, schema: &str, name: &str, needs: &[u32]) -> Entry {
         Entry {
@@ -311,10 +314,12 @@ mod tests {
             kind: kind.into(),
             schema: schema.into(),
             name: name.into(),
-            needs: needs.to_vec(),
+            needs: needs.into(),
             section: Section::PreData,
             ordinal: 0,
-            sql: String::new(),
+            unique_index: false,
+            splits: false,
+            script: Script::default(),
         }
     }
 

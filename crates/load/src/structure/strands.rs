@@ -222,6 +222,7 @@ impl Sets {
 mod tests {
     use super::*;
     use crate::structure::entry::Section;
+    use crate::structure::script::Script;
 
     fn entry(id: u32, kind: &str, needs: &[u32]) -> Entry {
         Entry {
@@ -230,11 +231,13 @@ mod tests {
             oid: id,
             kind: kind.into(),
             schema: "public".into(),
-            name: id.to_string(),
-            needs: needs.to_vec(),
+            name: id.to_string().into(),
+            needs: needs.into(),
             section: Section::PreData,
             ordinal: 0,
-            sql: String::new(),
+            unique_index: false,
+            splits: false,
+            script: Script::default(),
         }
     }
 

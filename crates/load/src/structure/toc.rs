@@ -1,120 +1,128 @@
 //! `pg_restore`'s text cut into entries. With `--verbose` each entry is announced by its
 //! number, catalog and OID, and what it needs; the list says which numbers there are, in
 //! which order and section. A line counts as an announcement only if it is the next of the
-//! list, so a function's body that looks like one stays a body.
+//! list, so a function's body that looks like one stays a body. The text is read once, line by
+//! line, and only the places of the entries in it are kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::sync::Arc;
 
+use super::announcement::{Announcement, toc_line};
+use super::constraint;
 use super::entry::{Entry, Section};
-use super::options::without_server_marks;
+use super::lines::{Lines, last_line};
+use super::script::{Script, finished};
 use crate::error::LoadError;
 
 /// An entry's line in `pg_restore --list`: `215; 1259 16385 TABLE public orders owner`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Listed<'a> {
-    id: u32,
     line: &'a str,
     section: Section,
+    /// Its text was seen.
+    seen: bool,
 }
 
 /// Cuts the text into entries, in its order. `pre_data` and `post_data` are the two lists.
-pub(crate) fn split(text: &str, pre_data: &str, post_data: &str) -> Result<Vec<Entry>, LoadError> {
-    let mut expected = listed(pre_data, Section::PreData)?;
-    expected.extend(listed(post_data, Section::PostData)?);
-    let by_id: HashMap<u32, Listed<'_>> = expected.iter().map(|l| (l.id, l.clone())).collect();
-    let mut cutter = Cutter::new(&by_id);
-    let mut lines = text.split_inclusive('\n').peekable();
-    while let Some(line) = lines.next() {
-        let announced = line == "--\n" && lines.peek().is_some_and(|next| cutter.announces(next));
-        if announced {
+pub(crate) fn split(
+    text: &Arc<File>,
+    pre_data: &str,
+    post_data: &str,
+) -> Result<Vec<Entry>, LoadError> {
+    let mut expected = HashMap::new();
+    listed(pre_data, Section::PreData, &mut expected)?;
+    listed(post_data, Section::PostData, &mut expected)?;
+    let mut cutter = Cutter::new(text, expected);
+    let mut lines = Lines::new(BufReader::new(&**text))?;
+    while lines.advance()? {
+        if lines.current == "--\n" && cutter.announces(&lines.next) {
             cutter.open(&mut lines)?;
         } else {
-            cutter.add(line);
+            cutter.add(&lines.current);
         }
     }
-    let entries = cutter.finish()?;
-    let cut: HashSet<u32> = entries.iter().map(|entry| entry.id).collect();
-    if let Some(missing) = expected.iter().find(|listed| !cut.contains(&listed.id)) {
-        return Err(LoadError::Toc(format!(
-            "no text for the entry `{}`",
-            missing.line
-        )));
+    cutter.finish()
+}
+
+fn listed<'a>(
+    list: &'a str,
+    section: Section,
+    expected: &mut HashMap<u32, Listed<'a>>,
+) -> Result<(), LoadError> {
+    for line in list.lines() {
+        if line.is_empty() || line.starts_with(';') {
+            continue;
+        }
+        let id = line.split_once(';').and_then(|(id, _)| id.parse().ok());
+        let id = id.ok_or_else(|| LoadError::Toc(format!("the list's line `{line}`")))?;
+        let listed = Listed {
+            line,
+            section,
+            seen: false,
+        };
+        expected.insert(id, listed);
     }
-    Ok(entries)
-}
-
-fn listed(list: &str, section: Section) -> Result<Vec<Listed<'_>>, LoadError> {
-    list.lines()
-        .filter(|line| !line.is_empty() && !line.starts_with(';'))
-        .map(|line| {
-            let id = line.split_once(';').and_then(|(id, _)| id.parse().ok());
-            let id = id.ok_or_else(|| LoadError::Toc(format!("the list's line `{line}`")))?;
-            Ok(Listed { id, line, section })
-        })
-        .collect()
-}
-
-/// An announcement's lines, read.
-#[derive(Default)]
-struct Announcement {
-    id: u32,
-    class: u32,
-    oid: u32,
-    needs: Vec<u32>,
-    name: String,
-    kind: String,
-    schema: String,
+    Ok(())
 }
 
 struct Cutter<'a> {
-    by_id: &'a HashMap<u32, Listed<'a>>,
-    seen: HashSet<u32>,
+    text: Arc<File>,
+    by_id: HashMap<u32, Listed<'a>>,
     entries: Vec<Entry>,
-    current: Option<(Announcement, String)>,
-    ordinals: HashMap<(String, String, String), i32>,
+    current: Option<Opened>,
     /// `SET default_…` lines in force, by setting.
     defaults: Vec<(String, String)>,
+    /// The same as one text.
+    storage: Arc<str>,
+    /// What a sequence is made under: no dump says where one lies, and it would go where the
+    /// session's last table did.
+    nowhere: Arc<str>,
+    nothing: Arc<str>,
+}
+
+/// An entry whose text is being read.
+struct Opened {
+    announcement: Announcement,
+    section: Section,
+    /// Where its text begins.
+    at: u64,
+    text: String,
 }
 
 /// Settings that `pg_restore` changes between entries, and that decide what the next make.
 const DEFAULTS: [&str; 2] = ["default_tablespace", "default_table_access_method"];
 
 impl<'a> Cutter<'a> {
-    fn new(by_id: &'a HashMap<u32, Listed<'a>>) -> Self {
+    fn new(text: &Arc<File>, by_id: HashMap<u32, Listed<'a>>) -> Self {
         Cutter {
+            text: Arc::clone(text),
+            entries: Vec::with_capacity(by_id.len()),
             by_id,
-            seen: HashSet::new(),
-            entries: Vec::new(),
             current: None,
-            ordinals: HashMap::new(),
             defaults: Vec::new(),
+            storage: Arc::default(),
+            nowhere: "SET default_tablespace = '';\n".into(),
+            nothing: Arc::default(),
         }
     }
 
     /// Whether a line is the announcement of an entry that was not seen yet.
     fn announces(&self, line: &str) -> bool {
         toc_line(line).is_some_and(|(id, class, oid)| {
-            !self.seen.contains(&id)
-                && self
-                    .by_id
-                    .get(&id)
-                    .is_some_and(|listed| listed.line.starts_with(&format!("{id}; {class} {oid} ")))
+            let start = format!("{id}; {class} {oid} ");
+            let listed = self.by_id.get(&id);
+            listed.is_some_and(|listed| !listed.seen && listed.line.starts_with(&start))
         })
     }
 
-    fn open<'t>(
-        &mut self,
-        lines: &mut std::iter::Peekable<impl Iterator<Item = &'t str>>,
-    ) -> Result<(), LoadError> {
+    fn open(&mut self, lines: &mut Lines<impl BufRead>) -> Result<(), LoadError> {
         self.close()?;
         let mut announcement = Announcement::default();
-        for line in lines.by_ref() {
-            if line == "--\n" {
-                break;
-            }
-            announcement.read(line);
+        while lines.advance()? && lines.current != "--\n" {
+            announcement.read(&lines.current);
         }
-        let listed = self.by_id.get(&announcement.id);
         let schema = if announcement.schema.is_empty() {
             "-"
         } else {
@@ -128,61 +136,59 @@ impl<'a> Cutter<'a> {
             announcement.kind,
             announcement.name
         );
-        if !listed.is_some_and(|listed| listed.line.starts_with(&start)) {
-            return Err(LoadError::Toc(format!(
-                "`{start}` is not what the list says"
-            )));
-        }
-        self.seen.insert(announcement.id);
-        self.current = Some((announcement, String::new()));
+        let listed = self.by_id.get_mut(&announcement.id);
+        let listed = listed.filter(|listed| listed.line.starts_with(&start));
+        let not_listed = || LoadError::Toc(format!("`{start}` is not what the list says"));
+        let listed = listed.ok_or_else(not_listed)?;
+        listed.seen = true;
+        self.current = Some(Opened {
+            announcement,
+            section: listed.section,
+            at: lines.end,
+            text: String::new(),
+        });
         Ok(())
     }
 
     fn add(&mut self, line: &str) {
         match &mut self.current {
-            Some((_, sql)) => sql.push_str(line),
+            Some(opened) => opened.text.push_str(line),
             // Before the first entry stand the session's settings; ours are pinned.
-            None => {
-                self.note_default(line);
-            }
+            None => self.note_default(line),
         }
     }
 
-    fn note_default(&mut self, line: &str) -> bool {
+    fn note_default(&mut self, line: &str) {
         let line = line.trim_end();
-        let Some(setting) = DEFAULTS.into_iter().find(|name| {
-            line.strip_prefix("SET ")
-                .is_some_and(|rest| rest.starts_with(&format!("{name} =")))
-        }) else {
-            return false;
-        };
-        self.defaults.retain(|(name, _)| name != setting);
-        self.defaults.push((setting.to_owned(), line.to_owned()));
-        true
+        if let Some(setting) = default_of(line) {
+            self.defaults.retain(|(name, _)| name != setting);
+            self.defaults.push((setting.to_owned(), line.to_owned()));
+            let lines = self.defaults.iter().map(|(_, line)| format!("{line}\n"));
+            self.storage = lines.collect::<String>().into();
+        }
     }
 
     /// Ends the current entry. The settings for the next one stand at its end.
     fn close(&mut self) -> Result<(), LoadError> {
-        let Some((announcement, text)) = self.current.take() else {
+        let Some(opened) = self.current.take() else {
             return Ok(());
         };
-        let mut lines: Vec<&str> = text.lines().collect();
+        let Opened {
+            announcement,
+            section,
+            at,
+            text,
+        } = opened;
+        let mut body = text.as_str();
         let mut settings = Vec::new();
-        while let Some(last) = lines.last() {
-            let between = last.trim().is_empty()
-                || last.starts_with("\\restrict")
-                || last.starts_with("\\unrestrict")
-                || last.starts_with("--")
-                || DEFAULTS
-                    .iter()
-                    .any(|name| last.starts_with(&format!("SET {name} =")));
-            if !between {
-                break;
-            }
-            settings.push(lines.pop().unwrap_or_default().to_owned());
+        while !body.is_empty() && is_between(last_line(body)) {
+            settings.push(last_line(body));
+            body = &body[..body.len() - last_line(body).len()];
         }
-        let body = without_server_marks(&(lines.join("\n").trim_start().to_owned() + "\n"));
-        let entry = self.entry(announcement, &body)?;
+        let before = body.len();
+        body = body.trim_start();
+        let at = at + (before - body.len()) as u64;
+        let entry = self.entry(announcement, section, (at, body))?;
         self.entries.push(entry);
         for line in settings.iter().rev() {
             self.note_default(line);
@@ -190,98 +196,100 @@ impl<'a> Cutter<'a> {
         Ok(())
     }
 
-    fn entry(&mut self, announcement: Announcement, body: &str) -> Result<Entry, LoadError> {
-        let section = self
-            .by_id
-            .get(&announcement.id)
-            .map(|listed| listed.section);
-        let section =
-            section.ok_or_else(|| LoadError::Toc("an entry not in the list".to_owned()))?;
-        let key = (
-            announcement.kind.clone(),
-            announcement.schema.clone(),
-            announcement.name.clone(),
-        );
-        let ordinal = self.ordinals.entry(key).or_insert(-1);
-        *ordinal += 1;
-        let places_storage = ["TABLE", "INDEX", "CONSTRAINT", "MATERIALIZED VIEW"]
-            .contains(&announcement.kind.as_str());
-        let mut sql = String::new();
-        if places_storage {
-            for (_, line) in &self.defaults {
-                sql.push_str(line);
-                sql.push('\n');
-            }
-        }
-        if announcement.kind == "SEQUENCE" {
-            // No dump says where one lies, and it would go where the session's last table did.
-            sql.push_str("SET default_tablespace = '';\n");
-        }
-        sql.push_str(body);
+    fn entry(
+        &self,
+        announcement: Announcement,
+        section: Section,
+        (at, body): (u64, &str),
+    ) -> Result<Entry, LoadError> {
+        let Announcement {
+            id,
+            class,
+            oid,
+            needs,
+            name,
+            kind,
+            schema,
+        } = announcement;
+        let settings = match kind.as_str() {
+            "TABLE" | "INDEX" | "CONSTRAINT" | "MATERIALIZED VIEW" => &self.storage,
+            "SEQUENCE" => &self.nowhere,
+            _ => &self.nothing,
+        };
+        let length = u32::try_from(body.len());
+        let length = length.map_err(|_| LoadError::Toc(format!("{kind} {name} has over 4 GB")))?;
+        let splits = kind == "CONSTRAINT" && constraint::split(&finished(settings, body)).is_some();
         Ok(Entry {
-            id: announcement.id,
-            class: announcement.class,
-            oid: announcement.oid,
-            kind: announcement.kind,
-            schema: announcement.schema,
-            name: announcement.name,
-            needs: announcement.needs,
+            id,
+            class,
+            oid,
+            unique_index: kind == "INDEX" && body.starts_with("CREATE UNIQUE INDEX"),
+            splits,
+            kind,
+            schema,
+            name,
+            needs,
             section,
-            ordinal: *ordinal,
-            sql,
+            ordinal: 0,
+            script: Script {
+                text: Some(Arc::clone(&self.text)),
+                at,
+                length,
+                settings: Arc::clone(settings),
+            },
         })
     }
 
     fn finish(mut self) -> Result<Vec<Entry>, LoadError> {
         self.close()?;
-        self.entries.shrink_to_fit();
+        if let Some(missing) = self.by_id.values().find(|listed| !listed.seen) {
+            return Err(LoadError::Toc(format!(
+                "no text for the entry `{}`",
+                missing.line
+            )));
+        }
+        number_alike(&mut self.entries);
         Ok(self.entries)
     }
 }
 
-impl Announcement {
-    fn read(&mut self, line: &str) {
-        if let Some((id, class, oid)) = toc_line(line) {
-            (self.id, self.class, self.oid) = (id, class, oid);
-        } else if let Some(ids) = line.strip_prefix("-- Dependencies: ") {
-            self.needs = ids
-                .split_whitespace()
-                .filter_map(|id| id.parse().ok())
-                .collect();
-        } else if let Some(rest) = line.strip_prefix("-- Name: ") {
-            // A name may hold `; Type: `; the words after it may not, so read from the end.
-            let Some((rest, _owner)) = rest.rsplit_once("; Owner: ") else {
-                return;
-            };
-            let Some((rest, schema)) = rest.rsplit_once("; Schema: ") else {
-                return;
-            };
-            let Some((name, kind)) = rest.rsplit_once("; Type: ") else {
-                return;
-            };
-            name.clone_into(&mut self.name);
-            kind.clone_into(&mut self.kind);
-            if schema != "-" {
-                schema.clone_into(&mut self.schema);
-            }
-        }
-    }
+/// The setting that a line sets, of those that decide what the next entries make.
+fn default_of(line: &str) -> Option<&'static str> {
+    let (setting, _) = line.strip_prefix("SET ")?.split_once(" =")?;
+    DEFAULTS.into_iter().find(|name| *name == setting)
 }
 
-/// Reads `-- TOC entry 215 (class 1259 OID 16385)`.
-fn toc_line(line: &str) -> Option<(u32, u32, u32)> {
-    let rest = line
-        .trim_end()
-        .strip_prefix("-- TOC entry ")?
-        .strip_suffix(')')?;
-    let (id, rest) = rest.split_once(" (class ")?;
-    let (class, oid) = rest.split_once(" OID ")?;
-    Some((id.parse().ok()?, class.parse().ok()?, oid.parse().ok()?))
+/// Whether a line stands between entries, when nothing but such lines follows it.
+fn is_between(line: &str) -> bool {
+    line.trim().is_empty()
+        || ["--", "\\restrict", "\\unrestrict"]
+            .iter()
+            .any(|start| line.starts_with(start))
+        || default_of(line).is_some()
+}
+
+/// Numbers the entries of the same kind, schema and name, in their order.
+fn number_alike(entries: &mut [Entry]) {
+    fn named(entry: &Entry) -> (&str, &str, &str) {
+        (&entry.kind, &entry.schema, &entry.name)
+    }
+    let mut places: Vec<usize> = (0..entries.len()).collect();
+    places.sort_unstable_by(|&one, &other| {
+        let order = named(&entries[one]).cmp(&named(&entries[other]));
+        order.then(one.cmp(&other))
+    });
+    for pair in places.windows(2) {
+        let &[before, after] = pair else { continue };
+        if named(&entries[before]) == named(&entries[after]) {
+            entries[after].ordinal = entries[before].ordinal + 1;
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Seek as _, Write as _};
 
     const PRE: &str = ";\n; Archive created\n;\n8; 2615 100 SCHEMA - a b owner\n\
         10; 1259 101 TABLE public odd; Type: TABLE owner\n11; 1255 102 FUNCTION public f() owner\n";
@@ -297,10 +305,25 @@ mod tests {
         --\n-- TOC entry 12 (class 1259 OID 103)\n-- Dependencies: 10 8\n-- Name: i; Type: INDEX; Schema: public; Owner: owner\n--\n\n\
         CREATE INDEX i ON x;\n\n\n-- Completed on today\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n";
 
+    fn file(text: &str) -> Arc<File> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+        file.rewind().expect("rewound");
+        Arc::new(file)
+    }
+
+    #[test]
+    fn a_body_keeps_its_ends_of_lines() {
+        let body = "CREATE FUNCTION f() AS '\r\nbegin\r\n  return ''a\r\nb'';\r\n\nend';\n";
+        let text = TEXT.replace("CREATE FUNCTION f() AS '\n--\n-- TOC entry 10 (class 1259 OID 101)\n-- Name: fake\n--\n';\n", body);
+        let entries = split(&file(&text), PRE, POST).expect("entries");
+        assert_eq!(entries[2].sql().expect("its text"), body);
+    }
+
     #[test]
     fn the_text_is_cut_where_the_list_says() {
-        let entries = split(TEXT, PRE, POST).expect("entries");
-        let sql: Vec<&str> = entries.iter().map(|entry| entry.sql.as_str()).collect();
+        let entries = split(&file(TEXT), PRE, POST).expect("entries");
+        let sql: Vec<String> = entries.iter().map(|e| e.sql().expect("its text")).collect();
         assert_eq!(
             sql,
             [
@@ -311,14 +334,43 @@ mod tests {
             ]
         );
         assert_eq!(entries[1].name, "odd; Type: TABLE");
-        assert_eq!(entries[1].needs, [8]);
+        assert_eq!(*entries[1].needs, [8]);
         assert_eq!(entries[3].section, Section::PostData);
+    }
+
+    #[test]
+    fn entries_alike_are_numbered_in_their_order() {
+        let entry = |kind: &str, schema: &str, name: &str| Entry {
+            id: 0,
+            class: 0,
+            oid: 0,
+            kind: kind.into(),
+            schema: schema.into(),
+            name: name.into(),
+            needs: Box::default(),
+            section: Section::PreData,
+            ordinal: 0,
+            unique_index: false,
+            splits: false,
+            script: Script::default(),
+        };
+        let mut entries = [
+            entry("ACL", "s", "b"),
+            entry("ACL", "s", "a"),
+            entry("ACL", "s", "b"),
+            entry("ACL", "t", "b"),
+            entry("TABLE", "s", "b"),
+            entry("ACL", "s", "b"),
+        ];
+        number_alike(&mut entries);
+        let numbers = entries.map(|entry| entry.ordinal);
+        assert_eq!(numbers, [0, 0, 1, 0, 0, 2]);
     }
 
     #[test]
     fn an_entry_without_text_is_an_error() {
         let longer = format!("{POST}13; 1259 104 INDEX public j owner\n");
-        let error = split(TEXT, PRE, &longer).expect_err("13 is missing");
+        let error = split(&file(TEXT), PRE, &longer).expect_err("13 is missing");
         assert!(error.to_string().contains("104"), "{error}");
     }
 }

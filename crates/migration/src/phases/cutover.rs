@@ -244,11 +244,14 @@ async fn make_ready(
     }
     let outside = outside(run, way.from()).await?;
     ours.push(outside.process_id());
+    let mut to = run.connect(way.to(), "switch").await?;
+    let (from, layout) = (follow.from(), standing.layout());
+    sequences::set_ahead(run, way, from, &mut to, layout).await?;
     Ok(Ready {
         way,
         extent,
         outside,
-        to: run.connect(way.to(), "switch").await?,
+        to,
         before: fence::settings_before(follow.from(), way.from()).await?,
         comparisons,
         unlogged: unstreamed::unlogged_tables(&standing),

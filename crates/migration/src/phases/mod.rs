@@ -8,6 +8,7 @@ pub(crate) mod ddl_log;
 pub(crate) mod ending;
 pub(crate) mod mending;
 pub(crate) mod prepare;
+pub(crate) mod publication;
 pub(crate) mod publishing;
 pub(crate) mod renaming;
 pub(crate) mod seeding;

@@ -1,6 +1,8 @@
 //! What is published: the tables in scope by their own names, with the columns and rows that
 //! move where the server knows how. An administrator's publication must publish as much.
 
+use std::collections::HashMap;
+
 use trunkline_capture::slot::Plugin;
 use trunkline_capture::test_decoding::StreamedTable;
 use trunkline_changes::{ReplicaIdentity, Side, TableName, quote_ident};
@@ -10,31 +12,11 @@ use trunkline_postgres::{OnSide, PgError, Session};
 use crate::error::Error;
 use crate::journal::{Entry, Object};
 use crate::phases::ddl_log;
+use crate::phases::publication::{self, Publication};
 use crate::phases::verifying::coverage;
 use crate::plan::Plan;
 use crate::run::{Run, is_streamed};
 use crate::way::Way;
-
-/// What one publication publishes.
-struct Publication {
-    name: String,
-    operations: &'static str,
-    tables: Vec<String>,
-}
-
-impl Publication {
-    fn sql(&self) -> String {
-        let name = quote_ident(&self.name);
-        let tables = match self.tables.as_slice() {
-            [] => String::new(),
-            tables => format!(" FOR TABLE ONLY {}", tables.join(", ONLY ")),
-        };
-        format!(
-            "CREATE PUBLICATION {name}{tables} WITH (publish = '{}')",
-            self.operations
-        )
-    }
-}
 
 /// From this version on a publication knows columns and rows.
 pub(crate) const FILTERS_FROM: u32 = 15;
@@ -95,10 +77,12 @@ fn publications(plan: &Plan, base: &str, what: &Publishing<'_>) -> Vec<Publicati
         Way::There => published(table, major, layout),
         Way::Back => table.name.quoted(),
     };
-    let names = |wanted: bool| -> Vec<String> {
+    let names = |wanted: bool| -> Vec<(TableName, String)> {
         let streamed = tables.iter().filter(|table| is_streamed(table));
         let chosen = streamed.filter(|table| insert_only(table) == wanted);
-        chosen.map(shown).collect()
+        chosen
+            .map(|table| (table.name.clone(), shown(table)))
+            .collect()
     };
     let mut publications = vec![Publication {
         name: base.to_owned(),
@@ -146,7 +130,7 @@ pub(crate) fn statements(
         major,
     };
     let made = publications(plan, name, &what);
-    let mut sql: Vec<String> = made.iter().map(Publication::sql).collect();
+    let mut sql: Vec<String> = made.iter().flat_map(Publication::statements).collect();
     sql.extend(ddl_log::statements(plan, name));
     sql.push(format!(
         "CREATE_REPLICATION_SLOT {} LOGICAL {}",
@@ -169,12 +153,7 @@ pub(crate) async fn publish(
         let name = publication.name.clone();
         let object = Object::Publication { side, name };
         run.control.record(Entry::Making(object)).await?;
-        if !publication_exists(from, &publication.name)
-            .await
-            .on(side, doing)?
-        {
-            from.batch(&publication.sql()).await.on(side, doing)?;
-        }
+        publication.make(from).await.on(side, doing)?;
     }
     ddl_log::make(run, from, what.way, number).await
 }
@@ -189,10 +168,8 @@ pub(super) async fn refuse_incomplete(
 ) -> Result<(), Error> {
     let doing = "looking at the publication";
     let hint = "`trunkline sql publication` prints the statement that makes it".to_owned();
-    if !publication_exists(source, given)
-        .await
-        .on(Side::Source, doing)?
-    {
+    let exists = publication::exists(source, given).await;
+    if !exists.on(Side::Source, doing)? {
         return Err(Error::Refused {
             why: format!("the plan's publication \"{given}\" does not exist on the source"),
             hint,
@@ -230,13 +207,15 @@ async fn refuse_narrower(
     let sql = "SELECT schemaname::text, tablename::text, attnames::text[], rowfilter IS NOT NULL \
                FROM pg_catalog.pg_publication_tables WHERE pubname = $1";
     let rows = source.query(sql, &[&given]).await.on(Side::Source, doing)?;
+    let tables: HashMap<&TableName, &Table> =
+        tables.iter().map(|table| (&table.name, table)).collect();
     for row in &rows {
         let read = || -> Result<(TableName, Vec<String>, bool), PgError> {
             let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
             Ok((name, row.get(2)?, row.get(3)?))
         };
         let (name, columns, filtered) = read().on(Side::Source, doing)?;
-        let Some(table) = tables.iter().find(|table| table.name == name) else {
+        let Some(table) = tables.get(&name) else {
             continue;
         };
         let names = layout.columns(&name);
@@ -256,9 +235,4 @@ async fn refuse_narrower(
         });
     }
     Ok(())
-}
-
-async fn publication_exists(source: &mut Session, name: &str) -> Result<bool, PgError> {
-    let sql = "SELECT 1 FROM pg_catalog.pg_publication WHERE pubname = $1";
-    Ok(source.query_opt(sql, &[&name]).await?.is_some())
 }

@@ -9,7 +9,7 @@
 pub(crate) mod coverage;
 mod scope;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
 use trunkline_changes::{Lsn, Side, TableName};
@@ -173,16 +173,11 @@ async fn settle(
     found: &mut Found,
 ) -> Result<(), Error> {
     for _ in 0..COMPARE_AGAIN {
-        let disturbed = |verdict: &TableVerdict| verdict.outcome == Outcome::Disturbed;
-        let left: Vec<Comparison> = list
-            .iter()
-            .filter(|comparison| {
-                let name = &comparison.target;
-                let mut verdicts = found.verdicts.iter();
-                verdicts.any(|v| v.table == *name && disturbed(v))
-            })
-            .cloned()
-            .collect();
+        let verdicts = found.verdicts.iter();
+        let disturbed = verdicts.filter(|verdict| verdict.outcome == Outcome::Disturbed);
+        let disturbed: HashSet<&TableName> = disturbed.map(|verdict| &verdict.table).collect();
+        let left = list.iter().filter(|one| disturbed.contains(&one.target));
+        let left: Vec<Comparison> = left.cloned().collect();
         if left.is_empty() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 //! is bounded; what does not fit marks its table to be read again as a whole, so nothing is
 //! forgotten.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use trunkline_changes::{Change, OldRow, Relation, Row, TableName, Value};
@@ -21,6 +21,8 @@ pub(crate) struct Changed {
 #[derive(Debug, Default)]
 struct Inner {
     tables: HashMap<TableName, OfTable>,
+    /// Tables that have keys, each once.
+    waiting: VecDeque<TableName>,
     held: usize,
 }
 
@@ -29,8 +31,19 @@ struct OfTable {
     /// Empty: its rows cannot be named.
     key: Vec<String>,
     keys: HashSet<Key>,
+    /// Whether it waits.
+    waits: bool,
     /// Rows changed that are not among the keys.
     whole: bool,
+}
+
+impl OfTable {
+    fn wait_in(&mut self, waiting: &mut VecDeque<TableName>, name: &TableName) {
+        if !self.waits && !self.keys.is_empty() {
+            self.waits = true;
+            waiting.push_back(name.clone());
+        }
+    }
 }
 
 impl Changed {
@@ -80,7 +93,11 @@ impl Changed {
 
     fn note_rows(&self, relation: &Relation, rows: &[Option<&Row>]) {
         let mut inner = self.lock();
-        let Inner { tables, held } = &mut *inner;
+        let Inner {
+            tables,
+            waiting,
+            held,
+        } = &mut *inner;
         let Some(table) = tables.get_mut(&relation.name) else {
             return;
         };
@@ -100,18 +117,27 @@ impl Changed {
                 *held += 1;
             }
         }
+        table.wait_in(waiting, &relation.name);
     }
 
-    /// Some keys of one table, to be compared.
+    /// Some keys of one table, to be compared. Tables take turns.
     pub(crate) fn take(&self) -> Option<(TableName, Vec<Key>)> {
         let mut inner = self.lock();
-        let fullest = inner
-            .tables
-            .iter()
-            .filter(|(_, of)| !of.keys.is_empty())
-            .max_by_key(|(_, of)| of.keys.len())
-            .map(|(name, _)| name.clone())?;
-        let of = inner.tables.get_mut(&fullest)?;
+        let Inner {
+            tables,
+            waiting,
+            held,
+        } = &mut *inner;
+        let (name, of) = loop {
+            let name = waiting.pop_front()?;
+            let Some(of) = tables.get_mut(&name) else {
+                continue;
+            };
+            of.waits = false;
+            if !of.keys.is_empty() {
+                break (name, of);
+            }
+        };
         let some: Vec<Key> = of
             .keys
             .iter()
@@ -121,18 +147,24 @@ impl Changed {
         for key in &some {
             of.keys.remove(key);
         }
-        inner.held -= some.len();
-        Some((fullest, some))
+        *held -= some.len();
+        of.wait_in(waiting, &name);
+        Some((name, some))
     }
 
     /// Gives keys back that were not compared to the end.
     pub(crate) fn put_back(&self, table: &TableName, keys: Vec<Key>) {
         let mut inner = self.lock();
-        let Inner { tables, held } = &mut *inner;
+        let Inner {
+            tables,
+            waiting,
+            held,
+        } = &mut *inner;
         if let Some(of) = tables.get_mut(table) {
             for key in keys {
                 *held += usize::from(of.keys.insert(key));
             }
+            of.wait_in(waiting, table);
         }
     }
 
@@ -229,6 +261,28 @@ mod tests {
         assert_eq!(table, TableName::new("s", "t"));
         assert_eq!(keys, [["7"], ["8"]]);
         assert_eq!(changed.take(), None);
+    }
+
+    #[test]
+    fn tables_take_turns() {
+        let changed = watched(&["id"]);
+        let other = TableName::new("s", "u");
+        changed.watch(&other, vec!["id".to_owned()]);
+        for id in 0..=VALIDATED_KEYS_AT_ONCE {
+            changed.note(&insert(&id.to_string()));
+        }
+        changed.put_back(&other, vec![vec!["1".to_owned()]]);
+        let taken = std::iter::from_fn(|| changed.take());
+        let taken: Vec<(String, usize)> = taken.map(|(t, keys)| (t.name, keys.len())).collect();
+        let turn = |name: &str, keys| (name.to_owned(), keys);
+        assert_eq!(
+            taken,
+            [
+                turn("t", VALIDATED_KEYS_AT_ONCE),
+                turn("u", 1),
+                turn("t", 1)
+            ]
+        );
     }
 
     #[test]

@@ -5,13 +5,13 @@
 use serde_json::{Map, Value};
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_postgres::{OnSide, PgError, Session};
-use trunkline_verify::{Outcome, PartReport, RowDifference, TableVerdict};
+use trunkline_verify::{PartReport, RowDifference};
 
 use super::changed::Key;
 use super::table::{TableValidation, ValidationState};
 use crate::error::Error;
 
-const DOING: &str = "recording what was validated";
+pub(super) const DOING: &str = "recording what was validated";
 
 /// Which migration's, and which leg's.
 #[derive(Clone, Debug)]
@@ -255,49 +255,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// A whole table was compared at one position.
-    pub(crate) async fn settled(
-        &self,
-        session: &mut Session,
-        verdict: &TableVerdict,
-        (rows, position): (&[RowDifference], Lsn),
-    ) -> Result<(), Error> {
-        let table = &verdict.table;
-        let state = match verdict.outcome {
-            Outcome::Matched => ValidationState::Matched,
-            Outcome::Disturbed => ValidationState::Busy,
-            _ => ValidationState::Differing,
-        };
-        let done = async {
-            session.batch("BEGIN").await?;
-            self.forget(session, table, None).await?;
-            self.name(session, table, rows, Some(position)).await?;
-            session
-                .execute(
-                    "UPDATE trunkline.validation SET state = $5, rows_compared = $6::bigint, \
-                     rows_differing = $7::bigint, rows_busy = 0, position = $8::pg_lsn, \
-                     above = NULL, note = NULL, rounds = rounds + 1, \
-                     updated_at = clock_timestamp() \
-                     WHERE migration = $1 AND leg = $2::int AND table_schema = $3 \
-                     AND table_name = $4",
-                    &[
-                        &self.migration,
-                        &self.leg,
-                        &table.schema,
-                        &table.name,
-                        &state.name(),
-                        &verdict.source_rows,
-                        &verdict.differing.total(),
-                        &position,
-                    ],
-                )
-                .await?;
-            session.batch("COMMIT").await
-        };
-        done.await.on(Side::Target, DOING)?;
-        Ok(())
-    }
-
     /// Takes away what is recorded of a table's rows, or of some of them; gives how many rows
     /// that were.
     async fn forget(
@@ -327,7 +284,7 @@ impl Ledger {
     }
 
     /// Names rows that differ.
-    async fn name(
+    pub(super) async fn name(
         &self,
         session: &mut Session,
         table: &TableName,

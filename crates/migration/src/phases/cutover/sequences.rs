@@ -1,20 +1,33 @@
 //! Every sequence of the fenced side, set on the other one and read back. A sequence that a
 //! column owns is the one of that column on the other side, whatever it is called there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{
-    Layout, Scope, Sequence, SequenceDifference, Unowned, compare_sequences, list_sequences,
-    read_sequence_positions, read_sequences, set_sequences,
+    Layout, LoadError, Scope, Sequence, SequenceDifference, Unowned, compare_sequences,
+    list_sequences, read_sequence_positions, set_sequences,
 };
-use trunkline_postgres::Session;
+use trunkline_postgres::{OnSide, Session};
 
 use super::Missed;
 use super::proof::SequencesSet;
 use crate::error::Error;
 use crate::run::Run;
 use crate::way::Way;
+
+/// Sets them before anybody is held: what moves on until then is set again, and the servers know
+/// them all by then.
+pub(super) async fn set_ahead(
+    run: &Run<'_>,
+    way: Way,
+    from: &mut Session,
+    to: &mut Session,
+    layout: &Layout,
+) -> Result<(), Error> {
+    let scope = run.scope_on(way.from(), layout);
+    carry_over(way, from, to, &scope, layout).await.map(drop)
+}
 
 /// Sets them, and shows it.
 pub(super) async fn set_and_read_back(
@@ -33,8 +46,8 @@ pub(super) async fn set_and_read_back(
     })
 }
 
-/// Sets the sequences of one side in a scope on the other; gives what was wanted, by the other
-/// side's names, and what was read back.
+/// Sets the sequences of one side in a scope on the other where they stand elsewhere; gives what
+/// was wanted, by the other side's names, and what was read back.
 pub(crate) async fn carry_over(
     way: Way,
     from: &mut Session,
@@ -42,30 +55,79 @@ pub(crate) async fn carry_over(
     scope: &Scope,
     layout: &Layout,
 ) -> Result<(Vec<Sequence>, Vec<Sequence>), Error> {
-    let mut wanted = read_sequences(from, way.from(), scope).await?;
-    let side = way.to();
-    let all = Scope::everything();
-    let standing = list_sequences(to, side, &all, Unowned::BySchema).await?;
-    wanted = by_names_of(&standing, wanted, way, layout);
-    if way == Way::Back {
-        // One that the source never had belongs to what stood on the target before us.
-        wanted.retain(|sequence| standing.iter().any(|there| there.name == sequence.name));
-    }
-    set_sequences(to, side, &wanted).await?;
-    let ours = |there: &Sequence| wanted.iter().any(|sequence| sequence.name == there.name);
-    let mut found: Vec<Sequence> = standing.into_iter().filter(ours).collect();
-    read_sequence_positions(to, side, &mut found).await?;
+    let everything = Scope::everything();
+    let (mut ours, standing) = tokio::try_join!(
+        listed(from, way.from(), scope),
+        listed(to, way.to(), &everything)
+    )?;
+    let names = names_on(&standing, &ours, way, layout);
+    let wanted: HashSet<&TableName> = names.iter().flatten().collect();
+    let mut found = standing;
+    found.retain(|there| wanted.contains(&there.name));
+    tokio::try_join!(
+        read_sequence_positions(from, way.from(), &mut ours),
+        read_sequence_positions(to, way.to(), &mut found)
+    )?;
+    let wanted = std::iter::zip(ours, names).filter_map(|(sequence, name)| {
+        let name = name?;
+        Some(Sequence { name, ..sequence })
+    });
+    let wanted: Vec<Sequence> = wanted.collect();
+    set_where_elsewhere(to, way.to(), &wanted, &mut found).await?;
     Ok((wanted, found))
 }
 
-/// The same sequences by the names that they have on the other side. Those of columns that
-/// stay behind have none.
-fn by_names_of(
+async fn listed(
+    session: &mut Session,
+    side: Side,
+    scope: &Scope,
+) -> Result<Vec<Sequence>, LoadError> {
+    // To compile it takes the server as long as to run it.
+    let doing = "reading the sequences";
+    session.batch("SET jit TO off").await.on(side, doing)?;
+    list_sequences(session, side, scope, Unowned::BySchema).await
+}
+
+/// Most stand where they should, if they were set before: those that do not are set, and read
+/// once more.
+async fn set_where_elsewhere(
+    to: &mut Session,
+    side: Side,
+    wanted: &[Sequence],
+    found: &mut [Sequence],
+) -> Result<(), LoadError> {
+    let place = |sequence: &Sequence| (sequence.last_value, sequence.is_called);
+    let standing: HashMap<&TableName, (i64, bool)> = found
+        .iter()
+        .map(|there| (&there.name, place(there)))
+        .collect();
+    let elsewhere = |one: &&Sequence| standing.get(&one.name) != Some(&place(one));
+    let elsewhere: Vec<Sequence> = wanted.iter().filter(elsewhere).cloned().collect();
+    set_sequences(to, side, &elsewhere).await?;
+    let mut again = elsewhere;
+    read_sequence_positions(to, side, &mut again).await?;
+    let again: HashMap<&TableName, (i64, bool)> = again
+        .iter()
+        .map(|there| (&there.name, place(there)))
+        .collect();
+    for there in found {
+        if let Some(&(last_value, is_called)) = again.get(&there.name) {
+            there.last_value = last_value;
+            there.is_called = is_called;
+        }
+    }
+    Ok(())
+}
+
+/// The names that sequences have on the other side. Those of columns that stay behind have none,
+/// and on the way back those that the source never had: they belong to what stood on the target
+/// before us.
+fn names_on(
     standing: &[Sequence],
-    wanted: Vec<Sequence>,
+    ours: &[Sequence],
     way: Way,
     layout: &Layout,
-) -> Vec<Sequence> {
+) -> Vec<Option<TableName>> {
     let owned: HashMap<(&TableName, &str), &TableName> = standing
         .iter()
         .filter_map(|there| {
@@ -73,7 +135,9 @@ fn by_names_of(
             Some(((there.owner.as_ref()?, column), &there.name))
         })
         .collect();
-    let named = |mut sequence: Sequence| {
+    let standing: HashSet<&TableName> = standing.iter().map(|there| &there.name).collect();
+    let named = |sequence: &Sequence| {
+        let mut name = &sequence.name;
         if let (Some(owner), Some(column)) = (&sequence.owner, &sequence.owner_column) {
             let (place, names) = match way {
                 Way::There => (layout.place(owner), layout.columns(owner)),
@@ -84,13 +148,13 @@ fn by_names_of(
             };
             let there = names.there(column)?;
             let is_moved = place != owner || there != column;
-            if is_moved && let Some(name) = owned.get(&(place, there)) {
-                sequence.name = (*name).clone();
+            if is_moved && let Some(moved) = owned.get(&(place, there)) {
+                name = moved;
             }
         }
-        Some(sequence)
+        (way == Way::There || standing.contains(name)).then(|| name.clone())
     };
-    wanted.into_iter().filter_map(named).collect()
+    ours.iter().map(named).collect()
 }
 
 /// For a copy at rest: sets every sequence, and gives how many, or what does not stand as it

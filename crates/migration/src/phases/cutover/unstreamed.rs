@@ -8,6 +8,7 @@ use trunkline_postgres::{OnSide, Session, pump};
 use super::Missed;
 use crate::alone::large_objects;
 use crate::error::Error;
+use crate::limits::UNLOGGED_AT_ONCE;
 use crate::observer::Notice;
 use crate::run::{Run, Tables};
 use crate::way::Way;
@@ -55,8 +56,8 @@ pub(super) async fn carry_over(
     to: &mut Session,
     unlogged: &[Unlogged],
 ) -> Result<(), Missed> {
-    for table in unlogged {
-        copy_again(run, way, from, table).await?;
+    if !unlogged.is_empty() {
+        copy_again(run, way, from, unlogged).await?;
     }
     match large_objects_differ(way, from, to).await? {
         Some(why) => Err(Missed::Because(why)),
@@ -136,32 +137,36 @@ async fn large_objects_differ(
     )))
 }
 
+/// Not emptied by TRUNCATE, which a foreign key of another unlogged table forbids.
 async fn copy_again(
     run: &Run<'_>,
     way: Way,
     from: &mut Session,
-    table: &Unlogged,
+    unlogged: &[Unlogged],
 ) -> Result<(), Error> {
-    let doing = format!("copying {} again", table.target);
-    // Not emptied by TRUNCATE, which a foreign key of another unlogged table forbids.
     // A session of its own: given up half-way, it is of no use any more.
     let side = way.to();
     let mut to = run.connect(side, "carry over").await?;
-    let begin = format!(
-        "BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM ONLY {}",
-        table.target.quoted()
-    );
-    to.batch(&begin).await.on(side, doing.as_str())?;
-    let columns = &table.columns;
-    let out = format!(
-        "COPY (SELECT {columns} FROM ONLY {}{}) TO STDOUT",
-        table.source.quoted(),
-        table.selection
-    );
-    let columns = &table.target_columns;
-    let into = format!("COPY {} ({columns}) FROM STDIN", table.target.quoted());
-    pump(from, &out, &mut to, &into, &|_, _| {}).await?;
-    to.batch("COMMIT").await.on(side, doing)?;
+    for some in unlogged.chunks(UNLOGGED_AT_ONCE) {
+        let doing = "copying unlogged tables again";
+        let begin = "BEGIN; SET LOCAL session_replication_role = replica";
+        to.batch(begin).await.on(side, doing)?;
+        for table in some {
+            let doing = format!("copying {} again", table.target);
+            let empty = format!("DELETE FROM ONLY {}", table.target.quoted());
+            to.batch(&empty).await.on(side, doing)?;
+            let columns = &table.columns;
+            let out = format!(
+                "COPY (SELECT {columns} FROM ONLY {}{}) TO STDOUT",
+                table.source.quoted(),
+                table.selection
+            );
+            let columns = &table.target_columns;
+            let into = format!("COPY {} ({columns}) FROM STDIN", table.target.quoted());
+            pump(from, &out, &mut to, &into, &|_, _| {}).await?;
+        }
+        to.batch("COMMIT").await.on(side, doing)?;
+    }
     to.close().await;
     Ok(())
 }

@@ -1,12 +1,12 @@
 //! What [`super::prepare`] made, taken away again by the receipts in the journal.
 
 use trunkline_capture::slot::{Plugin, SlotRecord, drop_slot};
-use trunkline_changes::{Side, quote_ident};
+use trunkline_changes::Side;
 use trunkline_postgres::{OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
-use crate::phases::ddl_log;
+use crate::phases::{ddl_log, publication};
 use crate::plan::RelayPlan;
 use crate::relay;
 use crate::run::Run;
@@ -88,11 +88,8 @@ async fn remove(
             Ok(Some(format!("dropped the slot {name} on the relay")))
         }
         Object::Publication { name, .. } => {
-            let sql = format!("DROP PUBLICATION IF EXISTS {}", quote_ident(name));
-            session
-                .batch(&sql)
-                .await
-                .on(side, "dropping the publication")?;
+            let removed = publication::remove(session, name).await;
+            removed.on(side, "dropping the publication")?;
             Ok(Some(format!(
                 "dropped the publication {name} on the {side}"
             )))

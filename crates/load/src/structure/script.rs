@@ -1,0 +1,57 @@
+//! The SQL of entries, left in the file that `pg_restore` wrote: of very many tables it is more
+//! than all else that is known of them.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::options::without_server_marks;
+use crate::error::LoadError;
+
+/// Where an entry's SQL lies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script {
+    /// `None` for an entry that was not cut from a dump.
+    pub(crate) text: Option<Arc<File>>,
+    /// Offset in bytes.
+    pub(crate) at: u64,
+    /// Bytes.
+    pub(crate) length: u32,
+    /// Settings that it is made under.
+    pub(crate) settings: Arc<str>,
+}
+
+impl Script {
+    /// The settings and the SQL, without what no server takes.
+    pub(crate) fn read(&self) -> Result<String, LoadError> {
+        let unread = |why: String| LoadError::Toc(format!("an entry's text cannot be read: {why}"));
+        let text = self
+            .text
+            .as_ref()
+            .ok_or_else(|| unread("there is none".to_owned()))?;
+        let mut bytes = vec![0; self.length as usize];
+        text.read_exact_at(&mut bytes, self.at)
+            .map_err(|cause| unread(cause.to_string()))?;
+        let body = String::from_utf8(bytes).map_err(|cause| unread(cause.to_string()))?;
+        Ok(finished(&self.settings, &body))
+    }
+}
+
+/// What is run for a body that was cut out.
+pub(crate) fn finished(settings: &str, body: &str) -> String {
+    settings.to_owned() + &without_server_marks(body)
+}
+
+/// Opens a text and takes it out of its folder: nobody else needs it, and it goes with its last
+/// entry.
+pub(crate) fn take(path: &Path) -> Result<Arc<File>, LoadError> {
+    let opened = File::open(path).and_then(|file| std::fs::remove_file(path).map(|()| file));
+    let opened = opened.map_err(|cause: io::Error| LoadError::File {
+        doing: "reading",
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(Arc::new(opened))
+}
