@@ -85,7 +85,8 @@ impl Applier {
             .await
             .on(Side::Target, "reading the progress of the migration")?;
         let routes = Routes::read(&mut session, options.tables).await?;
-        let bounds = Bounds::within(session::locks(&mut session).await?);
+        let locks = session.lock_room().await;
+        let bounds = Bounds::within(locks.on(Side::Target, "reading its settings")?);
         session::pin(&mut session).await?;
         let writer = Writer::new(session, options.migration, options.policy, progress.applied);
         Ok(Applier {

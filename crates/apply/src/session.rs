@@ -29,17 +29,6 @@ pub(crate) async fn open(target: &Conninfo) -> Result<Session, ApplyError> {
     Ok(session)
 }
 
-/// How many locks the server has room for at once, at the least (manual, section 20.12).
-pub(crate) async fn locks(session: &mut Session) -> Result<usize, ApplyError> {
-    let sql = "SELECT current_setting('max_locks_per_transaction')::bigint \
-               * (current_setting('max_connections')::bigint \
-                  + current_setting('max_prepared_transactions')::bigint)";
-    let locks = session.query_one(sql, &[]).await;
-    let locks = locks.and_then(|row| row.get::<i64>(0));
-    let locks = locks.on(Side::Target, DOING)?;
-    Ok(usize::try_from(locks).unwrap_or(usize::MAX))
-}
-
 /// Sets what changes are applied with.
 pub(crate) async fn pin(session: &mut Session) -> Result<(), ApplyError> {
     session.batch(PINS).await.on(Side::Target, DOING)?;

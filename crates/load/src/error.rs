@@ -151,16 +151,19 @@ impl LoadError {
         match self {
             LoadError::Server(fault) => fault.cause.may_retry(),
             LoadError::Entry { cause, .. } => cause.may_retry(),
-            LoadError::Program { stderr, .. } => lost_its_connection(stderr),
+            LoadError::Program { stderr, .. } => may_pass(stderr),
             _ => false,
         }
     }
 }
 
-/// Whether a program of PostgreSQL failed because its server went away or was not there yet:
-/// it gives no SQLSTATE, only libpq's words, which are English by our choice of locale.
-fn lost_its_connection(stderr: &str) -> bool {
+/// Whether a program of PostgreSQL failed because its server went away or was not there yet, or
+/// because a client that locks several tables at once met it on its way. It gives no SQLSTATE,
+/// only words: libpq's are English by our choice of locale, a server's mostly.
+fn may_pass(stderr: &str) -> bool {
     [
+        "ERROR:  deadlock detected",
+        "ERROR:  canceling statement due to",
         "server closed the connection unexpectedly",
         "could not receive data from server",
         "could not send data to server",

@@ -289,6 +289,15 @@ pub(crate) const PUBLISHED_AT_ONCE: usize = 100;
 /// Tables of which a comparison is recorded in one transaction: some hundred kilobytes.
 pub(crate) const SETTLED_AT_ONCE: usize = 5_000;
 
+/// Tables among which the one with the most changed keys is looked for.
+pub(crate) const CHANGED_TABLES_SEEN: usize = 16;
+
+/// The share of a server's locks that the removal of a publication may take at once.
+pub(crate) const PUBLICATION_LOCKS_SHARE: usize = 4;
+
+/// How long the sequences that are set before anybody is held wait for a client's lock on one.
+pub(crate) const AHEAD_WAITS: &str = "1s";
+
 /// Unlogged tables that are copied again in one transaction: each is locked until it ends, and a
 /// commit waits for the disk while clients are held.
 pub(crate) const UNLOGGED_AT_ONCE: usize = 100;

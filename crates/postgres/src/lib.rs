@@ -10,6 +10,7 @@ mod field;
 mod handshake;
 mod installed;
 mod limits;
+mod locks;
 mod pipeline;
 mod replication;
 mod retry;

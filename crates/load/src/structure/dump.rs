@@ -3,6 +3,7 @@
 //! the future that waits for it. The archive is written beside its place and moved there
 //! when it is whole.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -109,8 +110,7 @@ pub(crate) async fn dump(
         cancel,
     };
     let text = what.directory.join(TEXT);
-    let to_text = format!("--file={}", text.display());
-    let with_text = ["--verbose", &to_text];
+    let with_text = ["--verbose".as_ref(), "--file".as_ref(), text.as_os_str()];
     let (pre_data, post_data, _) = tokio::try_join!(
         restore.run(&["--list", "--section=pre-data"]),
         restore.run(&["--list", "--section=post-data"]),
@@ -127,7 +127,7 @@ struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    async fn run(&self, arguments: &[&str]) -> Result<String, LoadError> {
+    async fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Result<String, LoadError> {
         let mut command = Command::new(&self.programs.pg_restore);
         command.args(arguments);
         if self.no_owner {
@@ -229,9 +229,9 @@ pub(crate) async fn drop_script(
         no_owner: true,
         cancel,
     };
-    let list = format!("--use-list={}", list.display());
+    let clean = ["--clean", "--if-exists", "--file=-", "--use-list"].map(OsStr::new);
     let text = restore
-        .run(&["--clean", "--if-exists", "--file=-", &list])
+        .run(&[&clean[..], &[list.as_os_str()]].concat())
         .await?;
     // The drops stand before the first entry's header.
     let end = text.find("\n--\n-- Name: ").unwrap_or(text.len());

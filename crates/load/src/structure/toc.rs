@@ -118,7 +118,7 @@ impl<'a> Cutter<'a> {
     }
 
     fn open(&mut self, lines: &mut Lines<impl BufRead>) -> Result<(), LoadError> {
-        self.close()?;
+        self.close(is_between)?;
         let mut announcement = Announcement::default();
         while lines.advance()? && lines.current != "--\n" {
             announcement.read(&lines.current);
@@ -168,8 +168,9 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    /// Ends the current entry. The settings for the next one stand at its end.
-    fn close(&mut self) -> Result<(), LoadError> {
+    /// Ends the current entry. The settings for the next one stand at its end; `is_between` says
+    /// which lines there are not its own.
+    fn close(&mut self, is_between: fn(&str) -> bool) -> Result<(), LoadError> {
         let Some(opened) = self.current.take() else {
             return Ok(());
         };
@@ -241,7 +242,7 @@ impl<'a> Cutter<'a> {
     }
 
     fn finish(mut self) -> Result<Vec<Entry>, LoadError> {
-        self.close()?;
+        self.close(is_at_the_end)?;
         if let Some(missing) = self.by_id.values().find(|listed| !listed.seen) {
             return Err(LoadError::Toc(format!(
                 "no text for the entry `{}`",
@@ -261,11 +262,15 @@ fn default_of(line: &str) -> Option<&'static str> {
 
 /// Whether a line stands between entries, when nothing but such lines follows it.
 fn is_between(line: &str) -> bool {
-    line.trim().is_empty()
-        || ["--", "\\restrict", "\\unrestrict"]
-            .iter()
-            .any(|start| line.starts_with(start))
-        || default_of(line).is_some()
+    line.trim().is_empty() || default_of(line).is_some()
+}
+
+/// Whether a line stands behind the last entry, when nothing but such lines follows it.
+fn is_at_the_end(line: &str) -> bool {
+    is_between(line)
+        || ["--\n", "-- PostgreSQL database dump complete\n"].contains(&line)
+        || line.starts_with("-- Completed on ")
+        || line.starts_with("\\unrestrict ")
 }
 
 /// Numbers the entries of the same kind, schema and name, in their order.
@@ -313,8 +318,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_keeps_its_ends_of_lines() {
-        let body = "CREATE FUNCTION f() AS '\r\nbegin\r\n  return ''a\r\nb'';\r\n\nend';\n";
+    fn a_body_keeps_its_lines_and_their_ends() {
+        let body =
+            "CREATE FUNCTION f() AS '\r\nbegin\r\n  return ''a\r\nb'';\r\n\nend\n-- of it';\n";
         let text = TEXT.replace("CREATE FUNCTION f() AS '\n--\n-- TOC entry 10 (class 1259 OID 101)\n-- Name: fake\n--\n';\n", body);
         let entries = split(&file(&text), PRE, POST).expect("entries");
         assert_eq!(entries[2].sql().expect("its text"), body);

@@ -1,12 +1,10 @@
 //! A publication of ours on a server: made, and taken away. Each statement locks the tables
 //! that it names, so that of very many tables some go at a time.
 
-use std::collections::HashSet;
-
 use trunkline_changes::{TableName, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
-use crate::limits::PUBLISHED_AT_ONCE;
+use crate::limits::{PUBLICATION_LOCKS_SHARE, PUBLISHED_AT_ONCE};
 
 /// What one publication publishes.
 pub(crate) struct Publication {
@@ -28,50 +26,55 @@ impl Publication {
             quote_ident(&self.name),
             self.operations
         )];
-        made.extend(some.map(|some| self.addition(some.iter().map(|(_, said)| said))));
+        made.extend(some.map(|some| {
+            let tables = listed(some.iter().map(|(_, said)| said));
+            format!(
+                "ALTER PUBLICATION {} ADD TABLE {tables}",
+                quote_ident(&self.name)
+            )
+        }));
         made
     }
 
-    fn addition<'a>(&self, tables: impl Iterator<Item = &'a String>) -> String {
-        let name = quote_ident(&self.name);
-        format!("ALTER PUBLICATION {name} ADD TABLE {}", listed(tables))
-    }
-
-    /// Makes it, or what an interruption has left out of it.
+    /// Makes it, anew where an interruption has left a part of it: the plan may be another now.
     pub(crate) async fn make(&self, server: &mut Session) -> Result<(), PgError> {
-        if !exists(server, &self.name).await? {
-            for statement in self.statements() {
-                server.batch(&statement).await?;
-            }
-            return Ok(());
+        if exists(server, &self.name).await? {
+            remove(server, &self.name).await?;
         }
-        let there: HashSet<TableName> = tables(server, &self.name, None)
-            .await?
-            .into_iter()
-            .collect();
-        let missing = self.tables.iter().filter(|(name, _)| !there.contains(name));
-        let missing: Vec<&String> = missing.map(|(_, said)| said).collect();
-        for some in missing.chunks(PUBLISHED_AT_ONCE) {
-            server.batch(&self.addition(some.iter().copied())).await?;
+        for statement in self.statements() {
+            server.batch(&statement).await?;
         }
         Ok(())
     }
 }
 
-/// Takes a publication away, if it is there.
+/// Takes a publication away, if it is there. That takes a lock for what it says of each table;
+/// where these are more than the server may have, tables are taken out of it before. Each of
+/// them is locked for that, so that it is done only then, and nobody is waited for long.
 pub(crate) async fn remove(server: &mut Session, name: &str) -> Result<(), PgError> {
     let quoted = quote_ident(name);
-    loop {
-        let some = tables(server, name, Some(PUBLISHED_AT_ONCE)).await?;
-        if some.len() < PUBLISHED_AT_ONCE {
+    let room = server.lock_room().await? / PUBLICATION_LOCKS_SHARE;
+    let mut left = tables(server, name).await?;
+    while left.len() > room {
+        for some in left.chunks(PUBLISHED_AT_ONCE) {
+            let some: Vec<String> = some.iter().map(TableName::quoted).collect();
+            let sql = format!(
+                "SET LOCAL lock_timeout = '2s'; ALTER PUBLICATION {quoted} DROP TABLE {}",
+                listed(some.iter())
+            );
+            match server.batch(&sql).await {
+                // Locked, or gone or renamed meanwhile: the others go on.
+                Err(error) if error.sqlstate().is_some() && !server.is_broken() => {
+                    tracing::debug!(%error, "tables stay in the publication for now");
+                }
+                done => done.map(drop)?,
+            }
+        }
+        let now = tables(server, name).await?;
+        if now.len() >= left.len() {
             break;
         }
-        let some: Vec<String> = some.iter().map(TableName::quoted).collect();
-        let sql = format!(
-            "ALTER PUBLICATION {quoted} DROP TABLE {}",
-            listed(some.iter())
-        );
-        server.batch(&sql).await?;
+        left = now;
     }
     let sql = format!("DROP PUBLICATION IF EXISTS {quoted}");
     server.batch(&sql).await.map(drop)
@@ -83,18 +86,14 @@ pub(crate) async fn exists(server: &mut Session, name: &str) -> Result<bool, PgE
     Ok(server.query_opt(sql, &[&name]).await?.is_some())
 }
 
-/// Tables that a publication names, so many at the most.
-async fn tables(
-    server: &mut Session,
-    name: &str,
-    most: Option<usize>,
-) -> Result<Vec<TableName>, PgError> {
+/// Tables that a publication names.
+async fn tables(server: &mut Session, name: &str) -> Result<Vec<TableName>, PgError> {
     let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_publication p \
                JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid \
                JOIN pg_catalog.pg_class c ON c.oid = r.prrelid \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-               WHERE p.pubname = $1 LIMIT $2::bigint";
-    let rows = server.query(sql, &[&name, &most]).await?;
+               WHERE p.pubname = $1";
+    let rows = server.query(sql, &[&name]).await?;
     let named = rows.iter().map(|row| {
         let schema: String = row.get(0)?;
         Ok(TableName::new(schema, row.get::<String>(1)?))

@@ -2,12 +2,13 @@
 //! is bounded; what does not fit marks its table to be read again as a whole, so nothing is
 //! forgotten.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use trunkline_changes::{Change, OldRow, Relation, Row, TableName, Value};
 
-use crate::limits::{CHANGED_KEYS, VALIDATED_KEYS_AT_ONCE};
+use crate::limits::{CHANGED_KEYS, CHANGED_TABLES_SEEN, VALIDATED_KEYS_AT_ONCE};
 
 /// Key columns' values, as text.
 pub(crate) type Key = Vec<String>;
@@ -23,6 +24,8 @@ struct Inner {
     tables: HashMap<TableName, OfTable>,
     /// Tables that have keys, each once.
     waiting: VecDeque<TableName>,
+    /// Whose turn it is.
+    fullest_next: bool,
     held: usize,
 }
 
@@ -97,6 +100,7 @@ impl Changed {
             tables,
             waiting,
             held,
+            ..
         } = &mut *inner;
         let Some(table) = tables.get_mut(&relation.name) else {
             return;
@@ -120,16 +124,27 @@ impl Changed {
         table.wait_in(waiting, &relation.name);
     }
 
-    /// Some keys of one table, to be compared. Tables take turns.
+    /// Some keys of one table, to be compared: by turns of the table that waits longest, and of
+    /// the one with the most of those that wait long.
     pub(crate) fn take(&self) -> Option<(TableName, Vec<Key>)> {
         let mut inner = self.lock();
         let Inner {
             tables,
             waiting,
+            fullest_next,
             held,
         } = &mut *inner;
+        *fullest_next = !*fullest_next;
+        let seen = if *fullest_next {
+            1
+        } else {
+            CHANGED_TABLES_SEEN
+        };
         let (name, of) = loop {
-            let name = waiting.pop_front()?;
+            let held = |name: &TableName| tables.get(name).map_or(0, |of| of.keys.len());
+            let near = waiting.iter().take(seen).enumerate();
+            let (place, _) = near.min_by_key(|(_, name)| Reverse(held(name)))?;
+            let name = waiting.remove(place)?;
             let Some(of) = tables.get_mut(&name) else {
                 continue;
             };
@@ -159,6 +174,7 @@ impl Changed {
             tables,
             waiting,
             held,
+            ..
         } = &mut *inner;
         if let Some(of) = tables.get_mut(table) {
             for key in keys {

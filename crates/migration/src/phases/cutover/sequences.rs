@@ -13,11 +13,13 @@ use trunkline_postgres::{OnSide, Session};
 use super::Missed;
 use super::proof::SequencesSet;
 use crate::error::Error;
+use crate::limits::AHEAD_WAITS;
 use crate::run::Run;
 use crate::way::Way;
 
 /// Sets them before anybody is held: what moves on until then is set again, and the servers know
-/// them all by then.
+/// them all by then. It saves time and no more: clients may be at work on one, and what cannot be
+/// done now is tried in the pause.
 pub(super) async fn set_ahead(
     run: &Run<'_>,
     way: Way,
@@ -26,7 +28,29 @@ pub(super) async fn set_ahead(
     layout: &Layout,
 ) -> Result<(), Error> {
     let scope = run.scope_on(way.from(), layout);
-    carry_over(way, from, to, &scope, layout).await.map(drop)
+    waiting_for(AHEAD_WAITS, way, from, to).await?;
+    let set = carry_over(way, from, to, &scope, layout).await;
+    if let Err(error) = set {
+        if from.is_broken() || to.is_broken() {
+            return Err(error);
+        }
+        tracing::warn!(%error, "sequences were not set ahead");
+    }
+    waiting_for("0", way, from, to).await
+}
+
+/// How long statements on both sides wait for a lock.
+async fn waiting_for(
+    limit: &str,
+    way: Way,
+    from: &mut Session,
+    to: &mut Session,
+) -> Result<(), Error> {
+    let sql = format!("SET lock_timeout TO '{limit}'");
+    let doing = "preparing to read the sequences";
+    from.batch(&sql).await.on(way.from(), doing)?;
+    to.batch(&sql).await.on(way.to(), doing)?;
+    Ok(())
 }
 
 /// Sets them, and shows it.
@@ -56,18 +80,21 @@ pub(crate) async fn carry_over(
     layout: &Layout,
 ) -> Result<(Vec<Sequence>, Vec<Sequence>), Error> {
     let everything = Scope::everything();
-    let (mut ours, standing) = tokio::try_join!(
+    // Each to its end, also when the other fails: the sessions go on.
+    let (ours, standing) = tokio::join!(
         listed(from, way.from(), scope),
         listed(to, way.to(), &everything)
-    )?;
+    );
+    let (mut ours, standing) = (ours?, standing?);
     let names = names_on(&standing, &ours, way, layout);
     let wanted: HashSet<&TableName> = names.iter().flatten().collect();
     let mut found = standing;
     found.retain(|there| wanted.contains(&there.name));
-    tokio::try_join!(
+    let (read, read_there) = tokio::join!(
         read_sequence_positions(from, way.from(), &mut ours),
         read_sequence_positions(to, way.to(), &mut found)
-    )?;
+    );
+    read.and(read_there)?;
     let wanted = std::iter::zip(ours, names).filter_map(|(sequence, name)| {
         let name = name?;
         Some(Sequence { name, ..sequence })
