@@ -53,7 +53,7 @@ pub use schema_settings::{SchemaSettings, restore_schema_settings, schema_settin
 pub use scope::{OWN_SCHEMA, Scope, ScopeBuilder, quoted_name};
 pub use sequences::{
     Sequence, SequenceDifference, Unowned, compare_sequences, list_sequences,
-    read_sequence_positions, read_sequences, set_sequences,
+    read_sequence_positions, set_sequences,
 };
 pub use structure::{
     Entry, Existing, LeftOut, Programs, Section, Structure, drop_tables, existing_objects,

@@ -132,3 +132,6 @@ pub(crate) const LONG_BUILD_FACTOR: u64 = 4;
 
 /// From so many objects on the catalogs' statistics are gathered: it takes a second for 100,000.
 pub(crate) const CATALOGS_ANALYZED_FROM: usize = 2_000;
+
+/// How long that waits for somebody else who works on one of the catalogs.
+pub(crate) const CATALOGS_WAIT: &str = "5s";

@@ -83,18 +83,6 @@ const DOING: &str = "reading the sequences";
 
 const LIST: &str = include_str!("sql/sequences.sql");
 
-/// Reads every sequence in scope: those that tables in scope own or draw from, and those
-/// that no table owns whose schema is in scope.
-pub async fn read_sequences(
-    session: &mut Session,
-    side: Side,
-    scope: &Scope,
-) -> Result<Vec<Sequence>, LoadError> {
-    let mut sequences = list_sequences(session, side, scope, Unowned::BySchema).await?;
-    read_sequence_positions(session, side, &mut sequences).await?;
-    Ok(sequences)
-}
-
 /// Which sequences are in scope that no table in scope owns or draws from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unowned {
@@ -221,9 +209,8 @@ fn place(row: &DataRow, page: &[Sequence]) -> Result<usize, PgError> {
     }
 }
 
-/// Sets sequences of the other side to where these stand, some to a
-/// transaction: each is locked until its transaction ends. That all of them are set shows when
-/// they are read back, not here.
+/// Sets sequences of the other side to where these stand, some to a transaction: each is locked
+/// until its transaction ends. That all of them are set shows when they are read back, not here.
 pub async fn set_sequences(
     session: &mut Session,
     side: Side,

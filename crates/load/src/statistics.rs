@@ -10,7 +10,9 @@ use crate::catalog::{self, Parents, Table};
 use crate::error::LoadError;
 use crate::finish::Task;
 use crate::inventory::Inventory;
-use crate::limits::{ANALYZED_TOGETHER_BYTES, CATALOGS_ANALYZED_FROM, ENTRIES_AT_ONCE};
+use crate::limits::{
+    ANALYZED_TOGETHER_BYTES, CATALOGS_ANALYZED_FROM, CATALOGS_WAIT, ENTRIES_AT_ONCE,
+};
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{ANALYZED, Entry, Record, Stage, relation_of};
@@ -55,10 +57,8 @@ fn analysis(name: &TableName, place: &TableName) -> Task {
     }
 }
 
-/// Catalogs that grow with the number of tables. Where somebody else works on one of them for
-/// long, it is not waited for.
-const CATALOGS_SQL: &str = "SET LOCAL lock_timeout = '5s'; \
-     ANALYZE pg_catalog.pg_attrdef, pg_catalog.pg_attribute, pg_catalog.pg_class, \
+/// Catalogs that grow with the number of tables.
+const CATALOGS_SQL: &str = "ANALYZE pg_catalog.pg_attrdef, pg_catalog.pg_attribute, pg_catalog.pg_class, \
      pg_catalog.pg_constraint, pg_catalog.pg_depend, pg_catalog.pg_description, \
      pg_catalog.pg_index, pg_catalog.pg_inherits, pg_catalog.pg_namespace, pg_catalog.pg_sequence, \
      pg_catalog.pg_statistic, pg_catalog.pg_trigger, pg_catalog.pg_type";
@@ -74,7 +74,8 @@ impl Loader {
         }
         let analyzed = async {
             let mut target = self.connect(Side::Target, "statistics").await?;
-            let done = target.batch(CATALOGS_SQL).await;
+            let sql = format!("SET LOCAL lock_timeout = '{CATALOGS_WAIT}'; {CATALOGS_SQL}");
+            let done = target.batch(&sql).await;
             target.close().await;
             done.on(Side::Target, "analyzing the catalogs")?;
             Ok::<_, LoadError>(())

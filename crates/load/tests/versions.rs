@@ -5,12 +5,21 @@ mod database;
 use database::Databases;
 use trunkline_changes::Side;
 use trunkline_load::{
-    LoadOptions, Scope, compare_sequences, count_large_objects, read_cover, read_sequences,
-    set_sequences,
+    LoadOptions, Scope, Sequence, Unowned, compare_sequences, count_large_objects, list_sequences,
+    read_cover, read_sequence_positions, set_sequences,
 };
 use trunkline_postgres::Session;
 use trunkline_testkit::types::TypeMatrix;
 use trunkline_testkit::{connect, skip_unless_available};
+
+async fn sequences_of(session: &mut Session, side: Side) -> Vec<Sequence> {
+    let scope = Scope::everything();
+    let listed = list_sequences(session, side, &scope, Unowned::BySchema).await;
+    let mut sequences = listed.expect("sequences");
+    let read = read_sequence_positions(session, side, &mut sequences).await;
+    read.expect("where they stand");
+    sequences
+}
 
 async fn everything_arrives(source_major: u32, target_major: u32) {
     let databases = Databases::new(source_major, target_major).await;
@@ -44,16 +53,11 @@ async fn everything_arrives(source_major: u32, target_major: u32) {
         );
     }
 
-    let scope = Scope::everything();
-    let sequences = read_sequences(&mut source, Side::Source, &scope)
-        .await
-        .expect("sequences");
+    let sequences = sequences_of(&mut source, Side::Source).await;
     set_sequences(&mut target, Side::Target, &sequences)
         .await
         .expect("set");
-    let read_back = read_sequences(&mut target, Side::Target, &scope)
-        .await
-        .expect("sequences");
+    let read_back = sequences_of(&mut target, Side::Target).await;
     assert_eq!(compare_sequences(&sequences, &read_back), []);
     assert!(!sequences.is_empty());
 

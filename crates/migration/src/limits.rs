@@ -295,6 +295,9 @@ pub(crate) const CHANGED_TABLES_SEEN: usize = 16;
 /// The share of a server's locks that the removal of a publication may take at once.
 pub(crate) const PUBLICATION_LOCKS_SHARE: usize = 4;
 
+/// How long the removal of tables from a publication waits for a client's lock on one.
+pub(crate) const PUBLICATION_WAITS: &str = "2s";
+
 /// How long the sequences that are set before anybody is held wait for a client's lock on one.
 pub(crate) const AHEAD_WAITS: &str = "1s";
 

@@ -19,7 +19,7 @@ const TABLES: &str = "DO $$ BEGIN
 second''''''', E'\\n', E'\\r\\n'); END $$;
     DO $$ BEGIN EXECUTE format('COMMENT ON SCHEMA tenant_1 IS %L', E'one\\r\\ntwo'); END $$";
 
-/// Each table changed, 40 to a transaction. The first argument tells the rounds apart.
+/// Each table changed, 40 to a transaction. The name tells the rounds apart.
 fn round(name: &str) -> String {
     format!(
         "DO $$ DECLARE done int := 0; one record; BEGIN

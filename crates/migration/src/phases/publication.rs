@@ -4,35 +4,32 @@
 use trunkline_changes::{TableName, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
-use crate::limits::{PUBLICATION_LOCKS_SHARE, PUBLISHED_AT_ONCE};
+use crate::limits::{PUBLICATION_LOCKS_SHARE, PUBLICATION_WAITS, PUBLISHED_AT_ONCE};
 
 /// What one publication publishes.
 pub(crate) struct Publication {
     pub(crate) name: String,
     pub(crate) operations: &'static str,
-    /// Tables, each with what is said of it: its name, columns and rows.
-    pub(crate) tables: Vec<(TableName, String)>,
+    /// What is said of each table: its name, columns and rows.
+    pub(crate) tables: Vec<String>,
 }
 
 impl Publication {
     /// The statements that make it.
     pub(crate) fn statements(&self) -> Vec<String> {
         let mut some = self.tables.chunks(PUBLISHED_AT_ONCE);
-        let tables = some.next().map_or_else(String::new, |first| {
-            format!(" FOR TABLE {}", listed(first.iter().map(|(_, said)| said)))
-        });
+        let name = quote_ident(&self.name);
+        let first = some
+            .next()
+            .map(|first| format!(" FOR TABLE {}", listed(first)));
         let mut made = vec![format!(
-            "CREATE PUBLICATION {}{tables} WITH (publish = '{}')",
-            quote_ident(&self.name),
+            "CREATE PUBLICATION {name}{} WITH (publish = '{}')",
+            first.unwrap_or_default(),
             self.operations
         )];
-        made.extend(some.map(|some| {
-            let tables = listed(some.iter().map(|(_, said)| said));
-            format!(
-                "ALTER PUBLICATION {} ADD TABLE {tables}",
-                quote_ident(&self.name)
-            )
-        }));
+        made.extend(
+            some.map(|some| format!("ALTER PUBLICATION {name} ADD TABLE {}", listed(some))),
+        );
         made
     }
 
@@ -59,8 +56,9 @@ pub(crate) async fn remove(server: &mut Session, name: &str) -> Result<(), PgErr
         for some in left.chunks(PUBLISHED_AT_ONCE) {
             let some: Vec<String> = some.iter().map(TableName::quoted).collect();
             let sql = format!(
-                "SET LOCAL lock_timeout = '2s'; ALTER PUBLICATION {quoted} DROP TABLE {}",
-                listed(some.iter())
+                "SET LOCAL lock_timeout = '{PUBLICATION_WAITS}'; \
+                 ALTER PUBLICATION {quoted} DROP TABLE {}",
+                listed(&some)
             );
             match server.batch(&sql).await {
                 // Locked, or gone or renamed meanwhile: the others go on.
@@ -101,9 +99,8 @@ async fn tables(server: &mut Session, name: &str) -> Result<Vec<TableName>, PgEr
     named.collect()
 }
 
-fn listed<'a>(tables: impl Iterator<Item = &'a String>) -> String {
-    let only: Vec<String> = tables.map(|table| format!("ONLY {table}")).collect();
-    only.join(", ")
+fn listed(tables: &[String]) -> String {
+    format!("ONLY {}", tables.join(", ONLY "))
 }
 
 #[cfg(test)]
@@ -116,8 +113,7 @@ mod tests {
             name: "p".to_owned(),
             operations: "insert",
             tables: (0..count)
-                .map(|n| TableName::new("s", format!("t{n}")))
-                .map(|name| (name.clone(), name.quoted()))
+                .map(|n| TableName::new("s", format!("t{n}")).quoted())
                 .collect(),
         };
         assert_eq!(

@@ -77,12 +77,10 @@ fn publications(plan: &Plan, base: &str, what: &Publishing<'_>) -> Vec<Publicati
         Way::There => published(table, major, layout),
         Way::Back => table.name.quoted(),
     };
-    let names = |wanted: bool| -> Vec<(TableName, String)> {
+    let names = |wanted: bool| -> Vec<String> {
         let streamed = tables.iter().filter(|table| is_streamed(table));
         let chosen = streamed.filter(|table| insert_only(table) == wanted);
-        chosen
-            .map(|table| (table.name.clone(), shown(table)))
-            .collect()
+        chosen.map(shown).collect()
     };
     let mut publications = vec![Publication {
         name: base.to_owned(),

@@ -123,27 +123,27 @@ async fn set_where_elsewhere(
     wanted: &[Sequence],
     found: &mut [Sequence],
 ) -> Result<(), LoadError> {
-    let place = |sequence: &Sequence| (sequence.last_value, sequence.is_called);
-    let standing: HashMap<&TableName, (i64, bool)> = found
-        .iter()
-        .map(|there| (&there.name, place(there)))
-        .collect();
-    let elsewhere = |one: &&Sequence| standing.get(&one.name) != Some(&place(one));
-    let elsewhere: Vec<Sequence> = wanted.iter().filter(elsewhere).cloned().collect();
+    let standing = positions(found);
+    let elsewhere = |one: &&Sequence| standing.get(&one.name) != Some(&position(one));
+    let mut elsewhere: Vec<Sequence> = wanted.iter().filter(elsewhere).cloned().collect();
     set_sequences(to, side, &elsewhere).await?;
-    let mut again = elsewhere;
-    read_sequence_positions(to, side, &mut again).await?;
-    let again: HashMap<&TableName, (i64, bool)> = again
-        .iter()
-        .map(|there| (&there.name, place(there)))
-        .collect();
+    read_sequence_positions(to, side, &mut elsewhere).await?;
+    let read_again = positions(&elsewhere);
     for there in found {
-        if let Some(&(last_value, is_called)) = again.get(&there.name) {
-            there.last_value = last_value;
-            there.is_called = is_called;
+        if let Some(&position) = read_again.get(&there.name) {
+            (there.last_value, there.is_called) = position;
         }
     }
     Ok(())
+}
+
+fn position(sequence: &Sequence) -> (i64, bool) {
+    (sequence.last_value, sequence.is_called)
+}
+
+fn positions(sequences: &[Sequence]) -> HashMap<&TableName, (i64, bool)> {
+    let named = sequences.iter().map(|one| (&one.name, position(one)));
+    named.collect()
 }
 
 /// The names that sequences have on the other side. Those of columns that stay behind have none,
