@@ -1,8 +1,9 @@
 //! Reads [`TargetTable`]s from the catalog: three queries, however many tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use trunkline_changes::{Side, TableName};
+use trunkline_changes::{Pool, Side, TableName};
 use trunkline_postgres::{DataRow, Fault, OnSide, PgError, Session};
 
 use crate::table::{
@@ -24,106 +25,143 @@ async fn read(
     session: &mut Session,
     names: &[TableName],
 ) -> Result<HashMap<TableName, TargetTable>, PgError> {
-    let schemas: Vec<String> = names.iter().map(|name| name.schema.clone()).collect();
-    let tables: Vec<String> = names.iter().map(|name| name.name.clone()).collect();
-    let rows = session
-        .query(
-            include_str!("../sql/target_tables.sql"),
-            &[&schemas, &tables],
-        )
-        .await?;
-    let mut found = BTreeMap::new();
-    for row in &rows {
-        let table = read_table(row)?;
-        found.insert(table.oid, table);
-    }
-    let oids: Vec<String> = found.keys().map(u32::to_string).collect();
-    let mut numbers: HashMap<(u32, i16), usize> = HashMap::new();
-    for row in session
-        .query(include_str!("../sql/target_columns.sql"), &[&oids])
-        .await?
-    {
-        if let Some(table) = found.get_mut(&row.get::<u32>(0)?) {
-            numbers.insert((table.oid, row.get(1)?), table.columns.len());
-            table.columns.push(read_column(&row)?);
+    let schemas: Vec<&str> = names.iter().map(|name| name.schema.as_str()).collect();
+    let tables: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
+    let mut found = Found::default();
+    let sql = include_str!("../sql/target_tables.sql");
+    let take = |row: DataRow| {
+        let table = read_table(&row)?;
+        found.tables.insert(table.oid, table);
+        Ok(())
+    };
+    session.query_each(sql, &[&schemas, &tables], take).await?;
+    let oids: Vec<String> = found.tables.keys().map(u32::to_string).collect();
+    let sql = include_str!("../sql/target_columns.sql");
+    let take = |row: DataRow| found.add_column(&row);
+    session.query_each(sql, &[&oids], take).await?;
+    found.columns_end();
+    let sql = include_str!("../sql/target_keys.sql");
+    let take = |row: DataRow| found.add_key_column(&row);
+    session.query_each(sql, &[&oids], take).await?;
+    found.keys_end();
+    let tables = found.tables.into_values();
+    Ok(tables.map(|table| (table.name.clone(), table)).collect())
+}
+
+/// Tables as they are read: their columns and keys come table by table.
+#[derive(Default)]
+struct Found {
+    tables: HashMap<u32, TargetTable>,
+    types: Pool<ValueType>,
+    column_lists: Pool<[TargetColumn]>,
+    key_lists: Pool<[UniqueKey]>,
+    /// Of which table the columns or keys come now.
+    current: u32,
+    columns: Vec<TargetColumn>,
+    keys: Vec<UniqueKey>,
+    /// Of which index the columns come now.
+    index: u32,
+}
+
+impl Found {
+    fn add_column(&mut self, row: &DataRow) -> Result<(), PgError> {
+        let table = row.get(0)?;
+        if table != self.current {
+            self.columns_end();
+            self.current = table;
         }
+        let column = self.column(row)?;
+        self.columns.push(column);
+        Ok(())
     }
-    let mut last_index = 0;
-    for row in session
-        .query(include_str!("../sql/target_keys.sql"), &[&oids])
-        .await?
-    {
-        if let Some(table) = found.get_mut(&row.get::<u32>(0)?) {
-            last_index = read_key_column(&row, table, &numbers, last_index)?;
+
+    /// The last column of a table was read.
+    fn columns_end(&mut self) {
+        let columns = std::mem::take(&mut self.columns);
+        if let Some(table) = self.tables.get_mut(&self.current) {
+            table.columns = self.column_lists.share(columns);
         }
+        self.current = 0;
     }
-    Ok(found
-        .into_values()
-        .map(|table| (table.name.clone(), table))
-        .collect())
+
+    fn column(&mut self, row: &DataRow) -> Result<TargetColumn, PgError> {
+        let generated: String = row.get(3)?;
+        let identity: String = row.get(4)?;
+        let array = match (row.get::<Option<String>>(8)?, row.get::<Option<String>>(9)?) {
+            (Some(schema), Some(name)) => Some(ArrayType {
+                cast: type_name(&schema, &name),
+                delimiter: row.get::<String>(10)?.bytes().next().unwrap_or(b','),
+            }),
+            _ => None,
+        };
+        let value = ValueType {
+            cast: type_name(&row.get::<String>(6)?, &row.get::<String>(7)?),
+            array,
+            exact: row.get(11)?,
+        };
+        Ok(TargetColumn {
+            number: row.get(1)?,
+            name: row.get(2)?,
+            written: match (generated.as_str(), identity.as_str()) {
+                ("", "a") => Written::ByInsert,
+                ("", _) => Written::Freely,
+                _ => Written::Never,
+            },
+            not_null: row.get(5)?,
+            value: self.types.share(value),
+        })
+    }
+
+    /// Adds one key column; an index begins where its OID differs from the last one.
+    fn add_key_column(&mut self, row: &DataRow) -> Result<(), PgError> {
+        let table = row.get(0)?;
+        if table != self.current {
+            self.keys_end();
+            self.current = table;
+        }
+        let index = row.get(1)?;
+        if index != self.index {
+            self.index = index;
+            self.keys.push(UniqueKey {
+                columns: Vec::new(),
+                immediate: row.get(2)?,
+            });
+        }
+        let number: i16 = row.get(3)?;
+        let Some(table) = self.tables.get(&table) else {
+            return Ok(());
+        };
+        let column = table.columns.iter().position(|c| c.number == number);
+        if let (Some(column), Some(key)) = (column, self.keys.last_mut()) {
+            let operator = Operator {
+                schema: row.get(4)?,
+                name: row.get(5)?,
+            };
+            key.columns.push((column, operator));
+        }
+        Ok(())
+    }
+
+    /// The last key of a table was read.
+    fn keys_end(&mut self) {
+        let keys = std::mem::take(&mut self.keys);
+        if let Some(table) = self.tables.get_mut(&self.current) {
+            table.keys = self.key_lists.share(keys);
+        }
+        self.current = 0;
+    }
 }
 
 fn read_table(row: &DataRow) -> Result<TargetTable, PgError> {
     Ok(TargetTable {
         oid: row.get(0)?,
-        name: TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
+        name: row.table_name(1, 2)?,
         kind: match row.get::<String>(3)?.as_str() {
             "p" => TableKind::Partitioned,
             _ => TableKind::Plain,
         },
         fires: row.get(4)?,
-        columns: Vec::new(),
-        keys: Vec::new(),
+        columns: Arc::default(),
+        keys: Arc::default(),
     })
-}
-
-fn read_column(row: &DataRow) -> Result<TargetColumn, PgError> {
-    let generated: String = row.get(3)?;
-    let identity: String = row.get(4)?;
-    let array = match (row.get::<Option<String>>(8)?, row.get::<Option<String>>(9)?) {
-        (Some(schema), Some(name)) => Some(ArrayType {
-            cast: type_name(&schema, &name),
-            delimiter: row.get::<String>(10)?.bytes().next().unwrap_or(b','),
-        }),
-        _ => None,
-    };
-    Ok(TargetColumn {
-        name: row.get(2)?,
-        written: match (generated.as_str(), identity.as_str()) {
-            ("", "a") => Written::ByInsert,
-            ("", _) => Written::Freely,
-            _ => Written::Never,
-        },
-        not_null: row.get(5)?,
-        value: ValueType {
-            cast: type_name(&row.get::<String>(6)?, &row.get::<String>(7)?),
-            array,
-            exact: row.get(11)?,
-        },
-    })
-}
-
-/// Adds one key column; an index begins where its OID differs from the last one.
-fn read_key_column(
-    row: &DataRow,
-    table: &mut TargetTable,
-    numbers: &HashMap<(u32, i16), usize>,
-    last_index: u32,
-) -> Result<u32, PgError> {
-    let index: u32 = row.get(1)?;
-    if index != last_index {
-        table.keys.push(UniqueKey {
-            columns: Vec::new(),
-            immediate: row.get(2)?,
-        });
-    }
-    let column = numbers.get(&(table.oid, row.get(3)?)).copied();
-    if let (Some(column), Some(key)) = (column, table.keys.last_mut()) {
-        let operator = Operator {
-            schema: row.get(4)?,
-            name: row.get(5)?,
-        };
-        key.columns.push((column, operator));
-    }
-    Ok(index)
 }

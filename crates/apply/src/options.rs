@@ -65,7 +65,9 @@ pub enum Destination {
 #[derive(Clone, Debug, Default)]
 pub struct TableMap {
     destinations: BTreeMap<TableName, Destination>,
-    sources: BTreeMap<TableName, BTreeSet<TableName>>,
+    /// Target tables, each with one of its source tables.
+    sources: BTreeSet<(TableName, TableName)>,
+    /// Of the tables whose columns do not all go under their own names.
     columns: BTreeMap<TableName, ColumnMap>,
 }
 
@@ -88,17 +90,18 @@ impl TableMap {
     /// partitions) may go to one.
     pub fn route(&mut self, source: TableName, target: TableName) -> &mut Self {
         self.forget(&source);
-        self.sources
-            .entry(target.clone())
-            .or_default()
-            .insert(source.clone());
+        self.sources.insert((target.clone(), source.clone()));
         self.destinations.insert(source, Destination::Table(target));
         self
     }
 
     /// A source table's columns have other names on the target, or no place there.
     pub fn columns(&mut self, source: TableName, columns: ColumnMap) -> &mut Self {
-        self.columns.insert(source, columns);
+        if columns.is_same() {
+            self.columns.remove(&source);
+        } else {
+            self.columns.insert(source, columns);
+        }
         self
     }
 
@@ -122,23 +125,22 @@ impl TableMap {
 
     /// Every target table, once.
     pub fn targets(&self) -> impl Iterator<Item = &TableName> {
-        self.sources.keys()
+        let mut last = None;
+        let targets = self.sources.iter().map(|(target, _)| target);
+        targets.filter(move |&target| last.replace(target) != Some(target))
     }
 
     /// The source tables whose changes go to a target table.
-    pub fn sources_of(&self, target: &TableName) -> impl Iterator<Item = &TableName> {
-        self.sources.get(target).into_iter().flatten()
+    pub fn sources_of<'a>(&'a self, target: &'a TableName) -> impl Iterator<Item = &'a TableName> {
+        let first = (target.clone(), TableName::new("", ""));
+        let from_there = self.sources.range(first..);
+        let of_it = from_there.take_while(move |(other, _)| other == target);
+        of_it.map(|(_, source)| source)
     }
 
     fn forget(&mut self, source: &TableName) {
         if let Some(Destination::Table(target)) = self.destinations.remove(source) {
-            let empty = self.sources.get_mut(&target).is_some_and(|sources| {
-                sources.remove(source);
-                sources.is_empty()
-            });
-            if empty {
-                self.sources.remove(&target);
-            }
+            self.sources.remove(&(target, source.clone()));
         }
     }
 }

@@ -120,7 +120,7 @@ impl Route {
     pub(crate) fn key_names(&self) -> Vec<String> {
         let names = self.key().unwrap_or_default().iter();
         names
-            .map(|column| self.target.columns[column.target].name.clone())
+            .map(|column| self.target.columns[column.target].name.to_string())
             .collect()
     }
 

@@ -12,17 +12,18 @@ use crate::table::{
 /// A column of type `pg_catalog.<name>`; exact when it is an integer.
 pub(crate) fn column(name: &str, type_name: &str) -> TargetColumn {
     TargetColumn {
+        number: 0,
         name: name.into(),
         written: Written::Freely,
         not_null: false,
-        value: ValueType {
+        value: Arc::new(ValueType {
             cast: crate::table::type_name("pg_catalog", type_name),
             array: Some(ArrayType {
                 cast: crate::table::type_name("pg_catalog", &format!("_{type_name}")),
                 delimiter: b',',
             }),
             exact: type_name.starts_with("int"),
-        },
+        }),
     }
 }
 
@@ -42,11 +43,11 @@ pub(crate) fn table(key: usize, mut columns: Vec<TargetColumn>) -> TargetTable {
         name: TableName::new("s", "t"),
         kind: TableKind::Plain,
         fires: false,
-        columns,
+        columns: columns.into(),
         keys: if key.columns.is_empty() {
-            Vec::new()
+            Arc::default()
         } else {
-            vec![key]
+            Arc::new([key])
         },
     }
 }
@@ -59,7 +60,7 @@ pub(crate) fn route(target: TargetTable, identity: ReplicaIdentity, key: usize) 
         .iter()
         .filter(|column| column.written != Written::Never);
     let columns = columns.enumerate().map(|(index, column)| Column {
-        name: column.name.clone(),
+        name: column.name.to_string(),
         key: full || index < key,
         type_oid: 25,
         type_modifier: -1,

@@ -48,10 +48,12 @@ fn an_update_sets_what_was_sent_and_finds_its_row_by_the_indexs_operator() {
             column("v", "int4"),
         ],
     );
-    target.keys[0].columns[0].1 = Operator {
+    let mut ext = target.keys[0].clone();
+    ext.columns[0].1 = Operator {
         schema: "Ext".into(),
         name: "=".into(),
     };
+    target.keys = [ext].into();
     let route = fixtures::route(target, ReplicaIdentity::Default, 1);
     assert_eq!(
         sql(&route, &update(None, &["1", "?", "2"])),
@@ -133,7 +135,7 @@ fn without_a_key_one_row_with_the_very_same_values_is_found_by_its_place() {
 #[test]
 fn a_value_whose_type_unnest_would_take_apart_goes_as_text() {
     let mut columns = vec![column("id", "int4"), column("pair", "pair")];
-    columns[1].value.array = None;
+    std::sync::Arc::make_mut(&mut columns[1].value).array = None;
     let route = fixtures::route(table(1, columns), ReplicaIdentity::Default, 1);
     let set = template(&route, &Shape::insert(), Rows::Set).sql;
     assert!(set.contains("v.c1::\"pg_catalog\".\"pair\""), "{set}");

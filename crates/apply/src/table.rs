@@ -1,6 +1,9 @@
 //! A table of the target as its catalog describes it: what can be written, how values are
 //! cast, and by which operators its keys are compared.
 
+use std::sync::Arc;
+
+use smol_str::SmolStr;
 use trunkline_changes::{TableName, quote_ident};
 
 /// A target table.
@@ -11,9 +14,10 @@ pub(crate) struct TargetTable {
     pub(crate) kind: TableKind,
     /// Whether it has a trigger or rule that fires in the replica role.
     pub(crate) fires: bool,
-    pub(crate) columns: Vec<TargetColumn>,
+    /// In order; tables that are alike share them, and their keys.
+    pub(crate) columns: Arc<[TargetColumn]>,
     /// Unique indexes over plain columns, without a predicate; the primary key first.
-    pub(crate) keys: Vec<UniqueKey>,
+    pub(crate) keys: Arc<[UniqueKey]>,
 }
 
 /// Whether the table holds rows itself.
@@ -24,16 +28,18 @@ pub(crate) enum TableKind {
 }
 
 /// A column of a target table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TargetColumn {
-    pub(crate) name: String,
+    /// Its number on the target (`pg_attribute.attnum`): dropped columns leave gaps.
+    pub(crate) number: i16,
+    pub(crate) name: SmolStr,
     pub(crate) written: Written,
     pub(crate) not_null: bool,
-    pub(crate) value: ValueType,
+    pub(crate) value: Arc<ValueType>,
 }
 
 /// Whether and how a column takes values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Written {
     /// As any column.
     Freely,
@@ -44,7 +50,7 @@ pub(crate) enum Written {
 }
 
 /// How a column's values are given to the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ValueType {
     /// The type's name, qualified and quoted, without a modifier.
     pub(crate) cast: String,
@@ -55,14 +61,14 @@ pub(crate) struct ValueType {
 }
 
 /// An array type and the character that separates its elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ArrayType {
     pub(crate) cast: String,
     pub(crate) delimiter: u8,
 }
 
 /// A unique index over plain columns.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UniqueKey {
     /// Indexes into [`TargetTable::columns`] with the schema of the equality operator and
     /// its name.
@@ -72,10 +78,10 @@ pub(crate) struct UniqueKey {
 }
 
 /// An operator's qualified name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Operator {
-    pub(crate) schema: String,
-    pub(crate) name: String,
+    pub(crate) schema: SmolStr,
+    pub(crate) name: SmolStr,
 }
 
 impl Operator {

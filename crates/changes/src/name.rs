@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use smol_str::SmolStr;
+
 /// Quotes an identifier for SQL, always (`a"b` becomes `"a""b"`; manual, section 4.1.1).
 pub fn quote_ident(name: &str) -> String {
     let mut quoted = String::with_capacity(name.len() + 2);
@@ -46,20 +48,22 @@ impl fmt::Display for Ident<'_> {
 }
 
 /// A table's schema and name, as the catalogs spell them. `Display` is for people
-/// (`public.orders`, control characters escaped); [`TableName::quoted`] is for SQL.
+/// (`public.orders`, control characters escaped); [`TableName::quoted`] is for SQL. It is held in
+/// many places for each of very many tables: short names lie in it, and copies of long ones share
+/// them.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub struct TableName {
     /// The schema, unquoted.
-    pub schema: String,
+    pub schema: SmolStr,
     /// The table, unquoted.
-    pub name: String,
+    pub name: SmolStr,
 }
 
 impl TableName {
     /// From unquoted parts.
-    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(schema: impl Into<SmolStr>, name: impl Into<SmolStr>) -> Self {
         TableName {
             schema: schema.into(),
             name: name.into(),

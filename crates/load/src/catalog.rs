@@ -4,7 +4,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use trunkline_changes::{ReplicaIdentity, Side, TableName};
+use smol_str::SmolStr;
+use trunkline_changes::{Pool, ReplicaIdentity, Side, TableName};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 use crate::error::LoadError;
@@ -22,7 +23,7 @@ pub enum TableKind {
 }
 
 /// How an identity column takes its values (`pg_attribute.attidentity`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IdentityColumn {
     /// `GENERATED ALWAYS AS IDENTITY`.
     Always,
@@ -31,10 +32,10 @@ pub enum IdentityColumn {
 }
 
 /// A column; dropped ones are not listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TableColumn {
     /// Its name.
-    pub name: String,
+    pub name: SmolStr,
     /// Its type; of very many tables, each type is there once.
     pub column_type: Arc<ColumnType>,
     /// Whether its value is computed from others, and is never written.
@@ -60,11 +61,11 @@ pub struct Table {
     pub identity: ReplicaIdentity,
     /// The columns that the replica identity sends: the primary key's, the chosen
     /// index's, or every one. Empty when there are none.
-    pub identity_columns: Vec<String>,
+    pub identity_columns: Arc<[SmolStr]>,
     /// The primary key's columns, in its order.
-    pub primary_key: Vec<String>,
-    /// Its columns, in order.
-    pub columns: Vec<TableColumn>,
+    pub primary_key: Arc<[SmolStr]>,
+    /// Its columns, in order. Tables that are alike share them.
+    pub columns: Arc<[TableColumn]>,
     /// Rows, as the server last counted them; 0 when it never did.
     pub estimated_rows: u64,
     /// Bytes of its main file.
@@ -112,9 +113,9 @@ impl Table {
             kind: TableKind::Ordinary,
             unlogged: false,
             identity: ReplicaIdentity::Default,
-            identity_columns: Vec::new(),
-            primary_key: Vec::new(),
-            columns: Vec::new(),
+            identity_columns: Arc::default(),
+            primary_key: Arc::default(),
+            columns: Arc::default(),
             estimated_rows: 0,
             heap_bytes: 0,
             toast_bytes: 0,
@@ -181,8 +182,11 @@ pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>,
     let types = types.iter().map(type_row).collect::<Result<Vec<_>, _>>();
     let types = resolve_types(&types.on(side, "reading the column types")?).into_iter();
     let types: Types = types.map(|(oid, found)| (oid, Arc::new(found))).collect();
-    let mut found = Found::default();
-    let take = |row| found.add(&row, &types);
+    let mut found = Found {
+        types,
+        ..Found::default()
+    };
+    let take = |row| found.add(&row);
     let sql = include_str!("sql/tables.sql");
     let read = session.query_each(sql, &[], take).await;
     read.on(side, "reading the tables")?;
@@ -199,7 +203,7 @@ pub(crate) async fn parents(session: &mut Session, side: Side) -> Result<Parents
     let take = |row: DataRow| {
         let parent = Option::zip(row.get::<Option<String>>(2)?, row.get::<Option<String>>(3)?);
         let parent = parent.map(|(schema, table)| TableName::new(schema, table));
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         parents.insert(name, parent);
         Ok(())
     };
@@ -221,20 +225,69 @@ fn type_row(row: &DataRow) -> Result<TypeRow, PgError> {
 /// Tables as they are read. Their parents may come later.
 #[derive(Default)]
 struct Found {
+    types: Types,
+    names: Pool<[SmolStr]>,
+    columns: Pool<[TableColumn]>,
     tables: Vec<Table>,
     /// Places of tables, whether they are partitions, and the OIDs of their parents.
     children: Vec<(usize, bool, Vec<u32>)>,
 }
 
 impl Found {
-    fn add(&mut self, row: &DataRow, types: &Types) -> Result<(), PgError> {
+    fn add(&mut self, row: &DataRow) -> Result<(), PgError> {
         let parents: Vec<u32> = row.get(10)?;
         if !parents.is_empty() {
             self.children
                 .push((self.tables.len(), row.get(9)?, parents));
         }
-        self.tables.push(table(row, types)?);
+        let table = self.table(row)?;
+        self.tables.push(table);
         Ok(())
+    }
+
+    /// A table of which the parents are not known yet.
+    fn table(&mut self, row: &DataRow) -> Result<Table, PgError> {
+        let columns = self.columns.share(columns(row, &self.types)?);
+        let primary_key = self.names.share(row.get::<Vec<SmolStr>>(11)?);
+        let identity = row.get::<String>(5)?;
+        let identity = identity
+            .bytes()
+            .next()
+            .and_then(ReplicaIdentity::from_letter);
+        let identity =
+            identity.ok_or_else(|| unreadable("pg_class.relreplident", "d, n, f or i"))?;
+        let identity_columns = match identity {
+            ReplicaIdentity::Default => Arc::clone(&primary_key),
+            ReplicaIdentity::Nothing => Arc::default(),
+            ReplicaIdentity::Full => {
+                let stored = columns.iter().filter(|column| !column.generated);
+                let names: Vec<SmolStr> = stored.map(|column| column.name.clone()).collect();
+                self.names.share(names)
+            }
+            ReplicaIdentity::Index => self.names.share(row.get::<Vec<SmolStr>>(12)?),
+        };
+        let extension: bool = row.get(16)?;
+        let condition: Option<String> = row.get(17)?;
+        Ok(Table {
+            oid: row.get(0)?,
+            name: row.table_name(1, 2)?,
+            kind: match row.get::<String>(3)?.as_str() {
+                "p" => TableKind::Partitioned,
+                _ => TableKind::Ordinary,
+            },
+            unlogged: row.get::<String>(4)? == "u",
+            identity,
+            identity_columns,
+            primary_key,
+            columns,
+            estimated_rows: row.get(6)?,
+            heap_bytes: row.get(7)?,
+            toast_bytes: row.get(8)?,
+            partition_of: None,
+            inherits: Vec::new(),
+            data: true,
+            extension_condition: extension.then(|| condition.unwrap_or_default()),
+        })
     }
 
     fn finish(mut self) -> Vec<Table> {
@@ -253,52 +306,8 @@ impl Found {
     }
 }
 
-/// A table of which the parents are not known yet.
-fn table(row: &DataRow, types: &Types) -> Result<Table, PgError> {
-    let columns = columns(row, types)?;
-    let primary_key: Vec<String> = row.get(11)?;
-    let identity = row.get::<String>(5)?;
-    let identity = identity
-        .bytes()
-        .next()
-        .and_then(ReplicaIdentity::from_letter);
-    let identity = identity.ok_or_else(|| unreadable("pg_class.relreplident", "d, n, f or i"))?;
-    let identity_columns = match identity {
-        ReplicaIdentity::Default => primary_key.clone(),
-        ReplicaIdentity::Nothing => Vec::new(),
-        ReplicaIdentity::Full => columns
-            .iter()
-            .filter(|column| !column.generated)
-            .map(|column| column.name.clone())
-            .collect(),
-        ReplicaIdentity::Index => row.get(12)?,
-    };
-    let extension: bool = row.get(16)?;
-    let condition: Option<String> = row.get(17)?;
-    Ok(Table {
-        oid: row.get(0)?,
-        name: TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
-        kind: match row.get::<String>(3)?.as_str() {
-            "p" => TableKind::Partitioned,
-            _ => TableKind::Ordinary,
-        },
-        unlogged: row.get::<String>(4)? == "u",
-        identity,
-        identity_columns,
-        primary_key,
-        columns,
-        estimated_rows: row.get(6)?,
-        heap_bytes: row.get(7)?,
-        toast_bytes: row.get(8)?,
-        partition_of: None,
-        inherits: Vec::new(),
-        data: true,
-        extension_condition: extension.then(|| condition.unwrap_or_default()),
-    })
-}
-
 fn columns(row: &DataRow, types: &Types) -> Result<Vec<TableColumn>, PgError> {
-    let names: Vec<String> = row.get(13)?;
+    let names: Vec<SmolStr> = row.get(13)?;
     let type_oids: Vec<u32> = row.get(14)?;
     let flags: Vec<String> = row.get(15)?;
     if names.len() != type_oids.len() || names.len() != flags.len() {
@@ -354,7 +363,7 @@ pub(crate) async fn indexes(source: &mut Session) -> Result<Vec<IndexFacts>, Loa
             oid: row.get(0)?,
             table_oid: row.get(1)?,
             constraint_oid: row.get(2)?,
-            name: TableName::new(row.get::<String>(3)?, row.get::<String>(4)?),
+            name: row.table_name(3, 4)?,
             primary: row.get(5)?,
             bytes: row.get(6)?,
             method: row.get(7)?,
@@ -376,9 +385,7 @@ pub(crate) async fn unreadable_tables(source: &mut Session) -> Result<Vec<TableN
                ORDER BY 1, 2";
     let doing = "reading which tables may be read";
     let rows = source.query(sql, &[]).await.on(Side::Source, doing)?;
-    let names = rows
-        .iter()
-        .map(|row| Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?)));
+    let names = rows.iter().map(|row| row.table_name(0, 1));
     let names = names
         .collect::<Result<_, PgError>>()
         .on(Side::Source, doing)?;

@@ -121,7 +121,7 @@ pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: 
 
 /// The primary key, if it is one integer column.
 fn integer_key(table: &Table) -> Option<&str> {
-    let [key] = table.primary_key.as_slice() else {
+    let [key] = &*table.primary_key else {
         return None;
     };
     let column = table.columns.iter().find(|column| column.name == *key)?;
@@ -196,8 +196,8 @@ mod tests {
         let mut table = Table::bare(TableName::new("public", "t"));
         (table.heap_bytes, table.toast_bytes) = (heap, toast);
         if key {
-            table.primary_key = vec!["id".into()];
-            table.columns = vec![crate::catalog::TableColumn {
+            table.primary_key = ["id".into()].into();
+            table.columns = [crate::catalog::TableColumn {
                 name: "id".into(),
                 column_type: std::sync::Arc::new(crate::format::ColumnType {
                     schema: "pg_catalog".into(),
@@ -208,7 +208,8 @@ mod tests {
                 generated: false,
                 identity: None,
                 not_null: true,
-            }];
+            }]
+            .into();
         }
         table
     }

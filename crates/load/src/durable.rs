@@ -12,7 +12,7 @@ use crate::inventory::Inventory;
 use crate::ledger;
 use crate::loader::Loader;
 use crate::retrying::retried;
-use crate::structure::{ANALYZED, Key, Record, forget_record_sql, key};
+use crate::structure::{ANALYZED, Key, Record, forget_record_sql, key, key_of};
 use crate::transform::Layout;
 
 impl Loader {
@@ -58,10 +58,9 @@ impl Loader {
         for table in &emptied {
             forget.push_str(&ledger::forget_sql(table));
         }
-        for TableName { schema, name } in lost.iter().chain(&emptied) {
+        for table in lost.iter().chain(&emptied) {
             // Statistics of fewer rows.
-            let key = (ANALYZED.to_owned(), schema.clone(), name.clone(), 0);
-            forget.push_str(&forget_record_sql(&key));
+            forget.push_str(&forget_record_sql(&key_of(ANALYZED, table)));
         }
         self.on_target(&forget, "forgetting tables that were lost")
             .await?;
@@ -82,7 +81,7 @@ impl Loader {
                         WHERE c.relkind = 'r' AND c.relpersistence = 'u'";
         let mut found = HashSet::new();
         let take = |row: DataRow| {
-            found.insert(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?));
+            found.insert(row.table_name(0, 1)?);
             Ok(())
         };
         let read = target.query_each(unlogged, &[], take).await;

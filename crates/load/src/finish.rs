@@ -236,9 +236,7 @@ impl Loader {
             .query(sql, &[])
             .await
             .on(Side::Source, doing)?;
-        let names = rows
-            .iter()
-            .map(|row| Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?)));
+        let names = rows.iter().map(|row| row.table_name(0, 1));
         let names = names.collect::<Result<_, trunkline_postgres::PgError>>();
         Ok(names.on(Side::Source, doing)?)
     }

@@ -26,7 +26,7 @@ impl CopyFormat {
 }
 
 /// A column's type, as far as it decides how values travel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ColumnType {
     /// Its schema.
     pub schema: String,

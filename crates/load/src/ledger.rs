@@ -134,10 +134,7 @@ fn recorded(row: &DataRow) -> Result<(TableName, Recorded), PgError> {
         rows: row.get(9)?,
         bytes: row.get(10)?,
     };
-    Ok((
-        TableName::new(row.get::<String>(0)?, row.get::<String>(1)?),
-        recorded,
-    ))
+    Ok((row.table_name(0, 1)?, recorded))
 }
 
 /// What the copy brought of every table that it finished, by the source's names.

@@ -11,7 +11,7 @@ use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::build::{Board, Builders};
 use crate::build_memory;
-use crate::catalog::{self, Parents};
+use crate::catalog::{self, Parents, Table};
 use crate::copy::{self, Copier, CopyJob, Preparation, StandbySnapshots};
 use crate::error::LoadError;
 use crate::inventory::Inventory;
@@ -21,7 +21,7 @@ use crate::making::make_in_order;
 use crate::options::{LoadOptions, StructureSource};
 use crate::progress::{Count, Progress};
 use crate::retrying::retried;
-use crate::statistics::Analyses;
+use crate::statistics::{Analyses, is_large};
 use crate::structure::{self, Entry, Key, LeftOut, Record, Runner, Stage};
 use crate::transform::{Layout, leaving_out};
 
@@ -99,8 +99,7 @@ impl Loader {
         let mut runner = self.runner("structure");
         let mut removed = Vec::new();
         for (table, sql) in leaving_out::removals(&inventory.tables, &layout.left_out()) {
-            let TableName { schema, name } = table.clone();
-            let key = (structure::LEFT_BEHIND.to_owned(), schema, name, 0);
+            let key = structure::key_of(structure::LEFT_BEHIND, &table);
             if !record.holds(&key) {
                 let label = format!("the removal of columns of {table}");
                 runner.run(&key, &label, &sql).await?;
@@ -229,7 +228,7 @@ impl Loader {
         })
     }
 
-    /// The tables to copy, and those that stand on the target.
+    /// The tables to copy, and what stands on the target of the large ones and partitioned ones.
     async fn copy_jobs(&self, inventory: &Inventory) -> Result<(Vec<CopyJob>, Parents), LoadError> {
         let source = self.connect(Side::Source, "copy").await?;
         let page_ranges = source.version().major() >= 14;
@@ -250,9 +249,12 @@ impl Loader {
         let mut jobs = copy::jobs(&preparation, ledger)?;
         jobs.retain(|job| !self.options.rows_elsewhere.contains(&job.name));
         refuse_triggers(&mut target, &jobs, replica).await?;
-        let parents = tables
-            .into_iter()
-            .map(|table| (table.name, table.partition_of));
+        let large = inventory.tables.iter().filter(|table| is_large(table));
+        let large: HashSet<&TableName> = large.map(|table| layout.place(&table.name)).collect();
+        let asked =
+            |t: &Table| large.contains(&t.name) || t.kind == catalog::TableKind::Partitioned;
+        let standing = tables.into_iter().filter(asked);
+        let parents = standing.map(|table| (table.name, table.partition_of));
         Ok((jobs, parents.collect()))
     }
 

@@ -36,7 +36,7 @@ impl Loader {
         if !ours || !options.scope.covers_schema("public") {
             return Ok(None);
         }
-        let key = (CLOSED.to_owned(), String::new(), "public".to_owned(), 0);
+        let key = (CLOSED.into(), "".into(), "public".into(), 0);
         if record.holds(&key) {
             return Ok(Some(key));
         }

@@ -146,7 +146,7 @@ fn in_scope(sequence: &Sequence, users: &[String], scope: &Scope, unowned: Unown
 fn sequence(row: &DataRow) -> Result<Sequence, PgError> {
     let owner: (Option<String>, Option<String>) = (row.get(9)?, row.get(10)?);
     Ok(Sequence {
-        name: TableName::new(row.get::<String>(0)?, row.get::<String>(1)?),
+        name: row.table_name(0, 1)?,
         data_type: row.get(2)?,
         start: row.get(3)?,
         increment: row.get(4)?,

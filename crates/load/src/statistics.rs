@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::loader::Loader;
 use crate::retrying::retried;
-use crate::structure::{ANALYZED, Entry, Record, Stage, relation_of};
+use crate::structure::{ANALYZED, Entry, Record, Stage, key_of, relation_of};
 use crate::transform::Layout;
 
 /// What gathers a table's statistics, by its name on the source.
@@ -45,15 +45,19 @@ impl Groups {
     }
 }
 
+/// Whether its statistics are worth a transaction of their own, as soon as it is built.
+pub(crate) fn is_large(table: &Table) -> bool {
+    table.bytes() > ANALYZED_TOGETHER_BYTES
+}
+
 /// What gathers the statistics of a table or view, recorded under the source's name.
 fn analysis(name: &TableName, place: &TableName) -> Task {
-    let TableName { schema, name } = name.clone();
     Task {
         label: format!("the statistics of {place}"),
         sql: format!("ANALYZE {};", place.quoted()),
         // An expression of a statistics object may fail, as a function in it may.
         dispensable: true,
-        key: (ANALYZED.to_owned(), schema, name, 0),
+        key: key_of(ANALYZED, name),
     }
 }
 
@@ -100,7 +104,7 @@ impl Loader {
         .await?;
         // How large a view is was not asked.
         let views = views.iter().map(|view| (u64::MAX, analysis(view, view)));
-        let analyses = self.analyses(tables, &standing);
+        let analyses = self.analyses(tables, &standing, |_| true);
         let analyses = analyses.into_iter().map(|(t, task)| (t.bytes(), task));
         let analyses: Vec<(u64, Task)> = views.chain(analyses).collect();
         self.progress.analyzed.start(analyses.len());
@@ -128,31 +132,36 @@ impl Loader {
     ) -> Analyses {
         let (tables, structure) = (&inventory.tables, &inventory.structure);
         // Expressions of statistics objects may read other tables, whose rows may be missing.
-        let by_id = structure.by_id();
-        let objects = structure.staged(Stage::Statistics).into_iter();
-        let with_objects: HashSet<TableName> = objects
-            .filter_map(|entry| relation_of(entry, &by_id))
-            .map(Entry::table_name)
-            .collect();
+        let objects = structure.staged(Stage::Statistics);
+        let mut with_objects: HashSet<TableName> = HashSet::new();
+        if !objects.is_empty() {
+            let by_id = structure.by_id();
+            let relations = objects.iter().filter_map(|e| relation_of(e, &by_id));
+            with_objects.extend(relations.map(Entry::table_name));
+        }
         // A parent's statistics are of its children's rows too, which may still be missing.
         let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
-        let is_large = |table: &Table| {
-            table.bytes() > ANALYZED_TOGETHER_BYTES
-                && !parents.contains(&table.name)
-                && !with_objects.contains(&table.name)
+        let gathered = |table: &Table| {
+            is_large(table) && !parents.contains(&table.name) && !with_objects.contains(&table.name)
         };
-        let analyses = self.analyses(tables, standing).into_iter();
-        let left = analyses.filter(|(table, task)| is_large(table) && !record.holds(&task.key));
+        let analyses = self.analyses(tables, standing, gathered).into_iter();
+        let left = analyses.filter(|(_, task)| !record.holds(&task.key));
         left.map(|(table, task)| (table.name.clone(), task))
             .collect()
     }
 
-    /// What gathers each table's statistics, the largest first; `standing` is what stands on
-    /// the target. A partitioned table's statement reaches its partitions too.
-    fn analyses<'t>(&self, tables: &'t [Table], standing: &Parents) -> Vec<(&'t Table, Task)> {
+    /// What gathers the statistics of each wanted table, the largest first; `standing` is what
+    /// stands on the target. A partitioned table's statement reaches its partitions too.
+    fn analyses<'t>(
+        &self,
+        tables: &'t [Table],
+        standing: &Parents,
+        wanted: impl Fn(&Table) -> bool,
+    ) -> Vec<(&'t Table, Task)> {
         let layout = Layout::new(&self.options.transform, tables, self.options.naming());
         let mut roots: Vec<&Table> = tables
             .iter()
+            .filter(|table| wanted(table))
             .filter(|table| {
                 let there = standing.get(layout.place(&table.name));
                 let within = |parent: &TableName| standing.contains_key(parent);
@@ -178,7 +187,7 @@ mod tests {
         let small = std::iter::repeat_n(8_192, 40);
         for (number, bytes) in [5 << 30, 900 << 10].into_iter().chain(small).enumerate() {
             let task = Task {
-                key: (ANALYZED.to_owned(), "s".to_owned(), number.to_string(), 0),
+                key: (ANALYZED.into(), "s".into(), number.to_string().into(), 0),
                 label: String::new(),
                 sql: String::new(),
                 dispensable: true,

@@ -15,7 +15,7 @@ fn name(text: &str) -> TableName {
 /// A table whose first column is its key.
 fn table(text: &str, columns: &[&str]) -> Table {
     let column = |column: &&str| TableColumn {
-        name: (*column).to_owned(),
+        name: (*column).into(),
         column_type: Arc::new(ColumnType {
             schema: "pg_catalog".to_owned(),
             name: "int4".to_owned(),
@@ -26,14 +26,14 @@ fn table(text: &str, columns: &[&str]) -> Table {
         identity: None,
         not_null: false,
     };
-    let key: Vec<String> = columns.iter().take(1).map(|c| (*c).to_owned()).collect();
+    let key: Arc<[_]> = columns.iter().take(1).map(|c| (*c).into()).collect();
     Table {
         oid: 0,
         name: name(text),
         kind: TableKind::Ordinary,
         unlogged: false,
         identity: ReplicaIdentity::Default,
-        identity_columns: key.clone(),
+        identity_columns: Arc::clone(&key),
         primary_key: key,
         columns: columns.iter().map(column).collect(),
         estimated_rows: 0,

@@ -87,7 +87,7 @@ impl ValidationPlan {
         }
         for (of, column) in &self.columns_left_out {
             let table = tables.iter().find(|table| table.name == *of);
-            let mut columns = table.iter().flat_map(|table| &table.columns);
+            let mut columns = table.iter().flat_map(|table| &*table.columns);
             if !columns.any(|found| found.name == *column) {
                 return Err(refused("exclude_columns", &format!("{of}.{column}")));
             }
@@ -130,8 +130,8 @@ impl Validation {
         let standing = run.tables_and_places(leg.way).await?;
         let comparisons = verifying::comparisons(run.plan, &standing, &Selection::All);
         let rows = estimates(&standing, &comparisons);
-        let subjects = study(run, &leg, comparisons.clone()).await?;
-        let expected = expected(rows, &comparisons, &subjects);
+        let subjects = study(run, &leg, comparisons).await?;
+        let expected = expected(rows, &subjects);
         let ledger = ledger_of(run, leg.number);
         let mut session = run.connect(Side::Target, "validation").await?;
         ledger.expect(&mut session, &expected).await?;
@@ -257,15 +257,10 @@ fn estimates(standing: &crate::run::Tables, comparisons: &[Comparison]) -> Vec<(
 }
 
 /// What of each table is compared: when that changes, what was found says nothing any more.
-fn expected(
-    rows: Vec<(TableName, u64)>,
-    comparisons: &[Comparison],
-    subjects: &[Subject],
-) -> Vec<Expected> {
-    let compared = comparisons
+fn expected(rows: Vec<(TableName, u64)>, subjects: &[Subject]) -> Vec<Expected> {
+    let compared = subjects
         .iter()
-        .zip(subjects)
-        .map(|(comparison, subject)| format!("{:?} by {:?}", comparison.columns, subject.key()));
+        .map(|subject| format!("{:?} by {:?}", subject.columns(), subject.key()));
     rows.into_iter()
         .zip(compared)
         .map(|((table, rows), compared)| Expected {

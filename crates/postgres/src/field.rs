@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes};
-use trunkline_changes::Lsn;
+use smol_str::SmolStr;
+use trunkline_changes::{Lsn, TableName};
 
 use crate::error::PgError;
 
@@ -29,6 +30,12 @@ to_param_by_display!(i16, i32, i64, u16, u32, u64, usize, f64, bool, Lsn);
 impl ToParam for str {
     fn to_param(&self) -> Option<Cow<'_, [u8]>> {
         Some(Cow::Borrowed(self.as_bytes()))
+    }
+}
+
+impl ToParam for SmolStr {
+    fn to_param(&self) -> Option<Cow<'_, [u8]>> {
+        self.as_str().to_param()
     }
 }
 
@@ -139,6 +146,14 @@ impl DataRow {
         }
         T::from_field(self.raw(column)).map_err(|why| unreadable(column, why))
     }
+
+    /// The table whose schema and name are in these fields.
+    pub fn table_name(&self, schema: usize, name: usize) -> Result<TableName, PgError> {
+        Ok(TableName {
+            schema: self.get(schema)?,
+            name: self.get(name)?,
+        })
+    }
 }
 
 fn unreadable(column: usize, why: &str) -> PgError {
@@ -177,6 +192,12 @@ from_field_by_parse!(
 impl FromField for String {
     fn from_field(field: Option<&[u8]>) -> Result<Self, &'static str> {
         text(field).map(str::to_owned)
+    }
+}
+
+impl FromField for SmolStr {
+    fn from_field(field: Option<&[u8]>) -> Result<Self, &'static str> {
+        text(field).map(SmolStr::from)
     }
 }
 
@@ -219,6 +240,7 @@ macro_rules! from_field_by_array {
 from_field_by_array!(
     String,
     Option<String>,
+    SmolStr,
     i16,
     i32,
     i64,

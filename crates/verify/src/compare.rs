@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use trunkline_changes::{Side, TableName, quote_literal};
+use trunkline_changes::{Pool, Side, TableName, quote_literal};
 use trunkline_postgres::{Canceller, Conninfo, Fault, OnSide, Session};
 
 use crate::comparison::Comparison;
@@ -15,10 +15,12 @@ use crate::difference::{DifferenceKind, RowDifference};
 use crate::emptied::{keep_from_emptying, was_rewritten};
 use crate::facts::TableFacts;
 use crate::hashing::{Hashing, HashingFacts};
-use crate::limits::NAMED_IN_A_TABLE;
+use crate::limits::{NAMED_IN_A_TABLE, STUDIED_AT_ONCE};
 use crate::shape::Shape;
 use crate::verdict::{RowCounts, TableVerdict, Tally};
 use crate::worker::{BEFORE_TABLE, Part, Queue, Task, Worker};
+
+const STUDYING: &str = "reading the catalog to compare tables";
 
 /// The state that both sides are read in.
 #[derive(Clone, Copy, Debug)]
@@ -293,30 +295,44 @@ impl Comparer {
     }
 }
 
-/// Reads what both catalogs say of the tables.
+/// Reads what both catalogs say of the tables, of some after the other.
 pub(crate) async fn study(
     worker: &mut Worker,
     comparisons: Vec<Comparison>,
 ) -> Result<Vec<Arc<Shape>>, Fault> {
-    let doing = "reading the catalog to compare tables";
     let Worker {
         from, to, sides, ..
     } = worker;
-    let sources: Vec<&TableName> = comparisons.iter().map(|c| &c.sources[0]).collect();
-    let targets: Vec<&TableName> = comparisons.iter().map(|c| &c.target).collect();
     let (one, other) = tokio::try_join!(
-        async { study_side(from, &sources).await.on(sides.from, doing) },
-        async { study_side(to, &targets).await.on(sides.to, doing) },
+        async { HashingFacts::read(from).await.on(sides.from, STUDYING) },
+        async { HashingFacts::read(to).await.on(sides.to, STUDYING) },
     )?;
-    let hashing = Hashing::for_both(&one.0, &other.0);
-    let facts = one.1.into_iter().zip(other.1);
-    let shapes = comparisons.into_iter().zip(facts);
-    Ok(shapes
-        .map(|(comparison, (source, target))| {
+    let hashing = Hashing::for_both(&one, &other);
+    let mut lists = Pool::default();
+    let mut shapes = Vec::with_capacity(comparisons.len());
+    let mut left = comparisons.into_iter();
+    loop {
+        let some: Vec<Comparison> = left.by_ref().take(STUDIED_AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(shapes);
+        }
+        let sources: Vec<&TableName> = some.iter().map(|c| &c.sources[0]).collect();
+        let targets: Vec<&TableName> = some.iter().map(|c| &c.target).collect();
+        let (one, other) = tokio::try_join!(
+            async {
+                TableFacts::read(from, &sources)
+                    .await
+                    .on(sides.from, STUDYING)
+            },
+            async { TableFacts::read(to, &targets).await.on(sides.to, STUDYING) },
+        )?;
+        let both = one.into_iter().zip(other);
+        for (comparison, (source, target)) in some.into_iter().zip(both) {
             let target = target.seen_as(&comparison.names);
-            Arc::new(Shape::new(comparison, hashing, &source, &target))
-        })
-        .collect())
+            let shape = Shape::new(comparison, hashing, (&source, &target), &mut lists);
+            shapes.push(Arc::new(shape));
+        }
+    }
 }
 
 async fn hold_one(
@@ -326,14 +342,6 @@ async fn hold_one(
     let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", table.quoted());
     session.batch(&lock).await?;
     was_rewritten(session, table).await
-}
-
-async fn study_side(
-    session: &mut Session,
-    tables: &[&TableName],
-) -> Result<(HashingFacts, Vec<TableFacts>), trunkline_postgres::PgError> {
-    let hashing = HashingFacts::read(session).await?;
-    Ok((hashing, TableFacts::read(session, tables).await?))
 }
 
 /// Parts as they come, until their tables are whole.

@@ -1,6 +1,9 @@
 //! What is to be compared with what: a table of the one side with the tables of the other
 //! whose rows it holds, and which of their columns and rows.
 
+use std::sync::Arc;
+
+use smol_str::SmolStr;
 use trunkline_changes::{ColumnMap, TableName, quote_ident};
 
 /// Which rows of a table are read.
@@ -45,8 +48,8 @@ pub struct Comparison {
     pub sources: Vec<TableName>,
     /// How those are read.
     pub source_reading: Reading,
-    /// The columns, by name, in one order for both sides.
-    pub columns: Vec<String>,
+    /// The columns, by name, in one order for both sides. Tables that are alike share them.
+    pub columns: Arc<[SmolStr]>,
     /// How columns are called in the target, where they have other names there.
     pub names: ColumnMap,
     /// Which rows of the sources are to be in the target: a condition on their columns, as

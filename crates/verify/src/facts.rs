@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
 use trunkline_changes::{ColumnMap, TableName};
-use trunkline_postgres::{PgError, Session};
+use trunkline_postgres::{DataRow, PgError, Session};
 
 /// What one side's catalog says of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub(crate) struct ColumnFacts {
     /// The OID of the type below any domain.
     pub(crate) base_type: u32,
     /// Its name, as SQL.
-    pub(crate) base_name: String,
+    pub(crate) base_name: SmolStr,
     /// Whether there is a domain above it.
     pub(crate) is_domain: bool,
 }
@@ -19,9 +20,9 @@ pub(crate) struct ColumnFacts {
 /// What one side's catalog says of a table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TableFacts {
-    pub(crate) columns: BTreeMap<String, ColumnFacts>,
+    pub(crate) columns: BTreeMap<SmolStr, ColumnFacts>,
     /// What tells its rows apart; empty where nothing does.
-    pub(crate) key: Vec<String>,
+    pub(crate) key: Vec<SmolStr>,
 }
 
 impl TableFacts {
@@ -31,7 +32,7 @@ impl TableFacts {
             return self;
         }
         let names = names.turned();
-        let name = |name: String| names.there(&name).unwrap_or(&name).to_owned();
+        let name = |name: SmolStr| names.there(&name).map_or(name.clone(), SmolStr::from);
         let columns = self.columns.into_iter();
         TableFacts {
             columns: columns
@@ -49,7 +50,7 @@ impl TableFacts {
         let names: Vec<String> = tables.iter().map(|table| table.quoted()).collect();
         let mut all = vec![TableFacts::default(); tables.len()];
         let columns = include_str!("sql/columns.sql");
-        for row in session.query(columns, &[&names]).await? {
+        let take = |row: DataRow| {
             let facts = ColumnFacts {
                 base_type: row.get(2)?,
                 base_name: row.get(3)?,
@@ -58,22 +59,24 @@ impl TableFacts {
             if let Some(table) = place(&row, &mut all)? {
                 table.columns.insert(row.get(1)?, facts);
             }
-        }
-        for row in session
-            .query(include_str!("sql/keys.sql"), &[&names])
-            .await?
-        {
-            let key: Vec<String> = row.get(1)?;
+            Ok(())
+        };
+        session.query_each(columns, &[&names], take).await?;
+        let take = |row: DataRow| {
+            let key: Vec<SmolStr> = row.get(1)?;
             if let Some(table) = place(&row, &mut all)? {
                 table.key = key;
             }
-        }
+            Ok(())
+        };
+        let keys = include_str!("sql/keys.sql");
+        session.query_each(keys, &[&names], take).await?;
         Ok(all)
     }
 }
 
 fn place<'a>(
-    row: &trunkline_postgres::DataRow,
+    row: &DataRow,
     all: &'a mut [TableFacts],
 ) -> Result<Option<&'a mut TableFacts>, PgError> {
     let at: i32 = row.get(0)?;

@@ -25,5 +25,9 @@ pub(crate) const DETAILS_AT_ONCE: usize = 1_000;
 /// other to see which of them changed: at most so many of each, a million pairs.
 pub(crate) const PAIRED_WITHOUT_KEY: usize = 1_000;
 
+/// Tables of which the catalogs are read at once: what they say takes 600 bytes for each, on
+/// either side.
+pub(crate) const STUDIED_AT_ONCE: usize = 5_000;
+
 /// Keys that one statement names: 50 kB of SQL.
 pub(crate) const KEYS_AT_ONCE: usize = 500;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use smol_str::SmolStr;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_postgres::{Canceller, Conninfo, Fault, OnSide, PgError, Session};
 
@@ -45,8 +46,14 @@ impl Subject {
 
     /// The columns that tell its rows apart; empty where nothing does.
     #[must_use]
-    pub fn key(&self) -> Vec<String> {
-        self.0.key_names().map(str::to_owned).collect()
+    pub fn key(&self) -> Vec<SmolStr> {
+        self.0.key_names().map(SmolStr::from).collect()
+    }
+
+    /// The columns that are compared, by name.
+    #[must_use]
+    pub fn columns(&self) -> &[SmolStr] {
+        &self.0.comparison.columns
     }
 
     /// How large it is, in bytes, about.

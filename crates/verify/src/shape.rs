@@ -1,40 +1,42 @@
 //! A comparison with what the catalogs of both sides say of it: how each column goes into
 //! the hash, what tells rows apart, and whether the key cuts the table into ranges.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use trunkline_changes::{quote_ident, quote_literal};
+use smol_str::SmolStr;
+use trunkline_changes::{Pool, quote_ident, quote_literal};
 
 use crate::comparison::{Comparison, End};
 use crate::facts::{ColumnFacts, TableFacts};
 use crate::hashing::{Elements, Hashing, Sent};
 
 /// How a column goes into the hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Form {
     /// By its send format; of a domain, that of the type below it.
     Sent {
         base_type: u32,
-        cast_to: Option<String>,
+        cast_to: Option<SmolStr>,
     },
     /// By its text.
     Text,
 }
 
-#[derive(Clone, Debug)]
-struct Column {
-    name: String,
+/// A column that goes into a hash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Column {
+    name: SmolStr,
     form: Form,
     /// The type below any domain, as SQL.
-    base_name: String,
+    base_name: SmolStr,
 }
 
 /// The leading column of a key whose order is the same on every server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lead {
-    column: String,
-    cast_to: String,
+    column: SmolStr,
+    cast_to: SmolStr,
 }
 
 /// Rows whose leading key column lies above `above` and not above `up_to`; without bounds,
@@ -81,9 +83,9 @@ const ORDERED_ALIKE: &[u32] = &[16, 17, 20, 21, 23, 26, 1082, 1083, 1114, 1184, 
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) comparison: Comparison,
-    columns: Vec<Column>,
+    columns: Arc<[Column]>,
     /// Empty where nothing tells rows apart.
-    key: Vec<Column>,
+    key: Arc<[Column]>,
     /// Whether both sides have that key, so that none of its columns is ever NULL.
     is_key_of_both: bool,
     lead: Option<Lead>,
@@ -93,23 +95,24 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// `lists` holds the columns of the shapes before it.
     pub(crate) fn new(
         comparison: Comparison,
         hashing: Hashing,
-        source: &TableFacts,
-        target: &TableFacts,
+        (source, target): (&TableFacts, &TableFacts),
+        lists: &mut Pool<[Column]>,
     ) -> Shape {
-        let shape = |name: &String| Column {
-            name: name.clone(),
-            form: form(source.columns.get(name), target.columns.get(name)),
-            base_name: source
-                .columns
-                .get(name)
-                .map_or_else(String::new, |facts| facts.base_name.clone()),
+        let shape = |name: &SmolStr| {
+            let here = source.columns.get(name);
+            Column {
+                name: name.clone(),
+                form: form(here, target.columns.get(name)),
+                base_name: here.map_or_else(SmolStr::default, |facts| facts.base_name.clone()),
+            }
         };
         let columns: Vec<Column> = comparison.columns.iter().map(shape).collect();
-        let compared: BTreeSet<&String> = comparison.columns.iter().collect();
-        let key: Vec<Column> = if source.key.iter().all(|name| compared.contains(name)) {
+        let is_compared = |name| comparison.columns.contains(name);
+        let key: Vec<Column> = if source.key.iter().all(is_compared) {
             source.key.iter().map(shape).collect()
         } else {
             Vec::new()
@@ -117,9 +120,9 @@ impl Shape {
         let lead = lead(&comparison, source, target).filter(|_| !key.is_empty());
         Shape {
             comparison,
-            columns,
+            columns: lists.share(columns),
             is_key_of_both: source.key == target.key,
-            key,
+            key: lists.share(key),
             lead,
             hashing,
             is_wide: AtomicBool::new(false),
@@ -250,7 +253,7 @@ impl Shape {
         let row = |key: &Vec<String>| {
             let values: Vec<String> = key
                 .iter()
-                .zip(&self.key)
+                .zip(&*self.key)
                 .map(|(value, column)| {
                     format!("CAST({} AS {})", quote_literal(value), column.base_name)
                 })
@@ -335,17 +338,16 @@ mod tests {
 
     fn facts(columns: &[(&str, u32)], key: &[&str]) -> TableFacts {
         let column = |&(name, base_type): &(&str, u32)| {
-            let base_name = "pg_catalog.x".to_owned();
             let facts = ColumnFacts {
                 base_type,
-                base_name,
+                base_name: "pg_catalog.x".into(),
                 is_domain: false,
             };
-            (name.to_owned(), facts)
+            (name.into(), facts)
         };
         TableFacts {
             columns: columns.iter().map(column).collect(),
-            key: key.iter().map(|&name| name.to_owned()).collect(),
+            key: key.iter().map(|&name| name.into()).collect(),
         }
     }
 
@@ -362,7 +364,8 @@ mod tests {
             bytes: 0,
             part_bytes: crate::limits::PART_BYTES,
         };
-        Shape::new(comparison, Hashing::Columns, facts, facts)
+        let lists = &mut Pool::default();
+        Shape::new(comparison, Hashing::Columns, (facts, facts), lists)
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn table(row: &DataRow, oid: u32) -> Result<TableFacts, PgError> {
     let identity = letter.bytes().next().and_then(ReplicaIdentity::from_letter);
     Ok(TableFacts {
         oid,
-        name: TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
+        name: row.table_name(1, 2)?,
         raw: row.get::<String>(3)?.into_bytes(),
         identity: identity.ok_or_else(|| PgError::Conversion {
             what: format!("a replica identity of {letter:?}"),
@@ -101,7 +101,7 @@ pub(super) async fn named(
     let mut found = Vec::with_capacity(names.len());
     for row in session.query(sql, &[&schemas, &tables]).await? {
         found.push(Named {
-            name: TableName::new(row.get::<String>(0)?, row.get::<String>(1)?),
+            name: row.table_name(0, 1)?,
             raw: row.get::<String>(2)?.into_bytes(),
             oid: row.get(3)?,
         });

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use trunkline_changes::{TableName, quote_ident};
+use trunkline_changes::{Pool, TableName, quote_ident};
 
 use crate::catalog::{Table, TableKind};
 use crate::chunks::{Bounds, Cut, Plan, SplitSizes, plan};
@@ -71,6 +71,7 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
         }
     }
     let mut jobs = Vec::with_capacity(by.source.iter().filter(holds_rows).count());
+    let mut lists = Pool::default();
     for table in by.source.iter().filter(holds_rows) {
         let missing = || LoadError::MissingTable {
             table: table.name.clone(),
@@ -81,7 +82,7 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
             && target.kind == TableKind::Ordinary
             && table.extension_condition.is_none();
         let recorded = ledger.remove(&table.name).unwrap_or_default();
-        jobs.push(job(table, target, alone, by, recorded)?);
+        jobs.push(job(table, target, alone, by, recorded, &mut lists)?);
     }
     // Without the room that a sort would take which leaves equal ones as they were.
     jobs.sort_unstable_by(|one, other| (other.bytes, &one.name).cmp(&(one.bytes, &other.name)));
@@ -94,6 +95,7 @@ fn job(
     alone: bool,
     by: &Preparation<'_>,
     recorded: Vec<Recorded>,
+    lists: &mut Pool<str>,
 ) -> Result<CopyJob, LoadError> {
     let by_name: HashMap<&str, &crate::catalog::TableColumn> = target
         .stored_columns()
@@ -126,12 +128,8 @@ fn job(
         },
         alone,
         format: format::choose(pairs),
-        target_columns: if target_columns == columns {
-            Arc::clone(&columns)
-        } else {
-            target_columns
-        },
-        columns,
+        target_columns: lists.share(target_columns),
+        columns: lists.share(columns),
         condition: table.extension_condition.clone(),
         filter: by.layout.condition(&table.name).map(str::to_owned),
         bytes: table.bytes(),
@@ -148,8 +146,8 @@ fn job(
 }
 
 /// `"a", "b"`.
-fn column_list<'a>(names: impl Iterator<Item = &'a str>) -> Arc<str> {
-    names.map(quote_ident).collect::<Vec<_>>().join(", ").into()
+fn column_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(quote_ident).collect::<Vec<_>>().join(", ")
 }
 
 impl CopyJob {
@@ -252,7 +250,7 @@ mod tests {
         table.columns = columns
             .iter()
             .map(|column| TableColumn {
-                name: (*column).to_owned(),
+                name: (*column).into(),
                 column_type: Arc::new(ColumnType {
                     schema: "pg_catalog".into(),
                     name: "int4".into(),
@@ -325,7 +323,7 @@ mod tests {
         transform.refuse_unfit(&source).expect("it fits");
         let layout = Layout::new(&transform, &source, Naming::Final);
         let mut target = [table("u", &["b", "id"])];
-        target[0].name.schema = "app".to_owned();
+        target[0].name.schema = "app".into();
         let jobs = laid_out(&source, &target, &layout).expect("jobs");
         assert_eq!(
             jobs[0].out_sql(&Cut::Whole, Bounds::default()),
@@ -361,7 +359,9 @@ mod tests {
         ));
         let generated_there = [{
             let mut t = table("t", &["a"]);
-            t.columns[0].generated = true;
+            let mut column = t.columns[0].clone();
+            column.generated = true;
+            t.columns = [column].into();
             t
         }];
         assert!(matches!(

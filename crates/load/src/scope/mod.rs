@@ -219,7 +219,7 @@ impl Scope {
             refuse(pattern, names(), ToString::to_string)?;
         }
         for pattern in self.include_schemas.iter().chain(&self.exclude_schemas) {
-            refuse(pattern, names(), |name| name.schema.clone())?;
+            refuse(pattern, names(), |name| name.schema.to_string())?;
         }
         for pattern in &self.exclude_indexes {
             refuse(pattern, indexes.iter(), ToString::to_string)?;

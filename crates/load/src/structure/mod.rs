@@ -29,7 +29,7 @@ pub(crate) use order::{BuildStep, Stage, TableBuild, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{
     ANALYZED, CLOSED, INDEXED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED,
-    forget_sql as forget_record_sql, given_up, key, key_as,
+    forget_sql as forget_record_sql, given_up, key, key_as, key_of,
 };
 pub(crate) use run::Runner;
 pub(crate) use select::{Selection, select};

@@ -58,6 +58,22 @@ pub(crate) struct TableBuild {
     pub(crate) steps: Vec<BuildStep>,
 }
 
+impl Stage {
+    /// Whether an entry's section and kind allow it: where there is none of the kind, nothing else
+    /// need be known of all the others.
+    fn may_hold(self, entry: &Entry) -> bool {
+        let kinds: &[&str] = match self {
+            Stage::PreData => return entry.section == Section::PreData,
+            Stage::Statistics => &["STATISTICS"],
+            Stage::Build | Stage::ViewIndex => &["INDEX", "CONSTRAINT"],
+            Stage::Attach => &["INDEX ATTACH"],
+            Stage::ForeignKey => &["FK CONSTRAINT"],
+            Stage::Rest => return entry.section == Section::PostData,
+        };
+        entry.section == Section::PostData && kinds.contains(&entry.kind.as_str())
+    }
+}
+
 /// When an entry is made; `owner` is what [`relation_of`] says.
 fn stage(entry: &Entry, owner: Option<&Entry>, by_id: &HashMap<u32, &Entry>) -> Stage {
     if entry.section == Section::PreData {
@@ -88,13 +104,17 @@ impl Structure {
 
     /// The same as places in [`Structure::entries`].
     pub(crate) fn staged_places(&self, wanted: Stage) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.entries.len()).collect();
+        places.retain(|&place| wanted.may_hold(&self.entries[place]));
+        if places.is_empty() {
+            return places;
+        }
         let by_id = self.by_id();
-        let staged = |entry: &Entry| stage(entry, relation_of(entry, &by_id), &by_id);
-        let places = self.entries.iter().enumerate();
+        places.retain(|&place| {
+            let entry = &self.entries[place];
+            stage(entry, relation_of(entry, &by_id), &by_id) == wanted
+        });
         places
-            .filter(|(_, entry)| staged(entry) == wanted)
-            .map(|(place, _)| place)
-            .collect()
     }
 
     pub(crate) fn by_id(&self) -> HashMap<u32, &Entry> {
@@ -179,6 +199,7 @@ pub(crate) fn table_builds(
     for build in &mut builds {
         build.steps.shrink_to_fit();
     }
+    builds.shrink_to_fit();
     builds
 }
 
@@ -274,7 +295,7 @@ mod tests {
             .iter()
             .map(|b| {
                 (
-                    b.table.name.clone(),
+                    b.table.name.to_string(),
                     b.steps.iter().map(|s| (s.entry, s.primary)).collect(),
                 )
             })

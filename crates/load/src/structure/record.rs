@@ -4,14 +4,15 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
-use trunkline_changes::{Side, quote_literal};
+use smol_str::SmolStr;
+use trunkline_changes::{Side, TableName, quote_literal};
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
 use super::entry::{Entry, LeftOut};
 use crate::error::LoadError;
 
 /// What tells an entry apart from dump to dump.
-pub(crate) type Key = (String, String, String, i32);
+pub(crate) type Key = (SmolStr, SmolStr, SmolStr, i32);
 
 /// The entries that were made or given up. Of each only 128 bits of a hash are kept, under
 /// keys of this reading alone (`SipHash`, twice): 200,000 tables have a million entries, and the
@@ -44,21 +45,27 @@ pub(crate) const LEFT_BEHIND: &str = "LEFT BEHIND";
 /// An entry's key.
 pub(crate) fn key(entry: &Entry) -> Key {
     (
-        entry.kind.to_string(),
-        entry.schema.to_string(),
-        entry.name.to_string(),
+        entry.kind.clone(),
+        entry.schema.clone(),
+        entry.name.clone(),
         entry.ordinal,
     )
 }
 
 /// The same under another kind.
-pub(crate) fn key_as(entry: &Entry, kind: &str) -> Key {
+pub(crate) fn key_as(entry: &Entry, kind: &'static str) -> Key {
     (
-        kind.to_owned(),
-        entry.schema.to_string(),
-        entry.name.to_string(),
+        SmolStr::new_static(kind),
+        entry.schema.clone(),
+        entry.name.clone(),
         entry.ordinal,
     )
+}
+
+/// The key of something that is recorded for a table or view as a whole.
+pub(crate) fn key_of(kind: &'static str, name: &TableName) -> Key {
+    let TableName { schema, name } = name.clone();
+    (SmolStr::new_static(kind), schema, name, 0)
 }
 
 impl Record {

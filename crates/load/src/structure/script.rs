@@ -14,28 +14,34 @@ use crate::error::LoadError;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     /// `None` for an entry that was not cut from a dump.
-    pub(crate) text: Option<Arc<File>>,
+    pub(crate) within: Option<Arc<Within>>,
     /// Offset in bytes.
     pub(crate) at: u64,
     /// Bytes.
     pub(crate) length: u32,
-    /// Settings that it is made under.
-    pub(crate) settings: Arc<str>,
+}
+
+/// What many entries have in common.
+#[derive(Debug)]
+pub(crate) struct Within {
+    /// The file that their SQL lies in.
+    pub(crate) text: Arc<File>,
+    /// Settings that they are made under, as SQL.
+    pub(crate) settings: String,
 }
 
 impl Script {
     /// The settings and the SQL, without what no server takes.
     pub(crate) fn read(&self) -> Result<String, LoadError> {
         let unread = |why: String| LoadError::Toc(format!("an entry's text cannot be read: {why}"));
-        let text = self
-            .text
-            .as_ref()
-            .ok_or_else(|| unread("there is none".to_owned()))?;
+        let within = self.within.as_ref();
+        let within = within.ok_or_else(|| unread("there is none".to_owned()))?;
         let mut bytes = vec![0; self.length as usize];
+        let text = &within.text;
         text.read_exact_at(&mut bytes, self.at)
             .map_err(|cause| unread(cause.to_string()))?;
         let body = String::from_utf8(bytes).map_err(|cause| unread(cause.to_string()))?;
-        Ok(finished(&self.settings, &body))
+        Ok(finished(&within.settings, &body))
     }
 }
 

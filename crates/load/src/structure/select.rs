@@ -85,6 +85,7 @@ pub(crate) fn select(mut entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
         });
         false
     });
+    entries.shrink_to_fit();
     structure.entries = entries;
     structure
 }

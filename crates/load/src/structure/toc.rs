@@ -13,7 +13,7 @@ use super::announcement::{Announcement, toc_line};
 use super::constraint;
 use super::entry::{Entry, Section};
 use super::lines::{Lines, last_line};
-use super::script::{Script, finished};
+use super::script::{Script, Within, finished};
 use crate::error::LoadError;
 
 /// An entry's line in `pg_restore --list`: `215; 1259 16385 TABLE public orders owner`.
@@ -75,11 +75,11 @@ struct Cutter<'a> {
     /// `SET default_…` lines in force, by setting.
     defaults: Vec<(String, String)>,
     /// The same as one text.
-    storage: Arc<str>,
+    storage: Arc<Within>,
     /// What a sequence is made under: no dump says where one lies, and it would go where the
     /// session's last table did.
-    nowhere: Arc<str>,
-    nothing: Arc<str>,
+    nowhere: Arc<Within>,
+    nothing: Arc<Within>,
 }
 
 /// An entry whose text is being read.
@@ -94,6 +94,13 @@ struct Opened {
 /// Settings that `pg_restore` changes between entries, and that decide what the next make.
 const DEFAULTS: [&str; 2] = ["default_tablespace", "default_table_access_method"];
 
+fn within(text: &Arc<File>, settings: impl Into<String>) -> Arc<Within> {
+    Arc::new(Within {
+        text: Arc::clone(text),
+        settings: settings.into(),
+    })
+}
+
 impl<'a> Cutter<'a> {
     fn new(text: &Arc<File>, by_id: HashMap<u32, Listed<'a>>) -> Self {
         Cutter {
@@ -102,9 +109,9 @@ impl<'a> Cutter<'a> {
             by_id,
             current: None,
             defaults: Vec::new(),
-            storage: Arc::default(),
-            nowhere: "SET default_tablespace = '';\n".into(),
-            nothing: Arc::default(),
+            storage: within(text, ""),
+            nowhere: within(text, "SET default_tablespace = '';\n"),
+            nothing: within(text, ""),
         }
     }
 
@@ -164,7 +171,7 @@ impl<'a> Cutter<'a> {
             self.defaults.retain(|(name, _)| name != setting);
             self.defaults.push((setting.to_owned(), line.to_owned()));
             let lines = self.defaults.iter().map(|(_, line)| format!("{line}\n"));
-            self.storage = lines.collect::<String>().into();
+            self.storage = within(&self.text, lines.collect::<String>());
         }
     }
 
@@ -212,14 +219,15 @@ impl<'a> Cutter<'a> {
             kind,
             schema,
         } = announcement;
-        let settings = match kind.as_str() {
+        let within = match kind.as_str() {
             "TABLE" | "INDEX" | "CONSTRAINT" | "MATERIALIZED VIEW" => &self.storage,
             "SEQUENCE" => &self.nowhere,
             _ => &self.nothing,
         };
         let length = u32::try_from(body.len());
         let length = length.map_err(|_| LoadError::Toc(format!("{kind} {name} has over 4 GB")))?;
-        let splits = kind == "CONSTRAINT" && constraint::split(&finished(settings, body)).is_some();
+        let splits =
+            kind == "CONSTRAINT" && constraint::split(&finished(&within.settings, body)).is_some();
         Ok(Entry {
             id,
             class,
@@ -233,10 +241,9 @@ impl<'a> Cutter<'a> {
             section,
             ordinal: 0,
             script: Script {
-                text: Some(Arc::clone(&self.text)),
+                within: Some(Arc::clone(within)),
                 at,
                 length,
-                settings: Arc::clone(settings),
             },
         })
     }

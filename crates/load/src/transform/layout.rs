@@ -122,11 +122,11 @@ pub(super) fn roots(tables: &[Table]) -> HashMap<TableName, TableName> {
 
 fn columns(transform: &Transform, root: &TableName, table: &Table, naming: Naming) -> ColumnMap {
     let mut map = ColumnMap::same();
-    for column in &table.columns {
+    for column in &*table.columns {
         match transform.column(root, &column.name) {
-            None => map.leave_out(&column.name),
+            None => map.leave_out(column.name.as_str()),
             Some(new) if new != column.name && naming == Naming::Final => {
-                map.rename(&column.name, new);
+                map.rename(column.name.as_str(), new);
             }
             Some(_) => {}
         }
@@ -162,10 +162,11 @@ impl Transform {
             }
             let columns = layout.columns(&table.name);
             refuse_columns(table, &columns)?;
-            let heir = tables
-                .iter()
-                .find(|heir| heir.inherits.contains(&table.name));
-            if let Some(heir) = heir.filter(|_| !columns.is_same()) {
+            if columns.is_same() {
+                continue;
+            }
+            let mut heirs = tables.iter();
+            if let Some(heir) = heirs.find(|heir| heir.inherits.contains(&table.name)) {
                 return Err(refused(format!(
                     "{} inherits from {}: the columns of neither can be renamed or left out",
                     heir.name, table.name
@@ -261,7 +262,7 @@ impl Transform {
             .iter()
             .filter(|table| roots[&table.name] == table.name)
         {
-            for column in &table.columns {
+            for column in &*table.columns {
                 let rules = self.about(&table.name).filter(|rule| match &rule.action {
                     Action::Column(pick, to) => {
                         pick.matches(&column.name) && to.of(&column.name) != column.name
@@ -294,7 +295,7 @@ fn refuse_columns(table: &Table, columns: &ColumnMap) -> Result<(), LoadError> {
         )));
     }
     let mut taken = HashSet::new();
-    for column in &table.columns {
+    for column in &*table.columns {
         let Some(new) = columns.there(&column.name) else {
             refuse_needed(table, &column.name)?;
             continue;

@@ -120,7 +120,7 @@ pub(crate) fn removals(tables: &[Table], columns: &Columns) -> Vec<(TableName, S
         let (generated, stored): (Vec<_>, Vec<_>) = table
             .columns
             .iter()
-            .filter(|column| names.contains(&column.name))
+            .filter(|column| names.contains(column.name.as_str()))
             .partition(|column| column.generated);
         let drops = generated.into_iter().chain(stored);
         let drops: Vec<String> = drops

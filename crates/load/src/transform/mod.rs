@@ -145,8 +145,8 @@ impl Transform {
         for rule in self.about(table) {
             match &rule.action {
                 Action::Place(to) => return to.clone(),
-                Action::Schema(rename) => place.schema = rename.of(&table.schema),
-                Action::Table(rename) => place.name = rename.of(&table.name),
+                Action::Schema(rename) => place.schema = rename.of(&table.schema).into(),
+                Action::Table(rename) => place.name = rename.of(&table.name).into(),
                 Action::Column(..) | Action::LeaveOut(_) | Action::KeepOnly(_) => {}
             }
         }

@@ -44,8 +44,8 @@ impl Renames {
                     from: from.clone(),
                     to: to.clone(),
                 });
-                if !standing.contains(&to.schema) {
-                    renames.schemas.insert(to.schema.clone());
+                if !standing.contains(to.schema.as_str()) {
+                    renames.schemas.insert(to.schema.to_string());
                 }
             }
             // A partition's columns are renamed with its partitioned table's.

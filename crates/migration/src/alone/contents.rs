@@ -29,8 +29,9 @@ pub(super) async fn compare(
     keep_readable(&mut ends, &mut pairing, report).await?;
     for comparison in &mut pairing.comparisons {
         let (table, validation) = (&comparison.sources[0], &work.plan.validation);
-        let left_out = |column: &String| validation.leaves_out_column(table, column);
-        comparison.columns.retain(|column| !left_out(column));
+        let columns = comparison.columns.iter();
+        let kept = columns.filter(|&column| !validation.leaves_out_column(table, column));
+        comparison.columns = kept.cloned().collect();
         comparison.part_bytes = validation.part_bytes;
     }
     request.chosen.narrow(&mut pairing.comparisons);

@@ -2,7 +2,9 @@
 //! compared one by one where both sides have the same ones, and otherwise all together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use smol_str::SmolStr;
 use trunkline_changes::{Side, TableName};
 use trunkline_load::{Table, TableKind};
 use trunkline_verify::{Choice, Comparison, PART_BYTES, Reading};
@@ -192,11 +194,9 @@ fn column_names(table: &Table) -> BTreeSet<&str> {
 }
 
 /// In one order for both sides.
-fn common_columns(from: &Table, to: &Table) -> Vec<String> {
+fn common_columns(from: &Table, to: &Table) -> Arc<[SmolStr]> {
     let (here, there) = (column_names(from), column_names(to));
-    here.intersection(&there)
-        .map(|&name| name.to_owned())
-        .collect()
+    here.intersection(&there).map(|&name| name.into()).collect()
 }
 
 #[cfg(test)]
@@ -215,9 +215,9 @@ mod tests {
             kind: TableKind::Ordinary,
             unlogged: false,
             identity: ReplicaIdentity::Default,
-            identity_columns: Vec::new(),
-            primary_key: Vec::new(),
-            columns: Vec::new(),
+            identity_columns: Arc::default(),
+            primary_key: Arc::default(),
+            columns: Arc::default(),
             estimated_rows: 0,
             heap_bytes: 0,
             toast_bytes: 0,

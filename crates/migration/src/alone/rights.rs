@@ -26,7 +26,7 @@ pub(super) async fn barred(
     let rows = session.query(sql, &[&schemas, &names]).await;
     let rows = rows.on(side, doing)?;
     let read = |row: &DataRow| -> Result<(TableName, String), PgError> {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         Ok((name, row.get(2)?))
     };
     let barred = rows.iter().map(read).collect::<Result<_, _>>();

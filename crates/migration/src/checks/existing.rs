@@ -35,7 +35,7 @@ pub(super) async fn control_schema(session: &mut Session) -> Result<bool, PgErro
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
     let mut relations = BTreeMap::new();
     for row in session.query(include_str!("sql/existing.sql"), &[]).await? {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         let relation = Relation {
             droppable: row.get(3)?,
             writable: row.get(4)?,

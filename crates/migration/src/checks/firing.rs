@@ -20,7 +20,7 @@ pub(super) struct Firing {
 pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Vec<Firing>, PgError> {
     let mut list = Vec::new();
     for row in session.query(include_str!("sql/firing.sql"), &[]).await? {
-        let table = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let table = row.table_name(0, 1)?;
         if (scope.included)(&table) {
             list.push(Firing {
                 table,

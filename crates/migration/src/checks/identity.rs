@@ -84,7 +84,7 @@ pub(super) async fn read_incomparable(
 ) -> Result<Vec<(TableName, Vec<String>)>, PgError> {
     let mut incomparable = Vec::new();
     for row in session.query(include_str!("sql/equality.sql"), &[]).await? {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         if (scope.included)(&name) {
             incomparable.push((name, row.get(2)?));
         }

@@ -40,7 +40,7 @@ pub(super) async fn publication(
     let tables = schemas
         .into_iter()
         .zip(names)
-        .map(|(schema, name)| TableName { schema, name });
+        .map(|(schema, name)| TableName::new(schema, name));
     Ok(Some(Publication {
         all_tables: row.get(0)?,
         tables: tables.collect(),

@@ -23,10 +23,10 @@ pub(super) async fn read(
         .query(include_str!("sql/sequences.sql"), &[])
         .await?
     {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         let (schema, table): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
         let holder = match (schema, table) {
-            (Some(schema), Some(name)) => TableName { schema, name },
+            (Some(schema), Some(name)) => TableName::new(schema, name),
             _ => name.clone(),
         };
         if (scope.included)(&holder) {

@@ -90,7 +90,7 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
         ..Tables::default()
     };
     for row in session.query(include_str!("sql/tables.sql"), &[]).await? {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         if !(scope.included)(&name) {
             tables.complete = false;
             continue;

@@ -1,6 +1,7 @@
 //! What the plan's transformations need of the source: a row filter is evaluated by the
 //! server, which asks for a version and for the columns that it looks at.
 
+use smol_str::SmolStr;
 use trunkline_changes::{ReplicaIdentity, Side, TableName, quote_ident};
 use trunkline_load::{Layout, Naming, Table, Transform};
 use trunkline_postgres::{Fault, OnSide, PgError, Session};
@@ -137,7 +138,7 @@ impl Probe<'_> {
             .table
             .identity_columns
             .iter()
-            .map(String::as_str)
+            .map(SmolStr::as_str)
             .collect();
         let why = refusal(source, name, &identity, self.condition).await?;
         Ok(why.map(|_| {

@@ -200,7 +200,7 @@ async fn unwritable(
         .query(include_str!("sql/unwritable.sql"), &[])
         .await?
     {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         if question.known(side, &name).is_some() {
             names.push(name);
         }

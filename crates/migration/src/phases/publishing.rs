@@ -209,7 +209,7 @@ async fn refuse_narrower(
         tables.iter().map(|table| (&table.name, table)).collect();
     for row in &rows {
         let read = || -> Result<(TableName, Vec<String>, bool), PgError> {
-            let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+            let name = row.table_name(0, 1)?;
             Ok((name, row.get(2)?, row.get(3)?))
         };
         let (name, columns, filtered) = read().on(Side::Source, doing)?;
@@ -217,9 +217,10 @@ async fn refuse_narrower(
             continue;
         };
         let names = layout.columns(&name);
+        let shown = |column: &str| columns.iter().any(|shown| shown == column);
         let missing = table
             .stored_columns()
-            .find(|column| names.there(&column.name).is_some() && !columns.contains(&column.name));
+            .find(|column| names.there(&column.name).is_some() && !shown(&column.name));
         let why = match missing {
             _ if filtered => "has a row filter for it".to_owned(),
             Some(column) => format!("leaves out its column {}", column.name),

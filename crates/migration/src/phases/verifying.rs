@@ -12,7 +12,8 @@ mod scope;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Instant;
 
-use trunkline_changes::{Lsn, Side, TableName};
+use smol_str::SmolStr;
+use trunkline_changes::{Lsn, Pool, Side, TableName};
 use trunkline_load::{Lineage, Table};
 use trunkline_postgres::{
     CreatedSlot, OnSide, ReplicationSession, Session, SlotLife, SnapshotAction,
@@ -55,6 +56,7 @@ pub(crate) fn comparisons(
     } = standing;
     let mut by_target: BTreeMap<&TableName, Comparison> = BTreeMap::new();
     let lineage = Lineage::of(tables);
+    let mut lists = Pool::default();
     for table in tables.iter().filter(|table| is_streamed(table)) {
         let Some(place) = places.get(&table.name) else {
             continue;
@@ -76,7 +78,7 @@ pub(crate) fn comparisons(
             },
             sources: Vec::new(),
             source_reading: Reading::Only,
-            columns: column_names(plan, standing, table),
+            columns: lists.share(column_names(plan, standing, table)),
             names: standing.columns(&table.name),
             moved: standing.moved(&table.name).map(str::to_owned),
             choice: Choice::default(),
@@ -95,7 +97,7 @@ pub(crate) fn comparisons(
 }
 
 /// Every column, generated ones too, by name, so that the order of either side is no matter.
-fn column_names(plan: &Plan, standing: &Tables, table: &Table) -> Vec<String> {
+fn column_names(plan: &Plan, standing: &Tables, table: &Table) -> Vec<SmolStr> {
     let names = standing.columns(&table.name);
     let of = standing.on_source(&table.name);
     let compared = |column: &&str| {
@@ -109,7 +111,7 @@ fn column_names(plan: &Plan, standing: &Tables, table: &Table) -> Vec<String> {
         names.there(column).is_some() && !name.is_some_and(is_left_out)
     };
     let columns = table.columns.iter().map(|column| column.name.as_str());
-    let mut names: Vec<String> = columns.filter(compared).map(str::to_owned).collect();
+    let mut names: Vec<SmolStr> = columns.filter(compared).map(SmolStr::from).collect();
     names.sort();
     names
 }

@@ -43,7 +43,7 @@ pub async fn triggers(
         .query(include_str!("triggers.sql"), &[&schemas, &names])
         .await?
     {
-        let table = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let table = row.table_name(0, 1)?;
         let mode = match row.get::<String>(3)?.as_str() {
             "A" => Mode::Always,
             "R" => Mode::Replica,

@@ -140,7 +140,7 @@ pub(crate) async fn tables(to: &mut Session, name: &str) -> Result<Vec<Subscribe
         .on(Side::Target, doing)?;
     let read = |row: &DataRow| {
         Ok::<_, PgError>(SubscribedTable {
-            name: TableName::new(row.get::<String>(0)?, row.get::<String>(1)?),
+            name: row.table_name(0, 1)?,
             state: row.get(2)?,
             is_worked_on: row.get(3)?,
         })

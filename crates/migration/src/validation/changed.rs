@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
+use smol_str::SmolStr;
 use trunkline_changes::{Change, OldRow, Relation, Row, TableName, Value};
 
 use crate::limits::{CHANGED_KEYS, CHANGED_TABLES_SEEN, VALIDATED_KEYS_AT_ONCE};
@@ -32,7 +33,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct OfTable {
     /// Empty: its rows cannot be named.
-    key: Vec<String>,
+    key: Vec<SmolStr>,
     keys: HashSet<Key>,
     /// Whether it waits.
     waits: bool,
@@ -55,7 +56,7 @@ impl Changed {
     }
 
     /// Takes note of a table's changes from now on. What is known of it stays.
-    pub(crate) fn watch(&self, table: &TableName, key: Vec<String>) {
+    pub(crate) fn watch(&self, table: &TableName, key: Vec<SmolStr>) {
         let mut inner = self.lock();
         let known = inner.tables.entry(table.clone()).or_default();
         if known.key != key {
@@ -208,7 +209,7 @@ impl Changed {
 }
 
 /// Where the key's columns stand in a row of the stream.
-fn places(relation: &Relation, key: &[String]) -> Option<Vec<usize>> {
+fn places(relation: &Relation, key: &[SmolStr]) -> Option<Vec<usize>> {
     if key.is_empty() {
         return None;
     }
@@ -261,7 +262,7 @@ mod tests {
 
     fn watched(key: &[&str]) -> Changed {
         let changed = Changed::default();
-        let key = key.iter().map(|&name| name.to_owned()).collect();
+        let key = key.iter().map(|&name| name.into()).collect();
         changed.watch(&TableName::new("s", "t"), key);
         changed
     }
@@ -283,13 +284,15 @@ mod tests {
     fn tables_take_turns() {
         let changed = watched(&["id"]);
         let other = TableName::new("s", "u");
-        changed.watch(&other, vec!["id".to_owned()]);
+        changed.watch(&other, vec!["id".into()]);
         for id in 0..=VALIDATED_KEYS_AT_ONCE {
             changed.note(&insert(&id.to_string()));
         }
         changed.put_back(&other, vec![vec!["1".to_owned()]]);
         let taken = std::iter::from_fn(|| changed.take());
-        let taken: Vec<(String, usize)> = taken.map(|(t, keys)| (t.name, keys.len())).collect();
+        let taken: Vec<(String, usize)> = taken
+            .map(|(t, keys)| (t.name.to_string(), keys.len()))
+            .collect();
         let turn = |name: &str, keys| (name.to_owned(), keys);
         assert_eq!(
             taken,

@@ -3,6 +3,7 @@
 //! so that whoever goes on after a crash neither skips a part nor counts one twice.
 
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_postgres::{OnSide, PgError, Session};
 use trunkline_verify::{PartReport, RowDifference};
@@ -47,8 +48,8 @@ impl Ledger {
         session.batch(make).await.on(Side::Target, DOING)?;
         let column =
             |of: fn(&Expected) -> String| -> Vec<String> { tables.iter().map(of).collect() };
-        let schemas = column(|expected| expected.table.schema.clone());
-        let names = column(|expected| expected.table.name.clone());
+        let schemas = column(|expected| expected.table.schema.to_string());
+        let names = column(|expected| expected.table.name.to_string());
         let rows = column(|expected| expected.rows.to_string());
         let compared = column(|expected| expected.compared.clone());
         let expect = include_str!("../sql/validation/expect.sql");
@@ -215,7 +216,7 @@ impl Ledger {
         &self,
         session: &mut Session,
         table: &TableName,
-        keys: (&[String], &[Key]),
+        keys: (&[SmolStr], &[Key]),
         report: &PartReport,
     ) -> Result<(), Error> {
         let named: Vec<Key> = report.named.iter().filter_map(key_of).collect();
@@ -261,10 +262,11 @@ impl Ledger {
         &self,
         session: &mut Session,
         table: &TableName,
-        keys: Option<(&[String], &[Key])>,
+        keys: Option<(&[SmolStr], &[Key])>,
     ) -> Result<u64, PgError> {
         let named: Option<Vec<String>> = keys.map(|(columns, keys)| {
-            let key = |key: &Key| key_text(columns.iter().zip(key.iter().map(Some)));
+            let columns = columns.iter().map(SmolStr::as_str);
+            let key = |key: &Key| key_text(columns.clone().zip(key.iter().map(Some)));
             keys.iter().map(key).collect()
         });
         session
@@ -302,7 +304,7 @@ impl Ledger {
             let pairs = row
                 .key
                 .iter()
-                .map(|part| (&part.column, part.value.as_ref()));
+                .map(|part| (part.column.as_str(), part.value.as_ref()));
             (!row.key.is_empty()).then(|| key_text(pairs))
         });
         let columns = column(&|row| Some(Value::from(row.columns.clone()).to_string()));
@@ -341,9 +343,9 @@ fn key_of(row: &RowDifference) -> Option<Key> {
 }
 
 /// A key as the JSON object that the table holds.
-fn key_text<'a>(pairs: impl Iterator<Item = (&'a String, Option<&'a String>)>) -> String {
+fn key_text<'a>(pairs: impl Iterator<Item = (&'a str, Option<&'a String>)>) -> String {
     let object: Map<String, Value> = pairs
-        .map(|(column, value)| (column.clone(), value.cloned().into()))
+        .map(|(column, value)| (column.to_owned(), value.cloned().into()))
         .collect();
     Value::from(object).to_string()
 }

@@ -52,8 +52,8 @@ impl Ledger {
             _ => ValidationState::Differing.name(),
         };
         let verdicts = verdicts.iter();
-        let schemas: Vec<&String> = verdicts.clone().map(|v| &v.table.schema).collect();
-        let names: Vec<&String> = verdicts.clone().map(|v| &v.table.name).collect();
+        let schemas: Vec<&str> = verdicts.clone().map(|v| v.table.schema.as_str()).collect();
+        let names: Vec<&str> = verdicts.clone().map(|v| v.table.name.as_str()).collect();
         let states: Vec<&str> = verdicts.clone().map(state).collect();
         let rows: Vec<u64> = verdicts.clone().map(|v| v.source_rows).collect();
         let differing: Vec<u64> = verdicts.map(|v| v.differing.total()).collect();

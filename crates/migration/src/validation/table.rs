@@ -99,7 +99,7 @@ impl TableValidation {
     pub(crate) fn read(row: &DataRow) -> Result<Self, PgError> {
         let state: String = row.get(2)?;
         Ok(TableValidation {
-            table: TableName::new(row.get::<String>(0)?, row.get::<String>(1)?),
+            table: row.table_name(0, 1)?,
             state: ValidationState::from_name(&state).ok_or_else(|| PgError::Conversion {
                 what: "a table's state of validation".to_owned(),
                 why: format!("one that this version knows, not `{state}`"),

@@ -90,7 +90,7 @@ async fn read(session: &mut Session, names: &[TableName]) -> Result<RepairTables
     let sql = include_str!("../sql/repair_tables.sql");
     let mut found = RepairTables::default();
     for row in session.query(sql, &[&schemas, &tables]).await? {
-        let name = TableName::new(row.get::<String>(0)?, row.get::<String>(1)?);
+        let name = row.table_name(0, 1)?;
         let (partitioned, fires) = (row.get(2)?, row.get(3)?);
         let table = found
             .by_name

@@ -99,7 +99,7 @@ async fn relations(
         let mut found = Relations::new();
         for row in session.query(sql, &[&names]).await? {
             let relation = Relation {
-                name: TableName::new(row.get::<String>(1)?, row.get::<String>(2)?),
+                name: row.table_name(1, 2)?,
                 columns: row.get(3)?,
             };
             found.insert(row.get(0)?, Arc::new(relation));

@@ -123,7 +123,7 @@ mod tests {
         let verdicts = [verdict("big", 5.0), verdict("b", 0.4), verdict("a", 0.3)];
         let names: Vec<String> = cheapest(&verdicts, Duration::from_secs(1))
             .iter()
-            .map(|table| table.name.clone())
+            .map(|table| table.name.to_string())
             .collect();
         assert_eq!(names, ["a", "b"]);
         assert!(cheapest(&verdicts, Duration::ZERO).is_empty());

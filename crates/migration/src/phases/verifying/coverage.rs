@@ -124,10 +124,8 @@ async fn names(
 ) -> Result<BTreeSet<TableName>, Error> {
     let doing = "reading what is streamed";
     let rows = session.query(sql, &[of]).await.on(side, doing)?;
-    let name = |row: &trunkline_postgres::DataRow| -> Result<TableName, PgError> {
-        Ok(TableName::new(row.get::<String>(0)?, row.get::<String>(1)?))
-    };
-    let names = rows.iter().map(name).collect::<Result<_, _>>();
+    let names = rows.iter().map(|row| row.table_name(0, 1));
+    let names: Result<_, PgError> = names.collect();
     Ok(names.on(side, doing)?)
 }
 
