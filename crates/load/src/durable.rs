@@ -48,30 +48,58 @@ impl Loader {
         let steps = inventory.builds.iter().flat_map(|build| &build.steps);
         let built = steps.map(|step| key(&entries[step.entry]));
         let built = self.have_lasted(built).await?.is_some();
-        let (lost, emptied) = retried(&self.cancel, || self.lost_rows(inventory)).await?;
+        let (lost, emptied) = {
+            let copied = self.progress.tables();
+            let names = || copied.iter().map(|table| &*table.name);
+            retried(&self.cancel, || self.lost_rows(inventory, names())).await?
+        };
         if lost.is_empty() && emptied.is_empty() {
             return Ok(built);
         }
-        let tables = lost.len() + emptied.len();
-        tracing::warn!(tables, "the target lost rows: they are copied again");
-        let mut forget = String::new();
-        for table in &emptied {
-            forget.push_str(&ledger::forget_sql(table));
-        }
-        for table in lost.iter().chain(&emptied) {
-            // Statistics of fewer rows.
-            forget.push_str(&forget_record_sql(&key_of(ANALYZED, table)));
-        }
-        self.on_target(&forget, "forgetting tables that were lost")
-            .await?;
+        self.forget(&lost, &emptied).await?;
         Ok(false)
     }
 
-    /// Tables of the copy whose rows the ledger does not hold, and unlogged ones that it says
+    /// Copies again the unlogged tables that a crash of the target emptied since their rows came;
+    /// indexes and all stand. Where nothing else would bring their rows.
+    pub async fn refill_unlogged(&self, inventory: &Inventory) -> Result<(), LoadError> {
+        let unlogged = inventory.tables.iter().filter(|t| t.unlogged && t.data);
+        let unlogged: Vec<&TableName> = unlogged.map(|table| &table.name).collect();
+        if unlogged.is_empty() {
+            return Ok(());
+        }
+        let look = || self.lost_rows(inventory, unlogged.iter().copied());
+        let (lost, emptied) = retried(&self.cancel, look).await?;
+        if lost.is_empty() && emptied.is_empty() {
+            return Ok(());
+        }
+        self.forget(&lost, &emptied).await?;
+        self.copy_and_build(inventory).await?;
+        let record = self.record().await?;
+        self.analyze(&inventory.tables, &[], &record).await
+    }
+
+    async fn forget(&self, lost: &[TableName], emptied: &[TableName]) -> Result<(), LoadError> {
+        let tables = lost.len() + emptied.len();
+        tracing::warn!(tables, "the target lost rows: they are copied again");
+        let mut forget = String::new();
+        for table in emptied {
+            forget.push_str(&ledger::forget_sql(table));
+        }
+        for table in lost.iter().chain(emptied) {
+            // Statistics of fewer rows.
+            forget.push_str(&forget_record_sql(&key_of(ANALYZED, table)));
+        }
+        let doing = "forgetting tables that were lost";
+        self.on_target(&forget, doing).await
+    }
+
+    /// Which of these tables' rows the ledger does not hold, and which unlogged ones it says
     /// have rows and that have none.
     async fn lost_rows(
         &self,
         inventory: &Inventory,
+        copied: impl Iterator<Item = &TableName>,
     ) -> Result<(Vec<TableName>, Vec<TableName>), LoadError> {
         let doing = "looking for rows that were lost";
         let mut target = self.connect(Side::Target, "ledger").await?;
@@ -92,16 +120,16 @@ impl Loader {
             self.options.naming(),
         );
         let (mut lost, mut emptied) = (Vec::new(), Vec::new());
-        for table in self.progress.tables() {
-            let parts = ledger.get(&table.name).map_or(&[][..], Vec::as_slice);
-            let place = layout.place(&table.name);
+        for table in copied {
+            let parts = ledger.get(table).map_or(&[][..], Vec::as_slice);
+            let place = layout.place(table);
             if parts.is_empty() || !parts.iter().all(|part| part.copied) {
-                lost.push((*table.name).clone());
+                lost.push(table.clone());
             } else if found.contains(place) && parts.iter().any(|part| part.rows > 0) {
                 let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", place.quoted());
                 let row = target.query_one(&sql, &[]).await.on(Side::Target, doing)?;
                 if !row.get::<bool>(0).on(Side::Target, doing)? {
-                    emptied.push((*table.name).clone());
+                    emptied.push(table.clone());
                 }
             }
         }

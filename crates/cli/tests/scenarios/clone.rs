@@ -1,6 +1,8 @@
 //! The offline copy: everything a database holds, in one go, with nothing made on the source.
 
-use trunkline_testkit::skip_unless_available;
+use std::time::Duration;
+
+use trunkline_testkit::{skip_unless_available, until};
 
 use crate::scene::{Scene, assert_same_catalog};
 
@@ -80,4 +82,42 @@ async fn a_clone_that_was_killed_goes_on_to_the_same_end() {
     scene.done(&["clone"]).await;
     scene.assert_same().await;
     scene.assert_nothing_of_ours().await;
+}
+
+/// Recovery empties unlogged tables: what had been copied into them is gone when the clone goes
+/// on behind the copy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unlogged_tables_that_a_crash_empties_behind_the_copy_are_filled_again() {
+    skip_unless_available!(15);
+    let mut scene = Scene::new(15, 15).await.with(
+        "CREATE UNLOGGED TABLE kept (id int PRIMARY KEY, body text); \
+         INSERT INTO kept SELECT n, repeat('k', n) FROM generate_series(1, 500) n; \
+         CREATE UNLOGGED TABLE moved (LIKE kept INCLUDING ALL); INSERT INTO moved TABLE kept; \
+         CREATE UNLOGGED TABLE bare (id int); \
+         CREATE MATERIALIZED VIEW waits AS SELECT pg_advisory_lock(42)::text",
+    );
+    scene.plan("[[transform.tables]]\ntable = \"public.moved\"\nto = \"public.rested\"\n");
+    let holder = scene.on_target().await;
+    holder
+        .batch_execute("SELECT pg_advisory_lock(42)")
+        .await
+        .expect("the lock");
+    let mut running = scene.start(&["clone"]);
+    running.must_say("foreign keys, triggers, views").await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory'";
+    until(Duration::from_mins(1), async || {
+        scene.target_says(waits) == "1"
+    })
+    .await;
+    scene.target.kill();
+    scene.target.start_again();
+    assert_eq!(scene.target_says("SELECT count(*) FROM kept"), "0");
+    if running.ended().await.code != Some(0) {
+        scene.done(&["clone"]).await;
+    }
+    let rows = |table| format!("SELECT md5(string_agg(t::text, ' ' ORDER BY id)) FROM {table} t");
+    let there = scene.source_says(&rows("kept"));
+    assert_eq!(scene.target_says(&rows("kept")), there);
+    assert_eq!(scene.target_says(&rows("rested")), there);
+    assert_eq!(scene.target_says("SELECT count(*) FROM bare"), "0");
 }

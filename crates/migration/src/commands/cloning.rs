@@ -61,6 +61,7 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
         copying::copy(&mut run).await?;
     }
     copying::finish_structure(&mut run).await?;
+    copying::refill_unlogged(&mut run).await?;
     let sequences = sequences::carry_over_at_rest(&mut run).await?;
     let sequences = sequences.map_err(|differences| {
         Error::Differences(differences.iter().map(ToString::to_string).collect())

@@ -13,7 +13,7 @@ use trunkline_postgres::Session;
 
 use super::Stream;
 use super::pace::Pace;
-use super::recorded::recorded_position;
+use super::recorded::{Recorded, recorded_position};
 use crate::error::Error;
 use crate::journal::{Leg, Object};
 use crate::limits::{LINGER, PEEK_MESSAGES};
@@ -43,10 +43,10 @@ impl Stream {
         refuse_another_decoder(run, &leg)?;
         let name = run.control.identity().name.clone();
         let mut receiver = run.connect(to, "follower").await?;
-        let recorded = recorded_position(&mut receiver, &name, &leg).await?;
+        let seen = recorded_position(&mut receiver, &name, &leg).await?;
         let read = run.plan.read_from(from);
         let record = slot_as_it_stands(run, &leg).await?;
-        if let Err(refused) = slot::examine(read, from, &record, recorded.position).await {
+        if let Err(refused) = slot::examine(read, from, &record, seen.position).await {
             // A relay that was promoted at this moment says more of it.
             slot_as_it_stands(run, &leg).await?;
             return Err(refused.into());
@@ -64,18 +64,18 @@ impl Stream {
             None => None,
         };
         // The source decodes the first batch while the target's tables are looked at.
-        let (batch, applier) = tokio::join!(
+        let (batch, opened) = tokio::join!(
             far_behind(
                 relay.as_mut().unwrap_or(&mut source),
                 &feed,
-                recorded.position,
+                seen.position,
                 &spill_folder
             ),
-            open_applier(run, &leg, cover)
+            open_writing(run, &leg, cover, &mut receiver)
         );
         let batch = batch?;
-        let mut applier = match applier {
-            Ok(applier) => applier,
+        let (mut applier, recorded) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 // Told to stop, the source does not go on decoding for nobody.
                 if let Some(batch) = batch {
@@ -149,7 +149,26 @@ async fn far_behind(
     Ok(Some(reader))
 }
 
-/// The end that writes.
+/// The end that writes, and how far earlier runs came. What was seen of that before may be a
+/// commit that a crash took back since. An applier has waited for the disk when it is open, and
+/// `receiver` has lived since before: what it reads now stays.
+async fn open_writing(
+    run: &mut Run<'_>,
+    leg: &Leg,
+    cover: CopyCover,
+    receiver: &mut Session,
+) -> Result<(Applier, Recorded), Error> {
+    let name = run.control.identity().name.clone();
+    let applier = open_applier(run, leg, cover).await?;
+    match recorded_position(receiver, &name, leg).await {
+        Ok(recorded) => Ok((applier, recorded)),
+        Err(error) => {
+            applier.close().await;
+            Err(error)
+        }
+    }
+}
+
 async fn open_applier(run: &mut Run<'_>, leg: &Leg, cover: CopyCover) -> Result<Applier, Error> {
     let to = leg.way.to();
     let options = ApplyOptions {

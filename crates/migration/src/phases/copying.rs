@@ -56,8 +56,13 @@ pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
 }
 
 fn loader(run: &Run<'_>) -> Loader {
+    loader_into(run, load_options(run.plan).structure)
+}
+
+fn loader_into(run: &Run<'_>, structure: StructureSource) -> Loader {
     let options = LoadOptions {
         standby: relay::standby(run.plan, run.control.identity()),
+        structure,
         ..load_options(run.plan)
     };
     Loader::new(
@@ -174,6 +179,16 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
         run.observer.notice(Notice::Warning(&left_out.to_string()));
     }
     renaming::rename(run).await
+}
+
+/// Fills unlogged tables again that a crash of the target emptied since they were copied. The
+/// structure stands by now, and by the names that the plan gives it.
+pub(crate) async fn refill_unlogged(run: &mut Run<'_>) -> Result<(), Error> {
+    let folder = folder(run)?;
+    let loader = loader_into(run, StructureSource::Target);
+    let inventory = loader.inventory(&folder).await?;
+    let refilled = loader.refill_unlogged(&inventory);
+    shown(run, loader.progress(), refilled).await
 }
 
 /// Shows the counters while the loader works, and keeps the source's budget.
