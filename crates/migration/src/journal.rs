@@ -161,6 +161,8 @@ pub(crate) enum Entry {
         /// The position on the source.
         position: Lsn,
     },
+    /// The subscription is to copy these tables again, and no others: their copies were stranded.
+    CopyingAgain(BTreeSet<TableName>),
     /// What was written on the source is on the target too, and the journal goes on here.
     CameHome,
 }
@@ -220,6 +222,8 @@ pub(crate) struct State {
     pub(crate) seed: Option<Lsn>,
     /// Whether the first rows came with a physical copy: there is no ledger of copied tables.
     pub(crate) seeded: bool,
+    /// Tables that the subscription is to copy again.
+    pub(crate) copying_again: BTreeSet<TableName>,
 }
 
 impl State {
@@ -249,6 +253,7 @@ impl State {
             away: false,
             seed: None,
             seeded: false,
+            copying_again: BTreeSet::new(),
         }
     }
 
@@ -342,6 +347,7 @@ impl State {
                 self.target_fence = Some(before.clone());
             }
             Entry::SeedFound { position } => self.seed = Some(*position),
+            Entry::CopyingAgain(tables) => self.copying_again.clone_from(tables),
             Entry::CameHome => self.away = false,
         }
         Ok(())

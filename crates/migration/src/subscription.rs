@@ -2,6 +2,7 @@
 //! always: it is made disabled behind its receipt, and it is let run only from the position
 //! that the target holds, so that no change is applied twice or left out.
 
+mod again;
 mod look;
 mod options;
 mod removing;
@@ -23,6 +24,7 @@ use crate::way::Way;
 use look::tables;
 pub(crate) use look::{Seen, SlotSeen, seen, slot_seen};
 use options::{Ground, options};
+use removing::system;
 pub(crate) use removing::{remove, remove_alone};
 
 /// Another session holds what is asked for: a slot, or an origin.

@@ -30,6 +30,7 @@ mod reports;
 mod row_filters;
 mod row_validation;
 mod seeded;
+mod stranded_copies;
 mod subscription;
 mod subset;
 mod switching;

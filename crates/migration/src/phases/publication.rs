@@ -1,6 +1,8 @@
 //! A publication of ours on a server: made, and taken away. Each statement locks the tables
 //! that it names, so that of very many tables some go at a time.
 
+use std::collections::BTreeSet;
+
 use trunkline_changes::{TableName, quote_ident};
 use trunkline_postgres::{PgError, Session};
 
@@ -27,9 +29,7 @@ impl Publication {
             first.unwrap_or_default(),
             self.operations
         )];
-        made.extend(
-            some.map(|some| format!("ALTER PUBLICATION {name} ADD TABLE {}", listed(some))),
-        );
+        made.extend(some.map(|some| added(&name, some)));
         made
     }
 
@@ -56,9 +56,8 @@ pub(crate) async fn remove(server: &mut Session, name: &str) -> Result<(), PgErr
         for some in left.chunks(PUBLISHED_AT_ONCE) {
             let some: Vec<String> = some.iter().map(TableName::quoted).collect();
             let sql = format!(
-                "SET LOCAL lock_timeout = '{PUBLICATION_WAITS}'; \
-                 ALTER PUBLICATION {quoted} DROP TABLE {}",
-                listed(&some)
+                "SET LOCAL lock_timeout = '{PUBLICATION_WAITS}'; {}",
+                taken_out(&quoted, &some)
             );
             match server.batch(&sql).await {
                 // Locked, or gone or renamed meanwhile: the others go on.
@@ -76,6 +75,33 @@ pub(crate) async fn remove(server: &mut Session, name: &str) -> Result<(), PgErr
     }
     let sql = format!("DROP PUBLICATION IF EXISTS {quoted}");
     server.batch(&sql).await.map(drop)
+}
+
+/// Adds `tables`, as they are shown in it, to a publication.
+pub(crate) async fn put_in(
+    server: &mut Session,
+    name: &str,
+    tables: &[String],
+) -> Result<(), PgError> {
+    for some in tables.chunks(PUBLISHED_AT_ONCE) {
+        server.batch(&added(&quote_ident(name), some)).await?;
+    }
+    Ok(())
+}
+
+/// Takes those of `chosen` that are in it out of a publication.
+pub(crate) async fn take_out(
+    server: &mut Session,
+    name: &str,
+    chosen: &BTreeSet<TableName>,
+) -> Result<(), PgError> {
+    let inside = tables(server, name).await?;
+    let inside = inside.iter().filter(|table| chosen.contains(*table));
+    let inside: Vec<String> = inside.map(TableName::quoted).collect();
+    for some in inside.chunks(PUBLISHED_AT_ONCE) {
+        server.batch(&taken_out(&quote_ident(name), some)).await?;
+    }
+    Ok(())
 }
 
 /// Whether there is a publication of that name.
@@ -97,6 +123,14 @@ async fn tables(server: &mut Session, name: &str) -> Result<Vec<TableName>, PgEr
         Ok(TableName::new(schema, row.get::<String>(1)?))
     });
     named.collect()
+}
+
+fn added(quoted: &str, tables: &[String]) -> String {
+    format!("ALTER PUBLICATION {quoted} ADD TABLE {}", listed(tables))
+}
+
+fn taken_out(quoted: &str, tables: &[String]) -> String {
+    format!("ALTER PUBLICATION {quoted} DROP TABLE {}", listed(tables))
 }
 
 fn listed(tables: &[String]) -> String {

@@ -51,6 +51,12 @@ pub(crate) struct Publishing<'a> {
     pub(crate) major: u32,
 }
 
+/// Whether only inserts of this table of the source are published, as the plan says.
+pub(crate) fn is_insert_only(plan: &Plan, table: &TableName) -> bool {
+    let scope = plan.insert_only.as_ref();
+    scope.is_some_and(|scope| scope.covers_table(table))
+}
+
 /// The publications for the tables in scope: leaves by their own names, tables without a
 /// replica identity in a publication of their own that promises inserts only.
 fn publications(plan: &Plan, base: &str, what: &Publishing<'_>) -> Vec<Publication> {
@@ -66,12 +72,11 @@ fn publications(plan: &Plan, base: &str, what: &Publishing<'_>) -> Vec<Publicati
         return Vec::new();
     }
     let insert_only = |table: &Table| {
-        let scope = plan.insert_only.as_ref();
         let name = match way {
             Way::There => &table.name,
             Way::Back => layout.source_of(&table.name).unwrap_or(&table.name),
         };
-        scope.is_some_and(|scope| scope.covers_table(name))
+        is_insert_only(plan, name)
     };
     let shown = |table: &Table| match way {
         Way::There => published(table, major, layout),
@@ -104,12 +109,11 @@ pub(crate) fn streamed(plan: &Plan, way: Way, tables: &[Table]) -> Option<Vec<St
     if plan.decoder(way) == Plugin::Pgoutput {
         return None;
     }
-    let insert_only = plan.insert_only.as_ref();
     let tables = tables.iter().filter(|table| is_streamed(table));
     let tables = tables.map(|table| StreamedTable {
         oid: table.oid,
         name: table.name.clone(),
-        inserts_only: insert_only.is_some_and(|scope| scope.covers_table(&table.name)),
+        inserts_only: is_insert_only(plan, &table.name),
     });
     Some(tables.collect())
 }

@@ -51,7 +51,7 @@ pub(crate) async fn remove(run: &mut Run<'_>, name: &str) -> Result<(), Error> {
 }
 
 /// Which system the target is: part of the names of those slots. A provider may hide it.
-async fn system(to: &mut Session) -> Option<String> {
+pub(super) async fn system(to: &mut Session) -> Option<String> {
     let sql = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
     to.query_one(sql, &[]).await.ok()?.get(0).ok()
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use trunkline_changes::Side;
 use trunkline_load::{Inventory, Loader};
 
+use super::again::{self, Stranded};
 use super::status::Trouble;
 use super::{ensure, gone, resume, seen, tables};
 use crate::error::Error;
@@ -21,8 +22,10 @@ pub(crate) async fn sync(run: &mut Run<'_>) -> Result<(), Error> {
     let mut source = run.connect(Side::Source, "watch").await?;
     let mut to = run.connect(Side::Target, "watch").await?;
     resume(run, &leg, &name, &mut source, &mut to).await?;
+    again::go_on(run, &mut source, &mut to).await?;
     run.step("the subscription copies the rows");
     let mut trouble = Trouble::default();
+    let mut stranded = Stranded::default();
     let mut told = None;
     let mut looked = Instant::now();
     loop {
@@ -41,6 +44,10 @@ pub(crate) async fn sync(run: &mut Run<'_>) -> Result<(), Error> {
         }
         if looked.elapsed() >= BUDGET_LOOK {
             looked = Instant::now();
+            let lost = stranded.look(&mut source, &mut to, &name).await?;
+            if !lost.is_empty() {
+                again::begin(run, &mut source, &mut to, lost).await?;
+            }
             run.look_at_source(&mut source, None, &leg).await?;
         }
         tokio::select! {
