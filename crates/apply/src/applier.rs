@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trunkline_changes::{Change, Lsn, Relation, Side, StreamEvent, Transaction};
-use trunkline_postgres::{Conninfo, OnSide};
+use trunkline_postgres::{Canceller, Conninfo, OnSide};
 
 use crate::batch::{Action, Entry, Pending, RowChange};
 use crate::cover::CopyCover;
@@ -55,6 +55,7 @@ pub struct Applier {
     pub(crate) durable_at: Instant,
     pub(crate) stats: ApplyStats,
     spent: bool,
+    canceller: Canceller,
 }
 
 /// Where in the stream's grammar we are.
@@ -88,6 +89,7 @@ impl Applier {
         let locks = session.lock_room().await;
         let bounds = Bounds::within(locks.on(Side::Target, "reading its settings")?);
         session::pin(&mut session).await?;
+        let canceller = session.canceller();
         let writer = Writer::new(session, options.migration, options.policy, progress.applied);
         Ok(Applier {
             writer: Place::of(writer),
@@ -112,7 +114,13 @@ impl Applier {
             durable_at: Instant::now(),
             stats: ApplyStats::default(),
             spent: false,
+            canceller,
         })
+    }
+
+    /// Which process of the target writes, and how its statement is ended from elsewhere.
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
     }
 
     /// The same with other bounds.

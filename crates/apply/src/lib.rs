@@ -48,4 +48,5 @@ pub use error::ApplyError;
 pub use limits::Bounds;
 pub use options::{ApplyOptions, ConflictPolicy, Destination, Durability, TableMap};
 pub use progress::{Progress, TABLES_SQL, count_parked, read_progress};
+pub use session::open as open_session;
 pub use stats::ApplyStats;

@@ -20,9 +20,12 @@ const PINS: &str = "SET synchronous_commit TO off; \
 
 const DOING: &str = "opening the session that applies changes";
 
-/// Connects, in the replica role. What is pinned for applying would make a join of catalogs
-/// slow, so it comes later.
-pub(crate) async fn open(target: &Conninfo) -> Result<Session, ApplyError> {
+/// Connects, in the replica role: no trigger of the default kind fires, and no foreign key is
+/// looked at. What is pinned for applying would make a join of catalogs slow, so it comes later.
+///
+/// # Errors
+/// [`ApplyError::ReplicaRole`] where our role may not set it and nobody has set it for it.
+pub async fn open(target: &Conninfo) -> Result<Session, ApplyError> {
     let connected = Session::connect(target, "apply").await;
     let mut session = connected.on(Side::Target, DOING)?;
     replica_role(&mut session).await?;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::journal::{Entry, FORMAT, State};
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
 use crate::phase::Event;
-use lock::take_lock;
+use lock::{end_lost, holder, take_lock};
 pub(crate) use looking::{peek, schema_exists};
 use rows::{replay, write};
 
@@ -204,6 +204,8 @@ impl Control {
             let doing = "opening the control schema again";
             let again = Session::connect(&self.target, "control").await;
             **session = again.on(Side::Target, doing)?;
+            let lost = cancel.process_id();
+            end_lost(session, Side::Target, &self.identity.name, lost).await?;
         }
         if self.holds {
             return Ok(());

@@ -5,6 +5,7 @@
 mod by_batch;
 mod engine;
 mod goal;
+mod held_up;
 mod listeners;
 mod native;
 pub(crate) mod opening;
@@ -34,6 +35,7 @@ use crate::journal::Leg;
 use crate::limits::{CONFIRM_IDLE_EVERY, DURABLE_EVERY, LINGER, QUIET_WAIT};
 use crate::run::Run;
 use crate::validation::{Changed, Counted};
+use held_up::HeldUp;
 use pace::Pace;
 
 /// Why following stopped.
@@ -104,6 +106,14 @@ impl Stream {
     /// Applies changes until the goal is reached or somebody else wants the migration
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
+        let held_up = HeldUp::new(run, self.leg.way.to(), self.applier.canceller());
+        tokio::select! {
+            reached = self.read_until(run, goal) => reached,
+            never = held_up.watch() => match never {},
+        }
+    }
+
+    async fn read_until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
         loop {
             let lag = self.readable_lag().await;
             self.mode = self.choose(lag);

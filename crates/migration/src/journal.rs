@@ -1,7 +1,7 @@
 //! What happened, in order: intents before an act, outcomes after it. Replaying the entries
 //! gives the state, and any prefix of them can be gone on from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use trunkline_capture::slot::SlotRecord;
@@ -161,8 +161,9 @@ pub(crate) enum Entry {
         /// The position on the source.
         position: Lsn,
     },
-    /// The subscription is to copy these tables again, and no others: their copies were stranded.
-    CopyingAgain(BTreeSet<TableName>),
+    /// The subscription is to copy these tables again, and no others, because their copies were
+    /// stranded: by the publication that they go back to.
+    CopyingAgain(BTreeMap<String, BTreeSet<TableName>>),
     /// What was written on the source is on the target too, and the journal goes on here.
     CameHome,
 }
@@ -222,8 +223,8 @@ pub(crate) struct State {
     pub(crate) seed: Option<Lsn>,
     /// Whether the first rows came with a physical copy: there is no ledger of copied tables.
     pub(crate) seeded: bool,
-    /// Tables that the subscription is to copy again.
-    pub(crate) copying_again: BTreeSet<TableName>,
+    /// Tables that the subscription is to copy again, by their publication.
+    pub(crate) copying_again: BTreeMap<String, BTreeSet<TableName>>,
 }
 
 impl State {
@@ -253,7 +254,7 @@ impl State {
             away: false,
             seed: None,
             seeded: false,
-            copying_again: BTreeSet::new(),
+            copying_again: BTreeMap::new(),
         }
     }
 

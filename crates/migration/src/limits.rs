@@ -148,6 +148,14 @@ pub(crate) const NO_RETURN_ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// is left, the next run removes.
 pub(crate) const TAKE_BACK_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long nobody may look at the source before it is asked what holds the target up, and between
+/// two such looks.
+pub(crate) const HELD_UP_AFTER: Duration = Duration::from_secs(3);
+pub(crate) const HELD_UP_LOOK: Duration = Duration::from_secs(2);
+
+/// How long one try to lift a fence may take, connecting included, before the next one.
+pub(crate) const LIFTED_WITHIN: Duration = Duration::from_secs(15);
+
 /// How long it may take to ask a server to end a statement that was given up: a server that
 /// answers does so in milliseconds, and one that does not will not end it either.
 pub(crate) const CANCEL_WITHIN: Duration = Duration::from_millis(300);
@@ -295,8 +303,9 @@ pub(crate) const CHANGED_TABLES_SEEN: usize = 16;
 /// The share of a server's locks that the removal of a publication may take at once.
 pub(crate) const PUBLICATION_LOCKS_SHARE: usize = 4;
 
-/// How long the removal of tables from a publication waits for a client's lock on one.
-pub(crate) const PUBLICATION_WAITS: &str = "2s";
+/// How long one statement of ours waits for locks on tables before it lets others pass, who wait
+/// behind it, and is tried again.
+pub(crate) const LOCK_WAITS: &str = "2s";
 
 /// How long the sequences that are set before anybody is held wait for a client's lock on one.
 pub(crate) const AHEAD_WAITS: &str = "1s";

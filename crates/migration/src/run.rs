@@ -6,7 +6,7 @@ mod standing;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{CopyCover, KeyRange, TableCover};
@@ -56,6 +56,12 @@ impl Pulse {
     pub(crate) fn is_recent(&self) -> bool {
         let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|at| at.elapsed() < RECONNECT_FOR)
+    }
+
+    /// Whether that was so long ago.
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|at| at.elapsed() > age)
     }
 }
 
@@ -259,6 +265,11 @@ impl<'a> Run<'a> {
     /// Both servers answered.
     pub(crate) fn alive(&self) {
         self.pulse.beat();
+    }
+
+    /// When both servers last answered, as it goes on.
+    pub(crate) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Says that a step begins.

@@ -225,6 +225,22 @@ pub(crate) fn gone(name: &str) -> Error {
     }
 }
 
+/// Its slot is gone or invalidated: the server would ask for it for ever.
+pub(crate) fn refuse_without_slot(slot: &SlotSeen, name: &str) -> Result<(), Error> {
+    if slot.usable {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        why: format!(
+            "the slot {name} of the subscription is gone from the source, or invalidated: changes \
+             are lost"
+        ),
+        hint: "`trunkline abort`, then start again; max_slot_wal_keep_size and, from version 18 \
+               on, idle_replication_slot_timeout of the source can invalidate a slot"
+            .to_owned(),
+    })
+}
+
 /// Asks it to stop, without waiting for its end.
 pub(crate) async fn disable(to: &mut Session, name: &str) -> Result<(), Error> {
     let sql = format!("ALTER SUBSCRIPTION {} DISABLE", quote_ident(name));

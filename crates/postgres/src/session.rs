@@ -38,6 +38,12 @@ pub struct Canceller {
 }
 
 impl Canceller {
+    /// The server process of the session (`BackendKeyData`). A pooler in between says one of its
+    /// own.
+    pub fn process_id(&self) -> i32 {
+        self.process_id
+    }
+
     /// Sends a `CancelRequest` over a connection of its own (manual, "Canceling Requests in
     /// Progress"). That it was sent does not say that anything was cancelled.
     pub async fn cancel(&self) -> Result<(), PgError> {
@@ -48,7 +54,8 @@ impl Canceller {
 /// What every session of ours sets, and why: the output of each type must not depend on
 /// where it was read, nothing of a server's defaults may end a long command, and names
 /// resolve in `pg_catalog` only. Commits wait at least for this server's own disk: what a journal
-/// says must outlive a crash.
+/// says must outlive a crash. The server finds out within two minutes that we are gone, also when
+/// our machine or the network died without a word: what the session holds is free then.
 pub(crate) fn pinned_settings(version: ServerVersion) -> String {
     let mut sql = String::from(
         "SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
@@ -58,7 +65,8 @@ pub(crate) fn pinned_settings(version: ServerVersion) -> String {
          SET client_min_messages = 'warning'; SET statement_timeout = 0; SET lock_timeout = 0; \
          SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed'; \
          SET default_transaction_deferrable = off; SET default_transaction_read_only = off; \
-         SET check_function_bodies = off; \
+         SET check_function_bodies = off; SET tcp_keepalives_idle = 60; \
+         SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; \
          SELECT pg_catalog.set_config('synchronous_commit', 'local', false) \
           WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",
     );

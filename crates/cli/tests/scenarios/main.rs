@@ -16,6 +16,7 @@ mod cutover;
 mod ddl;
 mod decoder;
 mod ending;
+mod held_up;
 mod idle;
 mod interruptions;
 mod made_relay;

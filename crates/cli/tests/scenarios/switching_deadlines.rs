@@ -200,6 +200,27 @@ async fn a_pooler_stays_silent(switch: Switch) {
     before.goes_on().await;
 }
 
+/// Another session has the database's row, so that neither the fence can be made nor lifted:
+/// that is told, and clients go on as soon as it lets go.
+async fn somebody_changes_the_database(switch: Switch) {
+    let before = Before::new(switch, "transaction").await;
+    let (mut running, _) = before.at_the_gate().await;
+    let serving = match switch {
+        Switch::Cutover => &before.pooled.scene.source,
+        Switch::Rollback => &before.pooled.scene.target,
+    };
+    let other = connect(&serving.uri("postgres")).await;
+    let change = format!("BEGIN; GRANT CONNECT ON DATABASE {DATABASE} TO PUBLIC");
+    other.batch_execute(&change).await.expect("it is free");
+    before.pooled.open_gate();
+    running
+        .must_say("is not given back to its clients yet")
+        .await;
+    other.batch_execute("ROLLBACK").await.expect("it ends");
+    running.ended().await.expect_code(7);
+    before.goes_on().await;
+}
+
 /// A transaction of a client that waits for its user.
 async fn open_transaction(pooled: &Pooled) -> Client {
     let client = connect(&pooled.bouncer.uri(DATABASE)).await;
@@ -264,6 +285,9 @@ in_both_directions! {
     a_pooler_stays_silent:
         a_pooler_that_stays_silent_ends_the_cutover_with_what_to_do,
         a_pooler_that_stays_silent_ends_the_rollback_with_what_to_do;
+    somebody_changes_the_database:
+        who_changes_the_source_holds_up_its_clients_and_is_told_of,
+        who_changes_the_target_holds_up_its_clients_and_is_told_of;
     a_client_does_not_let_go:
         an_open_transaction_ends_the_cutover_in_time,
         an_open_transaction_ends_the_rollback_in_time;

@@ -10,7 +10,7 @@ use trunkline_changes::Side;
 use trunkline_postgres::{Conninfo, OnSide, PgError, Session};
 
 use super::rows::{append, entries, write};
-use super::{Claim, Control, Entry, Identity, State, find, take_lock};
+use super::{Claim, Control, Entry, Identity, State, end_lost, find, holder, take_lock};
 use crate::error::Error;
 use crate::fence::FenceBefore;
 use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
@@ -51,6 +51,7 @@ impl Away {
             let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
             // The old session has the lock until its socket closes: it goes first.
             self.session = connect(&self.source).await?;
+            end_lost(&mut self.session, Side::Source, name, cancel.process_id()).await?;
         }
         self.hold(name).await?;
         replay(&mut self.session, name).await
@@ -194,11 +195,7 @@ pub(crate) async fn peek(source: &Conninfo, name: &str) -> Result<Option<Peeked>
         return Ok(None);
     };
     let (state, _) = replay(&mut session, name).await?;
-    let doing = "looking whether somebody holds the migration";
-    let held = session
-        .query_one(include_str!("../sql/lock_held.sql"), &[&name])
-        .await;
-    let held = held.and_then(|row| row.get(0)).on(Side::Source, doing)?;
+    let held = holder(&mut session, Side::Source, name).await?.is_some();
     session.close().await;
     Ok(state.away.then_some(Peeked {
         identity,

@@ -103,7 +103,9 @@ impl Native {
     async fn look(&mut self) -> Result<(), Error> {
         let seen = subscription::seen(&mut self.to, &self.name).await?;
         self.seen = seen.ok_or_else(|| subscription::gone(&self.name))?;
-        self.slot = subscription::slot_seen(&mut self.source, &self.leg.slot.name).await?;
+        let slot = &self.leg.slot.name;
+        self.slot = subscription::slot_seen(&mut self.source, slot).await?;
+        subscription::refuse_without_slot(&self.slot, slot)?;
         let known = self.seen.origin.max(self.slot.confirmed);
         self.position = self.position.max(known);
         self.applied_feed.send_if_modified(|told| {

@@ -24,8 +24,7 @@ use crate::plan::Seed;
 use crate::run::Run;
 use crate::standby;
 use crate::way::Way;
-use slots::outlast_commits_under_way;
-pub(crate) use slots::{Bound, make_slot, patiently};
+pub(crate) use slots::{Bound, make_slot, outlast_commits_under_way, patiently};
 pub(crate) use taking_back::undo;
 
 /// Makes what is missing.

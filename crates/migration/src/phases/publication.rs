@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use trunkline_changes::{TableName, quote_ident};
-use trunkline_postgres::{PgError, Session};
+use trunkline_changes::{Side, TableName, quote_ident};
+use trunkline_postgres::{OnSide, PgError, Session, SqlState};
 
-use crate::limits::{PUBLICATION_LOCKS_SHARE, PUBLICATION_WAITS, PUBLISHED_AT_ONCE};
+use crate::error::Error;
+use crate::limits::{LOCK_WAITS, PUBLICATION_LOCKS_SHARE, PUBLISHED_AT_ONCE};
+use crate::observer::Notice;
+use crate::run::Run;
 
 /// What one publication publishes.
 pub(crate) struct Publication {
@@ -34,14 +37,50 @@ impl Publication {
     }
 
     /// Makes it, anew where an interruption has left a part of it: the plan may be another now.
-    pub(crate) async fn make(&self, server: &mut Session) -> Result<(), PgError> {
-        if exists(server, &self.name).await? {
-            remove(server, &self.name).await?;
+    pub(crate) async fn make(
+        &self,
+        run: &Run<'_>,
+        server: &mut Session,
+        side: Side,
+    ) -> Result<(), Error> {
+        if exists(server, &self.name).await.on(side, DOING)? {
+            remove(server, &self.name).await.on(side, DOING)?;
         }
         for statement in self.statements() {
-            server.batch(&statement).await?;
+            patiently(run, server, side, &statement).await?;
         }
         Ok(())
+    }
+}
+
+const DOING: &str = "making the publication";
+
+/// Does a statement that locks tables. While somebody has one of them it lets go of its place
+/// before them and comes again, and says who they are.
+async fn patiently(
+    run: &Run<'_>,
+    server: &mut Session,
+    side: Side,
+    statement: &str,
+) -> Result<(), Error> {
+    let sql = format!("SET LOCAL lock_timeout = '{LOCK_WAITS}'; {statement}");
+    let mut said = BTreeSet::new();
+    loop {
+        match server.batch(&sql).await {
+            Err(error) if error.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+            done => return Ok(done.map(drop).on(side, DOING)?),
+        }
+        run.stop_if_cancelled()?;
+        let holders = server
+            .query(include_str!("../sql/table_holders.sql"), &[])
+            .await;
+        for row in holders.on(side, DOING)? {
+            let who: String = row.get(0).on(side, DOING)?;
+            let warning = format!("the publication on the {side} waits for a table: {who}");
+            if said.insert(who) {
+                run.observer.notice(Notice::Warning(&warning));
+            }
+        }
     }
 }
 
@@ -56,7 +95,7 @@ pub(crate) async fn remove(server: &mut Session, name: &str) -> Result<(), PgErr
         for some in left.chunks(PUBLISHED_AT_ONCE) {
             let some: Vec<String> = some.iter().map(TableName::quoted).collect();
             let sql = format!(
-                "SET LOCAL lock_timeout = '{PUBLICATION_WAITS}'; {}",
+                "SET LOCAL lock_timeout = '{LOCK_WAITS}'; {}",
                 taken_out(&quoted, &some)
             );
             match server.batch(&sql).await {
@@ -77,31 +116,53 @@ pub(crate) async fn remove(server: &mut Session, name: &str) -> Result<(), PgErr
     server.batch(&sql).await.map(drop)
 }
 
-/// Adds `tables`, as they are shown in it, to a publication.
+/// Puts those of `chosen` that are not in it into a publication of the source.
 pub(crate) async fn put_in(
-    server: &mut Session,
+    run: &Run<'_>,
+    source: &mut Session,
     name: &str,
-    tables: &[String],
-) -> Result<(), PgError> {
-    for some in tables.chunks(PUBLISHED_AT_ONCE) {
-        server.batch(&added(&quote_ident(name), some)).await?;
+    chosen: &BTreeSet<TableName>,
+) -> Result<(), Error> {
+    let inside = tables(source, name).await.on(Side::Source, DOING)?;
+    let inside: BTreeSet<TableName> = inside.into_iter().collect();
+    let missing = chosen.iter().filter(|table| !inside.contains(*table));
+    let missing: Vec<String> = missing.map(TableName::quoted).collect();
+    for some in missing.chunks(PUBLISHED_AT_ONCE) {
+        let statement = added(&quote_ident(name), some);
+        patiently(run, source, Side::Source, &statement).await?;
     }
     Ok(())
 }
 
-/// Takes those of `chosen` that are in it out of a publication.
+/// Takes those of `chosen` that are in it out of a publication of the source.
 pub(crate) async fn take_out(
-    server: &mut Session,
+    run: &Run<'_>,
+    source: &mut Session,
     name: &str,
     chosen: &BTreeSet<TableName>,
-) -> Result<(), PgError> {
-    let inside = tables(server, name).await?;
+) -> Result<(), Error> {
+    let inside = tables(source, name).await.on(Side::Source, DOING)?;
     let inside = inside.iter().filter(|table| chosen.contains(*table));
     let inside: Vec<String> = inside.map(TableName::quoted).collect();
     for some in inside.chunks(PUBLISHED_AT_ONCE) {
-        server.batch(&taken_out(&quote_ident(name), some)).await?;
+        let statement = taken_out(&quote_ident(name), some);
+        patiently(run, source, Side::Source, &statement).await?;
     }
     Ok(())
+}
+
+/// Sets what a publication publishes to what it is: whoever decodes it forgets what they knew of
+/// its tables.
+pub(crate) async fn say_again(server: &mut Session, name: &str) -> Result<(), PgError> {
+    let sql = "SELECT pg_catalog.concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, \
+                      CASE WHEN pubupdate THEN 'update' END, \
+                      CASE WHEN pubdelete THEN 'delete' END, \
+                      CASE WHEN pubtruncate THEN 'truncate' END) \
+               FROM pg_catalog.pg_publication WHERE pubname = $1";
+    let operations: String = server.query_one(sql, &[&name]).await?.get(0)?;
+    let name = quote_ident(name);
+    let sql = format!("ALTER PUBLICATION {name} SET (publish = '{operations}')");
+    server.batch(&sql).await.map(drop)
 }
 
 /// Whether there is a publication of that name.

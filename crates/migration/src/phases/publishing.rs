@@ -52,7 +52,7 @@ pub(crate) struct Publishing<'a> {
 }
 
 /// Whether only inserts of this table of the source are published, as the plan says.
-pub(crate) fn is_insert_only(plan: &Plan, table: &TableName) -> bool {
+fn is_insert_only(plan: &Plan, table: &TableName) -> bool {
     let scope = plan.insert_only.as_ref();
     scope.is_some_and(|scope| scope.covers_table(table))
 }
@@ -149,13 +149,13 @@ pub(crate) async fn publish(
     number: u32,
     what: &Publishing<'_>,
 ) -> Result<(), Error> {
-    let (side, doing) = (what.way.from(), "making the publication");
+    let side = what.way.from();
     let base = run.control.identity().object_name(number);
     for publication in publications(run.plan, &base, what) {
         let name = publication.name.clone();
         let object = Object::Publication { side, name };
         run.control.record(Entry::Making(object)).await?;
-        publication.make(from).await.on(side, doing)?;
+        publication.make(run, from, side).await?;
     }
     ddl_log::make(run, from, what.way, number).await
 }

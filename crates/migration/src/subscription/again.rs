@@ -5,17 +5,19 @@
 //! server asks for the slot again every few seconds, for ever. Holds always: the table is
 //! forgotten by the subscription before it is emptied, and what was begun is in the journal.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_changes::{Side, TableName, quote_ident};
 use trunkline_postgres::{OnSide, PgError, Session};
 
-use super::{planned, refused, system};
+use super::{resume, system, to_rest};
 use crate::error::Error;
 use crate::journal::Entry;
+use crate::limits::LOCK_WAITS;
 use crate::observer::Notice;
+use crate::phases::prepare::outlast_commits_under_way;
 use crate::phases::publication;
-use crate::phases::publishing::is_insert_only;
+use crate::phases::verifying::coverage;
 use crate::run::Run;
 
 /// What one look found, for the next: a process that is between two steps has another state
@@ -82,7 +84,7 @@ pub(super) async fn begin(
     run: &mut Run<'_>,
     source: &mut Session,
     to: &mut Session,
-    tables: BTreeSet<TableName>,
+    tables: &BTreeSet<TableName>,
 ) -> Result<(), Error> {
     let listed: Vec<String> = tables.iter().map(TableName::to_string).collect();
     let listed = listed.join(", ");
@@ -91,7 +93,16 @@ pub(super) async fn begin(
         "the subscription's own copy cannot go on, because the slot of its changes is gone: {listed}; \
          copied again from the beginning"
     )));
-    run.control.record(Entry::CopyingAgain(tables)).await?;
+    let mut again = BTreeMap::new();
+    for publication in run.publications(run.leg()?) {
+        let of = [publication.clone()];
+        let published = coverage::published(source, Side::Source, &of).await?;
+        again.insert(
+            publication,
+            tables.intersection(&published).cloned().collect(),
+        );
+    }
+    run.control.record(Entry::CopyingAgain(again)).await?;
     go_on(run, source, to).await
 }
 
@@ -115,70 +126,100 @@ fn refuse_given(run: &Run<'_>, listed: &str) -> Result<(), Error> {
 
 /// Does what the journal says is to be copied again, from the first step on: each may have been
 /// done before.
+///
+/// The subscription rests in between, because its process does not look again at the state of a
+/// table that was ready. A transaction that wrote one of these tables before it was published
+/// again, and commits behind that, can leave the source's decoder with what it knew of the table
+/// before: for good, in versions before 18, 17.5, 16.9, 15.13 and 14.18. All of these are waited
+/// for, and then the publication is said once more, so that every decoder looks anew.
 pub(super) async fn go_on(
     run: &mut Run<'_>,
     source: &mut Session,
     to: &mut Session,
 ) -> Result<(), Error> {
-    let tables = run.control.state().copying_again.clone();
-    if tables.is_empty() {
+    let again = run.control.state().copying_again.clone();
+    if again.is_empty() {
         return Ok(());
     }
     run.step("tables are copied again");
     let leg = run.leg()?.clone();
     let name = leg.slot.name.clone();
-    let doing = "taking tables out of the publication";
-    for publication in run.publications(&leg) {
-        let taken = publication::take_out(source, &publication, &tables).await;
-        taken.on(Side::Source, doing)?;
+    for (publication, tables) in &again {
+        publication::take_out(run, source, publication, tables).await?;
     }
-    refresh(run, to, &name).await?;
-    empty(to, &tables).await?;
-    let doing = "putting tables into the publication again";
-    for publication in run.publications(&leg) {
-        let of_inserts = publication != name;
-        let some = tables
-            .iter()
-            .filter(|table| is_insert_only(run.plan, table) == of_inserts);
-        let some: Vec<String> = some.map(TableName::quoted).collect();
-        let put = publication::put_in(source, &publication, &some).await;
-        put.on(Side::Source, doing)?;
+    refresh(to, &name).await?;
+    to_rest(run, to, &name).await?;
+    empty(run, again.values().flatten()).await?;
+    for (publication, tables) in &again {
+        publication::put_in(run, source, publication, tables).await?;
     }
-    refresh(run, to, &name).await?;
+    outlast_commits_under_way(run, source).await?;
+    for publication in again.keys() {
+        let said = publication::say_again(source, publication).await;
+        said.on(Side::Source, "saying the publication again")?;
+    }
+    resume(run, &leg, &name, source, to).await?;
+    refresh(to, &name).await?;
     run.control
-        .record(Entry::CopyingAgain(BTreeSet::new()))
+        .record(Entry::CopyingAgain(BTreeMap::new()))
         .await
 }
 
 /// The subscription forgets what is not published, with its slots and origins, and begins to
 /// copy what is new.
-async fn refresh(run: &Run<'_>, to: &mut Session, name: &str) -> Result<(), Error> {
+async fn refresh(to: &mut Session, name: &str) -> Result<(), Error> {
     let sql = format!(
         "ALTER SUBSCRIPTION {} REFRESH PUBLICATION WITH (copy_data = true)",
         quote_ident(name)
     );
-    let plan = planned(run)?;
-    to.batch(&sql).await.map_err(|error| refused(plan, error))?;
+    let doing = "having the subscription read its publication again";
+    to.batch(&sql).await.on(Side::Target, doing)?;
     Ok(())
 }
 
-/// Empties them, all or none. Where another table refers to one, and TRUNCATE is refused, its
-/// rows are deleted; its triggers are the source's business.
-async fn empty(to: &mut Session, tables: &BTreeSet<TableName>) -> Result<(), Error> {
+/// Empties them, all or none, without triggers. What another table refers to cannot be
+/// truncated.
+async fn empty(run: &Run<'_>, tables: impl Iterator<Item = &TableName>) -> Result<(), Error> {
     let doing = "emptying tables that are copied again";
-    let listed: Vec<String> = tables.iter().map(TableName::quoted).collect();
-    let truncate = format!("TRUNCATE TABLE ONLY {}", listed.join(", ONLY "));
-    match to.batch(&truncate).await {
-        Err(error) if error.sqlstate().is_some() && !to.is_broken() => {
-            tracing::debug!(%error, "rows are deleted one by one");
+    let opened = trunkline_apply::open_session(&run.plan.target).await;
+    let mut to = opened.map_err(|cause| Error::Apply {
+        to: Side::Target,
+        cause,
+    })?;
+    let begin = format!("BEGIN; SET LOCAL lock_timeout = '{LOCK_WAITS}'");
+    to.batch(&begin).await.on(Side::Target, doing)?;
+    for table in tables {
+        let row = to
+            .query_one(
+                include_str!("../sql/subscription/how_to_empty.sql"),
+                &[&table.schema.as_str(), &table.name.as_str()],
+            )
+            .await
+            .on(Side::Target, doing)?;
+        let (is_partitioned, is_referred_to): (bool, bool) = (
+            row.get(0).on(Side::Target, doing)?,
+            row.get(1).on(Side::Target, doing)?,
+        );
+        let only = if is_partitioned { "" } else { "ONLY " };
+        let listed = format!("{only}{}", table.quoted());
+        let sql = if is_referred_to {
+            format!("DELETE FROM {listed}")
+        } else {
+            format!("TRUNCATE TABLE {listed}")
+        };
+        to.batch(&sql).await.on(Side::Target, doing)?;
+        let left = format!("SELECT EXISTS (SELECT FROM {listed})");
+        let left = to.query_one(&left, &[]).await.and_then(|row| row.get(0));
+        if left.on(Side::Target, doing)? {
+            return Err(Error::Refused {
+                why: format!("{table} is to be copied again, and does not become empty"),
+                hint: "a rule or a policy of the target keeps its rows: take it away, and \
+                       `trunkline run` goes on"
+                    .to_owned(),
+            });
         }
-        done => return Ok(done.map(drop).on(Side::Target, doing)?),
     }
-    let mut sql = "SET LOCAL session_replication_role = replica".to_owned();
-    for table in &listed {
-        sql.push_str("; DELETE FROM ONLY ");
-        sql.push_str(table);
-    }
-    to.batch(&sql).await.on(Side::Target, doing)?;
+    to.batch("COMMIT").await.on(Side::Target, doing)?;
+    to.close().await;
     Ok(())
 }

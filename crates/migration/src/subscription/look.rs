@@ -56,6 +56,8 @@ pub(crate) struct SlotSeen {
     pub(crate) active: bool,
     /// Bytes of log kept for it.
     pub(crate) kept_bytes: Option<u64>,
+    /// Whether it is there, and not invalidated.
+    pub(crate) usable: bool,
 }
 
 /// A table of the subscription.
@@ -106,6 +108,7 @@ pub(crate) async fn slot_seen(from: &mut Session, slot: &str) -> Result<SlotSeen
             confirmed: row.get::<Option<Lsn>>(1)?.unwrap_or(Lsn::ZERO),
             active: row.get(2)?,
             kept_bytes: row.get(3)?,
+            usable: row.get(4)?,
         })
     };
     Ok(read().on(Side::Source, doing)?)

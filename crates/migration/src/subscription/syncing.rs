@@ -7,7 +7,7 @@ use trunkline_load::{Inventory, Loader};
 
 use super::again::{self, Stranded};
 use super::status::Trouble;
-use super::{ensure, gone, resume, seen, tables};
+use super::{ensure, gone, refuse_without_slot, resume, seen, slot_seen, tables};
 use crate::error::Error;
 use crate::limits::{BUDGET_LOOK, TICK};
 use crate::observer::Notice;
@@ -44,9 +44,12 @@ pub(crate) async fn sync(run: &mut Run<'_>) -> Result<(), Error> {
         }
         if looked.elapsed() >= BUDGET_LOOK {
             looked = Instant::now();
+            let slot = slot_seen(&mut source, &leg.slot.name).await?;
+            refuse_without_slot(&slot, &leg.slot.name)?;
             let lost = stranded.look(&mut source, &mut to, &name).await?;
             if !lost.is_empty() {
-                again::begin(run, &mut source, &mut to, lost).await?;
+                again::begin(run, &mut source, &mut to, &lost).await?;
+                stranded = Stranded::default();
             }
             run.look_at_source(&mut source, None, &leg).await?;
         }

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use trunkline_changes::{Lsn, Side};
-use trunkline_postgres::{Backoff, Session};
+use trunkline_postgres::{Backoff, Fault, OnSide, PgError, Session};
 
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
 use super::{Extent, Ready, outside, standby, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
-use crate::limits::{CANCEL_WITHIN, RECORD_WITHIN, TAKE_BACK_WITHIN};
+use crate::limits::{CANCEL_WITHIN, LIFTED_WITHIN, LOCK_WAITS, RECORD_WITHIN, TAKE_BACK_WITHIN};
+use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::way_back;
 use crate::report::CutoverReport;
@@ -93,7 +94,9 @@ async fn take_back(run: &mut Run<'_>) {
     }
 }
 
-/// Lifts a side's fence, for as long as a lost connection may come back.
+/// Lifts a side's fence, for as long as a lost connection may come back. Clients are held
+/// meanwhile: each try has its time, and what it failed by is told. It waits neither for another
+/// session's lock on the database nor for a synchronous standby that is gone.
 pub(super) async fn lift_patiently(
     run: &Run<'_>,
     serves: Side,
@@ -101,15 +104,28 @@ pub(super) async fn lift_patiently(
 ) -> Result<(), Error> {
     let mut backoff = Backoff::for_connecting();
     loop {
-        let lifted = async {
+        let doing = "giving the clients their side back";
+        let lifted = tokio::time::timeout(LIFTED_WITHIN, async {
             let mut outside = outside(run, serves).await?;
+            let pins = format!("SET lock_timeout = '{LOCK_WAITS}'; SET synchronous_commit = local");
+            outside.batch(&pins).await.on(serves, doing)?;
             fence::lift(&mut outside, serves, before).await?;
             Ok::<(), Error>(())
-        };
+        });
         let error = match lifted.await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => Error::Server(Fault {
+                side: serves,
+                doing: doing.to_owned(),
+                cause: PgError::TimedOut {
+                    doing: "reaching it, or its answer".to_owned(),
+                },
+            }),
         };
+        run.observer.notice(Notice::Warning(&format!(
+            "the {serves} is not given back to its clients yet: {error}"
+        )));
         match backoff.next() {
             Some(wait) if error.may_retry() || is_concurrent(&error) => {
                 tokio::time::sleep(wait).await;

@@ -116,11 +116,11 @@ pub(crate) enum Bound {
 /// is not streamed, while snapshots do not see it yet: it is still on its way out (with
 /// synchronous replication for as long as the standby does not answer). A table that is
 /// read only after all these have ended has their rows.
-pub(super) async fn outlast_commits_under_way(
+pub(crate) async fn outlast_commits_under_way(
     run: &Run<'_>,
     source: &mut Session,
 ) -> Result<(), Error> {
-    let doing = "waiting for transactions that were open when the slot was made";
+    let doing = "waiting for transactions that are open";
     let read = async |source: &mut Session, sql: &str| -> Result<u64, Error> {
         let row = source.query_one(sql, &[]).await;
         Ok(row.and_then(|row| row.get(0)).on(Side::Source, doing)?)

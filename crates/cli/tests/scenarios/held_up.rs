@@ -1,0 +1,47 @@
+//! A lock of somebody else on the target, while changes go there: it is told of, and does not
+//! keep the command from ending.
+
+use trunkline_testkit::{any_major, skip_unless_available, until};
+
+use crate::scene::notes::notes;
+use crate::scene::{PATIENCE, Running, Scene};
+
+/// A run that follows, and whose next change waits for a table.
+async fn held_up(scene: &Scene) -> (Running, tokio_postgres::Client) {
+    let mut running = scene.start(&["run"]);
+    running.must_say("== verified").await;
+    let holder = scene.on_target().await;
+    let lock = "BEGIN; LOCK TABLE public.notes IN SHARE MODE";
+    holder.batch_execute(lock).await.expect("nobody has it");
+    scene.source_says("UPDATE public.notes SET body = 'held up' WHERE id = 1");
+    let pid = "SELECT pg_backend_pid()";
+    let pid: i32 = holder.query_one(pid, &[]).await.expect("it answers").get(0);
+    let who = format!("changes wait on the target for process {pid} ");
+    running.must_say(&who).await;
+    (running, holder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_up_the_target_is_named_and_changes_go_on_behind_it() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let (running, holder) = held_up(&scene).await;
+    holder.batch_execute("COMMIT").await.expect("it is let go");
+    let came = "SELECT count(*) FROM public.notes WHERE body = 'held up'";
+    until(PATIENCE, async || scene.target_says(came).trim() == "1").await;
+    running.signal("INT").await;
+    running.ended().await.expect_code(130);
+    scene.done(&["verify"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_held_up_ends_when_it_is_told_to() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let (running, holder) = held_up(&scene).await;
+    running.signal("INT").await;
+    running.ended().await.expect_code(130);
+    holder.batch_execute("COMMIT").await.expect("it is let go");
+    scene.done(&["verify"]).await;
+    scene.assert_same_rows().await;
+}
