@@ -83,6 +83,9 @@ pub(crate) const PROMOTE_AT_LEAST: Duration = Duration::from_secs(2);
 /// How long a command waits for the run that holds the migration to hand it over.
 pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long a server may leave a question for its position unanswered.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_mins(1);
+
 /// How long a connection may stay lost, without any progress, before the run ends: a
 /// managed server's restart with recovery takes one to two minutes.
 pub(crate) const RECONNECT_FOR: Duration = Duration::from_mins(2);

@@ -49,6 +49,7 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
     begin_anew(setting.plan)?;
     let pulse = Pulse::default();
     let mut backoff = again();
+    let mut failing = Failing::default();
     let mut held = None;
     loop {
         let began = Instant::now();
@@ -66,8 +67,9 @@ pub async fn run(setting: &Setting<'_>, until: Until) -> Result<EndReport, Error
             .map_or(Phase::Planned, |held: &Held| held.phase);
         // A target that a rollback closes for a moment opens again.
         let may_come_back = error.may_retry() || reopening::is_closed(&error);
-        // What never worked is an error at once; what worked before may come back.
-        if !(may_come_back && pulse.is_recent()) {
+        // What never worked is an error at once; what worked before may come back. A connection
+        // that died without a word is found out only later.
+        if !(may_come_back && failing.goes_on(&pulse)) {
             return Err(error);
         }
         if setting.cancel.is_cancelled() {
@@ -95,6 +97,27 @@ fn again() -> Backoff {
     Backoff::new(RECONNECT_FIRST, RECONNECT_PAUSE, u32::MAX)
 }
 
+/// Since when nothing has worked.
+#[derive(Debug, Default)]
+struct Failing {
+    since: Option<Instant>,
+}
+
+impl Failing {
+    /// After an attempt that failed: whether the next one may help.
+    fn goes_on(&mut self, pulse: &Pulse) -> bool {
+        let Some(last) = pulse.last() else {
+            return false;
+        };
+        let since = match self.since {
+            Some(since) if last <= since => since,
+            _ => Instant::now(),
+        };
+        self.since = Some(since);
+        since.elapsed() < RECONNECT_FOR
+    }
+}
+
 /// The migration that an earlier attempt of this run held.
 struct Held {
     identity: Identity,
@@ -110,7 +133,7 @@ async fn attempt(
     held: &mut Option<Held>,
 ) -> Result<EndReport, Error> {
     // After a lost connection the old session's lock may take a moment to go.
-    let claim = if pulse.is_recent() {
+    let claim = if pulse.last().is_some() {
         Claim::HandedOver(RECONNECT_FOR)
     } else {
         Claim::Now
@@ -186,12 +209,12 @@ async fn go_on(setting: &Setting<'_>, until: Until, run: &mut Run<'_>) -> Result
     loop {
         let phase = run.control.state().phase;
         setting.observer.notice(Notice::Phase(phase));
-        run.stop_if_cancelled()?;
         if run.control.state().is_pausing() {
             // A switch died before its point of no return: clients get their side back.
             cutover::give_back(run).await?;
             continue;
         }
+        run.stop_if_cancelled()?;
         if !run.control.state().clients_released {
             cutover::finish(run).await?;
         }
@@ -399,5 +422,32 @@ pub(super) fn end_report(run: &Run<'_>) -> EndReport {
         phase,
         done: Vec::new(),
         next_steps: run.control.state().next_steps(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_never_worked_is_not_tried_again_and_what_worked_long_ago_is() {
+        let (mut failing, pulse) = (Failing::default(), Pulse::default());
+        assert!(!failing.goes_on(&pulse));
+        let before = |age: Duration| {
+            Instant::now()
+                .checked_sub(age)
+                .expect("a machine that is up")
+        };
+        pulse.beat_at(before(RECONNECT_FOR + RECONNECT_PAUSE));
+        assert!(
+            failing.goes_on(&pulse),
+            "a dead connection is found out late"
+        );
+        failing.since = Some(before(RECONNECT_FOR));
+        assert!(!failing.goes_on(&pulse), "nothing has worked since");
+        pulse.beat();
+        assert!(failing.goes_on(&pulse), "it works again");
     }
 }

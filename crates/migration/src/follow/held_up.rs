@@ -40,7 +40,8 @@ impl<'a> HeldUp<'a> {
         let mut said = BTreeSet::new();
         loop {
             tokio::time::sleep(HELD_UP_LOOK).await;
-            if !self.pulse.is_older_than(HELD_UP_AFTER) {
+            let last = self.pulse.last();
+            if last.is_none_or(|last| last.elapsed() < HELD_UP_AFTER) {
                 said.clear();
                 continue;
             }

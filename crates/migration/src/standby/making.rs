@@ -63,7 +63,12 @@ pub(crate) async fn wake(run: &Run<'_>) {
     };
     let state = run.control.state();
     let is_theirs = run.plan.relay.is_none() && !run.control.is_in_file();
-    if is_theirs || state.phase.is_final() || !state.receipts.contains(&receipt(made)) {
+    // Clients that are held come first: it may have much to replay.
+    if is_theirs
+        || state.is_pausing()
+        || state.phase.is_final()
+        || !state.receipts.contains(&receipt(made))
+    {
         return;
     }
     let woken = async {

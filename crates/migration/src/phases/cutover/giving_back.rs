@@ -26,6 +26,7 @@ pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
     if run.control.state().is_pausing() {
         run.control.moved(Event::FenceLifted).await?;
     }
+    crate::standby::making::wake(run).await;
     run.control.come_home().await?;
     if run.control.is_in_file() {
         standby::after_given_back(run).await?;
