@@ -17,7 +17,7 @@ use trunkline_postgres::{Conninfo, Fault, OnSide, Session};
 
 use crate::error::Error;
 use crate::journal::{Entry, FORMAT, State};
-use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN};
+use crate::limits::{CANCEL_WITHIN, HAND_OVER_WITHIN, RECONNECT_FOR};
 use crate::phase::Event;
 use lock::{end_lost, holder, take_lock};
 pub(crate) use looking::{peek, schema_exists};
@@ -90,6 +90,19 @@ pub(crate) enum Claim {
     Now,
     /// Ask the holder to hand over, and wait this long.
     HandedOver(Duration),
+    /// It was ours: the session of this process of the target was lost, and may not know it.
+    Lost(i32),
+}
+
+impl Claim {
+    /// How long the holder is waited for, where it is.
+    fn patience(self) -> Option<Duration> {
+        match self {
+            Claim::Now => None,
+            Claim::HandedOver(patience) => Some(patience),
+            Claim::Lost(_) => Some(RECONNECT_FOR),
+        }
+    }
 }
 
 impl Control {

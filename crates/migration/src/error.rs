@@ -4,7 +4,7 @@ use trunkline_apply::ApplyError;
 use trunkline_capture::{CaptureError, StreamError};
 use trunkline_changes::Side;
 use trunkline_load::LoadError;
-use trunkline_postgres::Fault;
+use trunkline_postgres::{Fault, SqlState};
 
 use crate::checks::{Finding, Severity};
 use crate::phase::{IllegalEvent, Phase};
@@ -297,6 +297,19 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    /// Whether a statement was cancelled (57014).
+    pub(crate) fn is_cancelled_statement(&self) -> bool {
+        let (Error::Server(fault)
+        | Error::Apply {
+            cause: ApplyError::Target(fault),
+            ..
+        }) = self
+        else {
+            return false;
+        };
+        fault.cause.sqlstate() == Some(&SqlState::QUERY_CANCELED)
     }
 
     /// Whether doing it again may help: decided by the SQLSTATE or the socket alone.

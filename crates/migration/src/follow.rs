@@ -106,11 +106,20 @@ impl Stream {
     /// Applies changes until the goal is reached or somebody else wants the migration
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
-        let held_up = HeldUp::new(run, self.leg.way.to(), self.applier.canceller());
-        tokio::select! {
+        let writers = [self.applier.canceller(), self.to.canceller()];
+        let held_up = HeldUp::new(run, self.leg.way.to(), writers);
+        let (cancel, phase) = (run.cancel.clone(), run.control.state().phase);
+        let reached = tokio::select! {
             reached = self.read_until(run, goal) => reached,
             never = held_up.watch() => match never {},
-        }
+        };
+        reached.map_err(|error| {
+            if error.is_cancelled_statement() && cancel.is_cancelled() {
+                Error::Interrupted(phase)
+            } else {
+                error
+            }
+        })
     }
 
     async fn read_until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {

@@ -156,7 +156,10 @@ pub(crate) const TAKE_BACK_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const HELD_UP_AFTER: Duration = Duration::from_secs(3);
 pub(crate) const HELD_UP_LOOK: Duration = Duration::from_secs(2);
 
-/// How long one try to lift a fence may take, connecting included, before the next one.
+/// How long such a look may take, with a connection of its own to a distant server.
+pub(crate) const HELD_UP_ANSWER: Duration = Duration::from_secs(10);
+
+/// How long one try to lift a fence may take, once it is connected, before the next one.
 pub(crate) const LIFTED_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long it may take to ask a server to end a statement that was given up: a server that

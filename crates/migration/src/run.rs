@@ -192,6 +192,15 @@ impl<'a> Run<'a> {
         relay: Option<&mut Session>,
         leg: &Leg,
     ) -> Result<SourceLook, Error> {
+        answered(leg.way.from(), self.ask_source(from, relay, leg)).await
+    }
+
+    async fn ask_source(
+        &mut self,
+        from: &mut Session,
+        relay: Option<&mut Session>,
+        leg: &Leg,
+    ) -> Result<SourceLook, Error> {
         let (side, doing) = (leg.way.from(), "reading the log's position");
         let look = match relay {
             Some(relay) => {
@@ -207,14 +216,10 @@ impl<'a> Run<'a> {
             Some(look) => relay::physical_slot(self.plan, look).unwrap_or_default(),
             None => leg.slot.name.clone(),
         };
-        // A network that swallows what is sent is not found out for a quarter of an hour.
-        let sql = include_str!("sql/status_source.sql");
-        let asked = tokio::time::timeout(ANSWER_WITHIN, from.query_one(sql, &[&slot])).await;
-        let late = |_| {
-            let doing = "the server's answer".to_owned();
-            Err(PgError::TimedOut { doing })
-        };
-        let row = asked.unwrap_or_else(late).on(side, doing)?;
+        let row = from
+            .query_one(include_str!("sql/status_source.sql"), &[&slot])
+            .await
+            .on(side, doing)?;
         let position = row.get(0).on(side, doing)?;
         let kept: Option<u64> = row.get(1).on(side, doing)?;
         let on_relay = look.as_ref().and_then(|look| look.kept_bytes);
@@ -278,6 +283,19 @@ impl<'a> Run<'a> {
         tracing::info!(step = what);
         self.observer.notice(Notice::Step(what));
     }
+}
+
+/// Questions that a server answers at once, or not at all: a network that swallows what is sent is
+/// not found out for a quarter of an hour.
+pub(crate) async fn answered<T>(
+    side: Side,
+    questions: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let asked = tokio::time::timeout(ANSWER_WITHIN, questions).await;
+    asked.unwrap_or_else(|_| {
+        let doing = "its answer".to_owned();
+        Ok(Err(PgError::TimedOut { doing }).on(side, "asking how far it is")?)
+    })
 }
 
 fn table_cover(cover: Cover) -> TableCover {

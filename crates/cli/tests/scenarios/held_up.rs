@@ -6,10 +6,15 @@ use trunkline_testkit::{any_major, skip_unless_available, until};
 use crate::scene::notes::notes;
 use crate::scene::{PATIENCE, Running, Scene};
 
-/// A run that follows, and whose next change waits for a table.
-async fn held_up(scene: &Scene) -> (Running, tokio_postgres::Client) {
+async fn follows(scene: &Scene) -> Running {
     let mut running = scene.start(&["run"]);
     running.must_say("== verified").await;
+    running
+}
+
+/// A run that follows, and whose next change waits for a table.
+async fn held_up(scene: &Scene) -> (Running, tokio_postgres::Client) {
+    let mut running = follows(scene).await;
     let holder = scene.on_target().await;
     let lock = "BEGIN; LOCK TABLE public.notes IN SHARE MODE";
     holder.batch_execute(lock).await.expect("nobody has it");
@@ -42,6 +47,37 @@ async fn a_run_that_is_held_up_ends_when_it_is_told_to() {
     running.signal("INT").await;
     running.ended().await.expect_code(130);
     holder.batch_execute("COMMIT").await.expect("it is let go");
+    scene.done(&["verify"]).await;
+    scene.assert_same_rows().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_commits_wait_for_in_vain_is_told_of() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let mut running = follows(&scene).await;
+    let target = scene.on_target().await;
+    scene.source_says("INSERT INTO public.notes VALUES (1000, 'flows')");
+    let flows = "SELECT count(*) FROM public.notes WHERE id = 1000";
+    until(PATIENCE, async || scene.target_says(flows).trim() == "1").await;
+    for sql in [
+        "SET synchronous_commit = local",
+        "ALTER SYSTEM SET synchronous_standby_names = 'gone'",
+        "SELECT pg_reload_conf()",
+    ] {
+        target.batch_execute(sql).await.expect("a superuser may");
+    }
+    scene.source_says("UPDATE public.notes SET body = 'held up' WHERE id = 1");
+    let who = "changes wait on the target for a synchronous standby";
+    running.must_say(who).await;
+    running.signal("INT").await;
+    running.ended().await.expect_code(130);
+    for sql in [
+        "ALTER SYSTEM RESET synchronous_standby_names",
+        "SELECT pg_reload_conf()",
+    ] {
+        target.batch_execute(sql).await.expect("a superuser may");
+    }
     scene.done(&["verify"]).await;
     scene.assert_same_rows().await;
 }

@@ -123,6 +123,8 @@ struct Held {
     identity: Identity,
     /// The last phase that was seen.
     phase: Phase,
+    /// The process of the target that held it.
+    process: Option<i32>,
 }
 
 /// One attempt; `held` is what the one before it held.
@@ -133,10 +135,10 @@ async fn attempt(
     held: &mut Option<Held>,
 ) -> Result<EndReport, Error> {
     // After a lost connection the old session's lock may take a moment to go.
-    let claim = if pulse.last().is_some() {
-        Claim::HandedOver(RECONNECT_FOR)
-    } else {
-        Claim::Now
+    let claim = match held.as_ref().and_then(|held| held.process) {
+        Some(process) => Claim::Lost(process),
+        None if pulse.last().is_some() => Claim::HandedOver(RECONNECT_FOR),
+        None => Claim::Now,
     };
     // What was held and is not there any more was ended: it is not begun again.
     let begin = held.is_none();
@@ -162,7 +164,12 @@ async fn attempt(
         return Err(Error::Ended);
     }
     let phase = run.control.state().phase;
-    *held = Some(Held { identity, phase });
+    let session = run.control.session().ok();
+    *held = Some(Held {
+        identity,
+        phase,
+        process: session.map(|session| session.canceller().process_id()),
+    });
     if matches!(error, Error::Interrupted(_)) {
         subscription::leave_running(&mut run).await;
     }

@@ -7,7 +7,6 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -68,18 +67,14 @@ impl FileJournal {
         begin: bool,
     ) -> Result<Option<Self>, Error> {
         let path = dir.join(JOURNAL);
-        let deadline = Instant::now()
-            + match claim {
-                Claim::Now => FILE_LOCK_PATIENCE,
-                Claim::HandedOver(patience) => patience,
-            };
+        let deadline = Instant::now() + claim.patience().unwrap_or(FILE_LOCK_PATIENCE);
         loop {
             let Some(file) = open(&path, begin)? else {
                 return Ok(None);
             };
-            let wanted = match claim {
-                Claim::Now => None,
-                Claim::HandedOver(_) => Some(open_wanted(&path)?),
+            let wanted = match claim.patience() {
+                None => None,
+                Some(_) => Some(open_wanted(&path)?),
             };
             let both = async {
                 if let Some(wanted) = &wanted {
@@ -278,9 +273,9 @@ async fn lock(file: &File, path: &Path) -> Result<(), Error> {
 }
 
 fn held(name: &str, claim: Claim) -> Error {
-    let hint = match claim {
-        Claim::Now => "wait for the other run to end, or end it",
-        Claim::HandedOver(Duration { .. }) => {
+    let hint = match claim.patience() {
+        None => "wait for the other run to end, or end it",
+        Some(_) => {
             "the other run did not hand over in time: it makes the copy, or another command waits"
         }
     };

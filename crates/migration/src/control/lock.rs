@@ -20,7 +20,10 @@ pub(super) async fn take_lock(
     if tried.and_then(|row| row.get(0)).on(side, doing)? {
         return Ok(());
     }
-    let Claim::HandedOver(patience) = claim else {
+    if let Claim::Lost(process) = claim {
+        end_lost(session, side, name, process).await?;
+    }
+    let Some(patience) = claim.patience() else {
         let wait = "wait for the other run to end, or end it";
         return Err(held(session, side, name, wait).await);
     };

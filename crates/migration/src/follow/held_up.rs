@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use trunkline_changes::Side;
 use trunkline_postgres::{Canceller, Conninfo, PgError, Session};
 
-use crate::limits::{CANCEL_WITHIN, HELD_UP_AFTER, HELD_UP_LOOK};
+use crate::limits::{HELD_UP_AFTER, HELD_UP_ANSWER, HELD_UP_LOOK};
 use crate::observer::{Notice, Observer};
 use crate::run::{Pulse, Run};
 
@@ -20,18 +20,19 @@ pub(super) struct HeldUp<'a> {
     pulse: Pulse,
     side: Side,
     server: &'a Conninfo,
-    writer: Canceller,
+    /// Those that write there.
+    writers: [Canceller; 2],
 }
 
 impl<'a> HeldUp<'a> {
-    pub(super) fn new(run: &Run<'a>, side: Side, writer: Canceller) -> Self {
+    pub(super) fn new(run: &Run<'a>, side: Side, writers: [Canceller; 2]) -> Self {
         HeldUp {
             observer: run.observer,
             cancel: run.cancel.clone(),
             pulse: run.pulse(),
             side,
             server: run.plan.server(side),
-            writer,
+            writers,
         }
     }
 
@@ -45,14 +46,15 @@ impl<'a> HeldUp<'a> {
                 said.clear();
                 continue;
             }
-            if self.cancel.is_cancelled() {
-                // What it waits for may never come: its statement ends, and with it the command.
-                let _sent = tokio::time::timeout(CANCEL_WITHIN, self.writer.cancel()).await;
-                continue;
-            }
             // A server that does not answer shows elsewhere.
-            let looked = tokio::time::timeout(CANCEL_WITHIN, self.holders()).await;
+            let looked = tokio::time::timeout(HELD_UP_ANSWER, self.holders()).await;
             let Ok(Ok(holders)) = looked else { continue };
+            if self.cancel.is_cancelled() && !holders.is_empty() {
+                // What is waited for may never come: the statement ends, and with it the command.
+                for writer in &self.writers {
+                    let _sent = tokio::time::timeout(HELD_UP_ANSWER, writer.cancel()).await;
+                }
+            }
             for who in holders {
                 let warning = format!("changes wait on the {} for {who}", self.side);
                 if said.insert(who) {
@@ -65,7 +67,8 @@ impl<'a> HeldUp<'a> {
     async fn holders(&self) -> Result<Vec<String>, PgError> {
         let mut session = Session::connect(self.server, "watch").await?;
         let sql = include_str!("../sql/held_up.sql");
-        let rows = session.query(sql, &[&self.writer.process_id()]).await?;
+        let writers: Vec<i32> = self.writers.iter().map(Canceller::process_id).collect();
+        let rows = session.query(sql, &[&writers]).await?;
         session.close().await;
         rows.iter().map(|row| row.get(0)).collect()
     }

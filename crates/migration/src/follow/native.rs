@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::journal::Leg;
 use crate::limits::{SUBSCRIPTION_LOOK, SUBSCRIPTION_RESTS_WITHIN, SUBSCRIPTION_WATCH, TICK};
 use crate::observer::Notice;
-use crate::run::Run;
+use crate::run::{Run, answered};
 use crate::status::{Arrival, FollowStatus};
 use crate::subscription::status::Trouble;
 use crate::subscription::{self, Seen, SlotSeen};
@@ -101,11 +101,16 @@ impl Native {
     }
 
     async fn look(&mut self) -> Result<(), Error> {
-        let seen = subscription::seen(&mut self.to, &self.name).await?;
-        self.seen = seen.ok_or_else(|| subscription::gone(&self.name))?;
-        let slot = &self.leg.slot.name;
-        self.slot = subscription::slot_seen(&mut self.source, slot).await?;
-        subscription::refuse_without_slot(&self.slot, slot)?;
+        let (source, to, slot) = (&mut self.source, &mut self.to, &self.leg.slot.name);
+        let name = &self.name;
+        let asked = answered(Side::Source, async {
+            let seen = subscription::seen(to, name).await?;
+            Ok((seen, subscription::slot_seen(source, slot).await?))
+        });
+        let (seen, slot_now) = asked.await?;
+        self.seen = seen.ok_or_else(|| subscription::gone(name))?;
+        subscription::refuse_without_slot(&slot_now, slot)?;
+        self.slot = slot_now;
         let known = self.seen.origin.max(self.slot.confirmed);
         self.position = self.position.max(known);
         self.applied_feed.send_if_modified(|told| {

@@ -51,7 +51,7 @@ pub(crate) async fn prepare(run: &mut Run<'_>) -> Result<(), Error> {
     publish(run, &mut source, FIRST, &what).await?;
     let slot = make_slot(run, &mut source, Way::There, FIRST, Bound::None).await?;
     match (&run.plan.seed, &run.plan.relay) {
-        (Seed::Copy, None) => outlast_commits_under_way(run, &mut source).await?,
+        (Seed::Copy, None) => outlast_commits_under_way(run, &mut source, "the slot").await?,
         // From a relay rows are read under snapshots that are built from the log, too.
         (Seed::Copy, Some(_)) => {}
         // A physical copy is told by commit records, not by what a snapshot saw.

@@ -127,8 +127,8 @@ fn refuse_given(run: &Run<'_>, listed: &str) -> Result<(), Error> {
 /// Does what the journal says is to be copied again, from the first step on: each may have been
 /// done before.
 ///
-/// The subscription rests in between, because its process does not look again at the state of a
-/// table that was ready. A transaction that wrote one of these tables before it was published
+/// The subscription rests while they are emptied, because its process does not look again at the
+/// state of a table that was ready; a table that it does not know it passes over. A transaction that wrote one of these tables before it was published
 /// again, and commits behind that, can leave the source's decoder with what it knew of the table
 /// before: for good, in versions before 18, 17.5, 16.9, 15.13 and 14.18. All of these are waited
 /// for, and then the publication is said once more, so that every decoder looks anew.
@@ -153,12 +153,12 @@ pub(super) async fn go_on(
     for (publication, tables) in &again {
         publication::put_in(run, source, publication, tables).await?;
     }
-    outlast_commits_under_way(run, source).await?;
+    resume(run, &leg, &name, source, to).await?;
+    outlast_commits_under_way(run, source, "the subscription").await?;
     for publication in again.keys() {
         let said = publication::say_again(source, publication).await;
         said.on(Side::Source, "saying the publication again")?;
     }
-    resume(run, &leg, &name, source, to).await?;
     refresh(to, &name).await?;
     run.control
         .record(Entry::CopyingAgain(BTreeMap::new()))

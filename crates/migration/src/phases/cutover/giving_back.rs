@@ -1,10 +1,11 @@
 //! Before the point of no return: the side that serves is given back to its clients,
 //! whatever failed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use trunkline_changes::{Lsn, Side};
-use trunkline_postgres::{Backoff, Fault, OnSide, PgError, Session};
+use trunkline_postgres::{Backoff, Fault, OnSide, PgError, Session, SqlState};
 
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
@@ -104,29 +105,31 @@ pub(super) async fn lift_patiently(
     before: &FenceBefore,
 ) -> Result<(), Error> {
     let mut backoff = Backoff::for_connecting();
+    let mut said = BTreeSet::new();
     loop {
-        let doing = "giving the clients their side back";
-        let lifted = tokio::time::timeout(LIFTED_WITHIN, async {
+        let lifted = async {
+            // Connecting has a limit of its own for each address.
             let mut outside = outside(run, serves).await?;
-            let pins = format!("SET lock_timeout = '{LOCK_WAITS}'; SET synchronous_commit = local");
-            outside.batch(&pins).await.on(serves, doing)?;
-            fence::lift(&mut outside, serves, before).await?;
-            Ok::<(), Error>(())
-        });
-        let error = match lifted.await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => Error::Server(Fault {
-                side: serves,
-                doing: doing.to_owned(),
-                cause: PgError::TimedOut {
-                    doing: "reaching it, or its answer".to_owned(),
-                },
-            }),
+            let lifted = tokio::time::timeout(LIFTED_WITHIN, lift(&mut outside, serves, before));
+            let late = |_| {
+                let doing = "its answer".to_owned();
+                Err(PgError::TimedOut { doing }).on(serves, "lifting the fence")
+            };
+            Ok::<(), Error>(lifted.await.unwrap_or_else(late)?)
         };
-        run.observer.notice(Notice::Warning(&format!(
-            "the {serves} is not given back to its clients yet: {error}"
-        )));
+        let error = match lifted.await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let why = error.to_string();
+        let warning = format!("the {serves} is not given back to its clients yet: {why}");
+        if said.insert(why) {
+            run.observer.notice(Notice::Warning(&warning));
+        }
+        if is_locked(&error) && !run.cancel.is_cancelled() {
+            // It was waited for: whoever has the database lets go sooner or later.
+            continue;
+        }
         match backoff.next() {
             Some(wait) if error.may_retry() || is_concurrent(&error) => {
                 tokio::time::sleep(wait).await;
@@ -139,6 +142,19 @@ pub(super) async fn lift_patiently(
             }
         }
     }
+}
+
+async fn lift(outside: &mut Session, serves: Side, before: &FenceBefore) -> Result<(), Fault> {
+    let pins = format!("SET lock_timeout = '{LOCK_WAITS}'; SET synchronous_commit = local");
+    let doing = "giving the clients their side back";
+    outside.batch(&pins).await.on(serves, doing)?;
+    fence::lift(outside, serves, before).await
+}
+
+/// Another session has the database's row (55P03).
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Server(fault)
+        if fault.cause.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE))
 }
 
 /// Another session changed the database's row at the same time (XX000, "tuple concurrently

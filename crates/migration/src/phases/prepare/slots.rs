@@ -119,6 +119,7 @@ pub(crate) enum Bound {
 pub(crate) async fn outlast_commits_under_way(
     run: &Run<'_>,
     source: &mut Session,
+    what_waits: &str,
 ) -> Result<(), Error> {
     let doing = "waiting for transactions that are open";
     let read = async |source: &mut Session, sql: &str| -> Result<u64, Error> {
@@ -134,7 +135,7 @@ pub(crate) async fn outlast_commits_under_way(
     while read(source, oldest).await? < now {
         run.stop_if_cancelled()?;
         if looked.elapsed() >= SLOT_PATIENCE {
-            say_who_is_waited_for(run, source, Side::Source, &mut said).await?;
+            say_who_is_waited_for(run, source, (Side::Source, what_waits), &mut said).await?;
             looked = tokio::time::Instant::now();
         }
         tokio::time::sleep(OUTLAST_LOOK).await;
@@ -166,7 +167,7 @@ pub(crate) async fn patiently<T>(
                     nudge.push(run, from).await?;
                 }
                 if Instant::now() >= look {
-                    say_who_is_waited_for(run, from, side, &mut said).await?;
+                    say_who_is_waited_for(run, from, (side, "the slot"), &mut said).await?;
                     look = Instant::now() + SLOT_PATIENCE;
                 }
             }
@@ -183,11 +184,11 @@ pub(crate) async fn patiently<T>(
 async fn say_who_is_waited_for(
     run: &Run<'_>,
     from: &mut Session,
-    side: Side,
+    (side, what_waits): (Side, &str),
     said: &mut BTreeSet<String>,
 ) -> Result<(), Error> {
     for who in waited_for(from, side).await? {
-        let warning = format!("the slot waits for {who}");
+        let warning = format!("{what_waits} waits for {who}");
         if said.insert(warning.clone()) {
             run.observer.notice(Notice::Warning(&warning));
         }
