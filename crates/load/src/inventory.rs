@@ -1,7 +1,7 @@
 //! What is to be loaded: the tables in scope, and the structure as it was dumped. Once the
 //! dump is there it counts, whatever becomes of the source.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::catalog::{self, Table};
-use crate::error::LoadError;
+use crate::error::{LoadError, could_not_lock};
+use crate::limits::{ATTEMPTS, OTHERS_FIRST};
 use crate::loader::Loader;
 use crate::options::StructureSource;
 use crate::retrying::retried;
@@ -144,8 +145,45 @@ impl Loader {
             excluded_tables: &unreadable,
             no_owner: self.options.no_owner,
         };
-        let entries = structure::dump(&what, &programs, &self.cancel).await?;
+        let entries = self.dumped_when_free(source, &what, &programs).await?;
         Ok((entries, unreadable))
+    }
+
+    /// Dumps, again and again while somebody has a table for himself: each time others come
+    /// first who want a table that `pg_dump` had locked while it waited.
+    async fn dumped_when_free(
+        &self,
+        source: &mut Session,
+        what: &structure::Dumped<'_>,
+        programs: &Programs,
+    ) -> Result<Vec<Entry>, LoadError> {
+        let mut said = BTreeSet::new();
+        let mut unexplained = 0;
+        loop {
+            let error = match structure::dump(what, programs, &self.cancel).await {
+                Err(error) if could_not_lock(&error) => error,
+                ended => return ended,
+            };
+            let holders = source.table_holders(&["AccessExclusiveLock"]).await;
+            let holders = holders.on(Side::Source, "looking who has tables")?;
+            unexplained = if holders.is_empty() {
+                unexplained + 1
+            } else {
+                0
+            };
+            if unexplained == ATTEMPTS {
+                return Err(error);
+            }
+            for who in holders {
+                if said.insert(who.clone()) {
+                    tracing::warn!("pg_dump waits for a table of the source: {who}");
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(OTHERS_FIRST) => {}
+                () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
+            }
+        }
     }
 }
 

@@ -32,6 +32,10 @@ pub(crate) const INDEX_JOBS: usize = 4;
 /// What is kept of a program's stderr in an error.
 pub(crate) const STDERR_BYTES: usize = 4_000;
 
+/// After `pg_dump` gave up waiting for a table it is run again after so long: whoever waited for
+/// its other tables comes first.
+pub(crate) const OTHERS_FIRST: Duration = Duration::from_secs(1);
+
 /// Tries for one chunk, table or index. With the pauses below they last about four minutes,
 /// which covers a restart or a failover of either server.
 pub(crate) const ATTEMPTS: u32 = 12;

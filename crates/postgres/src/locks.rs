@@ -1,4 +1,4 @@
-//! How much a server can lock.
+//! How much a server can lock, and who has locks.
 
 use crate::error::PgError;
 use crate::session::Session;
@@ -12,5 +12,13 @@ impl Session {
                       + current_setting('max_prepared_transactions')::bigint)";
         let room: u64 = self.query_one(sql, &[]).await?.get(0)?;
         Ok(usize::try_from(room).unwrap_or(usize::MAX))
+    }
+
+    /// Who has locks of these modes, as `pg_locks` writes them, on tables of the database: the
+    /// five whose transactions are the oldest, in words.
+    pub async fn table_holders(&mut self, modes: &[&str]) -> Result<Vec<String>, PgError> {
+        let sql = include_str!("sql/table_holders.sql");
+        let rows = self.query(sql, &[&modes]).await?;
+        rows.iter().map(|row| row.get(0)).collect()
     }
 }

@@ -56,6 +56,10 @@ pub(crate) struct Dumped<'a> {
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
 
+/// It holds locks on all tables while it waits for one, and clients who want one of these for
+/// themselves wait with it: so it gives up soon, and is run again.
+const LOCK_WAIT: &str = "--lock-wait-timeout=5s";
+
 /// Name of its text, until it is opened.
 const TEXT: &str = "structure.sql";
 
@@ -83,6 +87,7 @@ pub(crate) async fn dump(
                 "--schema-only",
                 "--format=custom",
                 "--no-password",
+                LOCK_WAIT,
                 "--file",
             ])
             .arg(&unfinished)
@@ -145,10 +150,10 @@ async fn output(
     program: &str,
     cancel: &CancellationToken,
 ) -> Result<Vec<u8>, LoadError> {
-    let failed = |status: String, stderr: &[u8]| LoadError::Program {
+    let failed = |status: String, said: &Said| LoadError::Program {
         program: program.to_owned(),
         status,
-        stderr: tail(stderr),
+        stderr: said.text(),
     };
     command
         .env("PGCLIENTENCODING", "UTF8")
@@ -159,12 +164,12 @@ async fn output(
         .kill_on_drop(true);
     let mut child = command
         .spawn()
-        .map_err(|cause| failed(cause.to_string(), b""))?;
+        .map_err(|cause| failed(cause.to_string(), &Said::default()))?;
     let mut stdout = child.stdout.take();
     let mut stderr = child.stderr.take();
     let work = async {
         let mut text = Vec::new();
-        let mut said = Vec::new();
+        let mut said = Said::default();
         let reading = async {
             match &mut stdout {
                 Some(stdout) => stdout.read_to_end(&mut text).await.map(drop),
@@ -178,9 +183,7 @@ async fn output(
                 if length == 0 {
                     break;
                 }
-                said.extend_from_slice(&piece[..length]);
-                let surplus = said.len().saturating_sub(2 * STDERR_BYTES);
-                said.drain(..surplus);
+                said.listen(&piece[..length]);
             }
             Ok::<_, std::io::Error>(())
         };
@@ -193,7 +196,8 @@ async fn output(
         () = cancel.cancelled() => return Err(LoadError::Cancelled),
         ended = work => ended,
     };
-    let (status, text, said) = ended.map_err(|cause| failed(cause.to_string(), b""))?;
+    let (status, text, said) =
+        ended.map_err(|cause| failed(cause.to_string(), &Said::default()))?;
     if status.success() {
         Ok(text)
     } else {
@@ -201,10 +205,32 @@ async fn output(
     }
 }
 
-/// The end of what a program said, in whole lines.
-fn tail(stderr: &[u8]) -> String {
-    let from = stderr.len().saturating_sub(STDERR_BYTES);
-    String::from_utf8_lossy(&stderr[from..]).trim().to_owned()
+/// What a program said: the beginning, where the reason stands, and the end. Between them may
+/// stand a statement that names thousands of tables.
+#[derive(Default)]
+struct Said {
+    beginning: Vec<u8>,
+    end: Vec<u8>,
+    left_out: bool,
+}
+
+impl Said {
+    fn listen(&mut self, piece: &[u8]) {
+        let room = STDERR_BYTES / 4 - self.beginning.len();
+        let (first, rest) = piece.split_at(room.min(piece.len()));
+        self.beginning.extend_from_slice(first);
+        self.end.extend_from_slice(rest);
+        let surplus = self.end.len().saturating_sub(STDERR_BYTES);
+        self.left_out |= surplus > 0;
+        self.end.drain(..surplus);
+    }
+
+    fn text(&self) -> String {
+        let (beginning, end) = (&self.beginning[..], &self.end[..]);
+        let between: &[u8] = if self.left_out { b" [...] " } else { b"" };
+        let text = [beginning, between, end].concat();
+        String::from_utf8_lossy(&text).trim().to_owned()
+    }
 }
 
 /// The statements that drop these entries of the archive in `directory`, the last made
@@ -236,4 +262,33 @@ pub(crate) async fn drop_script(
     // The drops stand before the first entry's header.
     let end = text.find("\n--\n-- Name: ").unwrap_or(text.len());
     Ok(text[..end].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(pieces: &[&str]) -> String {
+        let mut said = Said::default();
+        for piece in pieces {
+            said.listen(piece.as_bytes());
+        }
+        said.text()
+    }
+
+    #[test]
+    fn what_fits_is_kept_whole() {
+        let long = "x".repeat(STDERR_BYTES / 4 - 3);
+        assert_eq!(said(&["one\n", &long, "two\n"]), format!("one\n{long}two"));
+    }
+
+    #[test]
+    fn of_a_long_statement_the_reason_before_it_and_the_end_are_kept() {
+        let tables = "public.a_table_with_a_name, ".repeat(4_000);
+        let text = said(&["error: canceled\ndetail: LOCK TABLE ", &tables, "\nthe end"]);
+        assert!(text.starts_with("error: canceled\n"), "{text}");
+        assert!(text.ends_with("\nthe end"), "{text}");
+        assert!(text.contains(" [...] "), "{text}");
+        assert!(text.len() < 2 * STDERR_BYTES, "{}", text.len());
+    }
 }

@@ -64,10 +64,19 @@ impl Databases {
 
     pub(crate) fn cancellable_loader(
         &self,
-        mut options: LoadOptions,
+        options: LoadOptions,
         cancel: CancellationToken,
     ) -> Loader {
-        options.program_folders = program_folders();
+        self.loader_with_programs(options, cancel, program_folders())
+    }
+
+    pub(crate) fn loader_with_programs(
+        &self,
+        mut options: LoadOptions,
+        cancel: CancellationToken,
+        program_folders: Vec<PathBuf>,
+    ) -> Loader {
+        options.program_folders = program_folders;
         Loader::new(
             conninfo(&self.source),
             conninfo(&self.target),
@@ -136,7 +145,7 @@ async fn run(conninfo: &str, sql: &str) {
     }
 }
 
-fn program_folders() -> Vec<PathBuf> {
+pub(crate) fn program_folders() -> Vec<PathBuf> {
     sandbox::client_programs()
         .into_iter()
         .map(|found| found.bin)

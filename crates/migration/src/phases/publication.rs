@@ -55,6 +55,15 @@ impl Publication {
 
 const DOING: &str = "making the publication";
 
+/// Modes of locks on a table that its coming into a publication or leaving one waits for.
+const WAITED_FOR: [&str; 5] = [
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+];
+
 /// Does a statement that locks tables. While somebody has one of them it lets go of its place
 /// before them and comes again, and says who they are.
 async fn patiently(
@@ -71,11 +80,8 @@ async fn patiently(
             done => return Ok(done.map(drop).on(side, DOING)?),
         }
         run.stop_if_cancelled()?;
-        let holders = server
-            .query(include_str!("../sql/table_holders.sql"), &[])
-            .await;
-        for row in holders.on(side, DOING)? {
-            let who: String = row.get(0).on(side, DOING)?;
+        let holders = server.table_holders(&WAITED_FOR).await;
+        for who in holders.on(side, DOING)? {
             let warning = format!("the publication on the {side} waits for a table: {who}");
             if said.insert(who) {
                 run.observer.notice(Notice::Warning(&warning));

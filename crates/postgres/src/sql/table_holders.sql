@@ -1,4 +1,4 @@
--- Who has locks on tables of this database that a change of a publication waits for, in words.
+-- Who has locks of these modes on tables of this database, in words.
 SELECT pg_catalog.format('process %s (%s, %s since %s)', a.pid,
                          coalesce(nullif(a.usename::text, ''), a.backend_type),
                          coalesce(nullif(a.state, ''), 'busy'),
@@ -12,7 +12,6 @@ SELECT pg_catalog.format('process %s (%s, %s since %s)', a.pid,
                   AND l.relation >= 16384
                   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
                                      WHERE d.datname = pg_catalog.current_database())
-                  AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
-                                 'ExclusiveLock', 'AccessExclusiveLock'))
+                  AND l.mode = ANY ($1::text[]))
  ORDER BY a.xact_start NULLS LAST
  LIMIT 5
