@@ -134,6 +134,22 @@ pub(crate) const BUILT_APART_BYTES: u64 = 16 << 20;
 /// before it, and how long a GIN build takes is known to a factor of three or so.
 pub(crate) const LONG_BUILD_FACTOR: u64 = 4;
 
+/// From so much out of line on a table is looked at for values that compression does not make
+/// smaller: trying it on 16 MB takes a quarter of a second, the look some milliseconds.
+pub(crate) const WIDE_FROM_BYTES: u64 = 16 << 20;
+
+/// Pages of a table that are looked at for it, where out-of-line values leave room for dozens
+/// of rows in each. Of a column of which one value in a thousand is compressed, that is seen in
+/// most such samples.
+pub(crate) const SAMPLED_PAGES: u32 = 64;
+
+/// Stored values from this size on (bytes) were tried: the server compresses what makes a row
+/// larger than 2 kB.
+pub(crate) const IN_VAIN_BYTES: u32 = 2_000;
+
+/// So many of them say that trying is in vain.
+pub(crate) const IN_VAIN_VALUES: u32 = 20;
+
 /// From so many objects on the catalogs' statistics are gathered: it takes a second for 100,000.
 pub(crate) const CATALOGS_ANALYZED_FROM: usize = 2_000;
 

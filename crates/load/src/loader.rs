@@ -164,6 +164,8 @@ impl Loader {
         inventory: &Inventory,
     ) -> Result<(Vec<CopyJob>, Arc<Board>, Analyses), LoadError> {
         let (jobs, standing) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
+        // A copy that ended half-way may have left it. What is still to come asks for it again.
+        retried(&self.cancel, || self.give_storage_back()).await?;
         let record = self.record().await?;
         self.build_partitioned(inventory, &record).await?;
         let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
@@ -199,6 +201,11 @@ impl Loader {
                 return Ok(());
             }
         }
+    }
+
+    async fn give_storage_back(&self) -> Result<(), LoadError> {
+        let mut target = self.connect(Side::Target, "ledger").await?;
+        copy::give_storage_back(&mut target, None).await
     }
 
     fn copier(

@@ -12,7 +12,7 @@ use crate::chunks::{Bounds, Cut, Plan, SplitSizes, plan};
 use crate::error::LoadError;
 use crate::format::{self, CopyFormat};
 use crate::ledger::{Ledger, Recorded};
-use crate::limits::TOGETHER_BYTES;
+use crate::limits::{TOGETHER_BYTES, WIDE_FROM_BYTES};
 use crate::progress::TableProgress;
 use crate::target_map::places;
 use crate::transform::Layout;
@@ -35,6 +35,9 @@ pub(crate) struct CopyJob {
     /// Which rows the plan moves.
     filter: Option<String>,
     pub(crate) bytes: u64,
+    /// Where much of it is out of line: each stored column's name on the source and on the
+    /// target.
+    pub(crate) wide: Box<[(String, String)]>,
     /// The ledger knew nothing of it when the copy began; until the first try.
     unrecorded: AtomicBool,
     pub(crate) plan: Plan,
@@ -117,6 +120,10 @@ fn job(
         target_columns.push(name);
         pairs.push((column, counterpart));
     }
+    let wide = table.toast_bytes >= WIDE_FROM_BYTES;
+    let named = pairs.iter().zip(&target_columns).filter(|_| wide);
+    let wide = named.map(|((column, _), to)| (column.name.to_string(), (*to).to_owned()));
+    let wide = wide.collect();
     let columns = column_list(pairs.iter().map(|(column, _)| column.name.as_str()));
     let target_columns = column_list(target_columns.into_iter());
     let name = Arc::new(table.name.clone());
@@ -133,6 +140,7 @@ fn job(
         condition: table.extension_condition.clone(),
         filter: by.layout.condition(&table.name).map(str::to_owned),
         bytes: table.bytes(),
+        wide,
         unrecorded: AtomicBool::new(recorded.is_empty()),
         plan: plan(table, &by.sizes, alone, by.page_ranges),
         recorded,

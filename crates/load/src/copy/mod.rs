@@ -2,6 +2,7 @@
 //! several share), its parts loaded by whoever is
 //! free, each part with its ledger row in one transaction.
 
+mod as_stored;
 mod job;
 mod open;
 mod part;
@@ -10,6 +11,7 @@ mod standby;
 mod together;
 mod worker;
 
+pub(crate) use as_stored::give_storage_back;
 pub(crate) use job::{CopyJob, Preparation, jobs};
 pub(crate) use queue::Queue;
 pub use standby::Standby;

@@ -34,23 +34,39 @@ impl Copier {
         if !job.take_unrecorded() || holds_rows(target, job).await? {
             let recorded = ledger::read_table(target, &job.name).await?;
             if let Some(units) = resumed(number, job, &recorded) {
-                return Ok(units);
+                return self.in_parts(pair, job, units).await;
             }
             if !recorded.is_empty() {
                 start_over(target, job).await?;
             } else if holds_rows(target, job).await? {
                 // A transaction of an earlier try may have ended since the first look.
                 let recorded = ledger::read_table(target, &job.name).await?;
-                return resumed(number, job, &recorded).ok_or_else(|| LoadError::TargetNotEmpty {
+                let units = resumed(number, job, &recorded);
+                let units = units.ok_or_else(|| LoadError::TargetNotEmpty {
                     table: (*job.target).clone(),
-                });
+                })?;
+                return self.in_parts(pair, job, units).await;
             }
         }
-        match &job.plan {
+        let units = match &job.plan {
             Plan::Whole => self.whole(pair, job).await,
             Plan::Pages(parts) => self.pages(pair, number, parts).await,
             Plan::Key { column, ranges } => self.key_ranges(pair, number, column, *ranges).await,
+        };
+        self.in_parts(pair, job, units?).await
+    }
+
+    /// What comes before parts that several connections load.
+    async fn in_parts(
+        &self,
+        pair: &mut Pair,
+        job: &CopyJob,
+        units: Vec<Unit<Shared>>,
+    ) -> Result<Vec<Unit<Shared>>, LoadError> {
+        if !units.is_empty() {
+            self.store_as_is(pair, job).await?;
         }
+        Ok(units)
     }
 
     async fn whole(&self, pair: &mut Pair, job: &CopyJob) -> Result<Vec<Unit<Shared>>, LoadError> {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use trunkline_changes::Side;
 use trunkline_postgres::{OnSide, PgError, Session, pump};
 
+use super::as_stored::storage_sql;
 use super::job::CopyJob;
 use super::worker::{Copier, Pair, SharedSnapshot};
 use crate::chunks::{Cut, Part};
@@ -74,12 +75,21 @@ impl Copier {
             }
         };
         let frozen = self.ours && job.alone && *cut == Cut::Whole && job.bytes >= FROZEN_FROM_BYTES;
-        let begin = if frozen {
-            format!("BEGIN; TRUNCATE TABLE ONLY {}", job.target.quoted())
+        // Who empties a table in a transaction has it alone, and may alter it there too.
+        let as_is = if frozen {
+            self.in_vain(source, target, job).await?
         } else {
-            "BEGIN".to_owned()
+            Vec::new()
         };
-        target.batch(&begin).await.on(Side::Target, &doing)?;
+        let mut begin = vec!["BEGIN".to_owned()];
+        if frozen {
+            begin.push(format!("TRUNCATE TABLE ONLY {}", job.target.quoted()));
+        }
+        if !as_is.is_empty() {
+            begin.push(storage_sql(&job.target, &as_is, "EXTERNAL"));
+        }
+        let begun = target.batch(&begin.join("; ")).await;
+        begun.on(Side::Target, &doing)?;
         let progress = |bytes: u64, rows: u64| counted.reached(bytes, rows);
         let (out, into) = (job.out_sql(cut, part.bounds), job.in_sql(frozen));
         let pumped = pump(source, &out, target, &into, &progress).await;
@@ -94,6 +104,10 @@ impl Copier {
             rows: pumped.rows,
             bytes: pumped.bytes,
         };
+        if !as_is.is_empty() {
+            let sql = storage_sql(&job.target, &as_is, "EXTENDED");
+            target.batch(&sql).await.on(Side::Target, &doing)?;
+        }
         let copied = match cut {
             Cut::Whole => ledger::copied_sql([loaded], &view),
             Cut::Pages | Cut::Key(_) => ledger::part_copied_sql(&loaded, &view),

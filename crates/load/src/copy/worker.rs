@@ -148,7 +148,7 @@ impl Copier {
                 Next::Open(job) => {
                     let units = self.open_with_retries(&mut pair, job).await?;
                     if units.is_empty() {
-                        self.table_is_copied(job);
+                        self.parts_are_in(&mut pair, job).await?;
                     }
                     self.queue().opened(job, units);
                     self.changed.notify_waiters();
@@ -163,13 +163,32 @@ impl Copier {
                     let table = self.queue().ended(unit.job, how);
                     match table {
                         Table::GoesOn => {}
-                        Table::IsCopied => self.table_is_copied(unit.job),
+                        Table::IsCopied => self.parts_are_in(&mut pair, unit.job).await?,
                         Table::BeginsAgain => self.jobs[unit.job].progress.start_again(),
                     }
                     self.changed.notify_waiters();
                 }
             }
         }
+    }
+
+    /// Before anything is built on a table, its columns are as they are to be.
+    async fn parts_are_in(&self, pair: &mut Pair, number: usize) -> Result<(), LoadError> {
+        let job = &self.jobs[number];
+        let mut pauses = pauses();
+        while !job.wide.is_empty() {
+            let given_back = tokio::select! {
+                given_back = self.give_storage_back(pair, job) => given_back,
+                () = self.cancel.cancelled() => Err(LoadError::Cancelled),
+            };
+            let Err(error) = given_back else {
+                break;
+            };
+            pair.forget();
+            self.pause_after(error, &mut pauses, number).await?;
+        }
+        self.table_is_copied(number);
+        Ok(())
     }
 
     pub(crate) fn table_is_copied(&self, job: usize) {

@@ -28,3 +28,9 @@ CREATE TABLE IF NOT EXISTS trunkline.large_objects (
     bytes  bigint NOT NULL,
     copied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
+CREATE TABLE IF NOT EXISTS trunkline.columns_as_stored (
+    table_schema text NOT NULL,
+    table_name   text NOT NULL,
+    column_name  text NOT NULL,
+    PRIMARY KEY (table_schema, table_name, column_name)
+);
