@@ -74,7 +74,10 @@ impl CheckReport {
 
 async fn run_check(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
     let Resolved { plan, .. } = resolve(args)?;
-    let report = CheckReport::new(check(&plan, true).await?);
+    let progress = Progress::new(json);
+    let findings = check(&plan, true, &progress).await;
+    progress.finish();
+    let report = CheckReport::new(findings?);
     output::print(&report, json)?;
     Ok(match report.verdict {
         Verdict::Blocked { .. } => 3,

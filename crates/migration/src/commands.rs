@@ -30,8 +30,10 @@ use crate::plan::Plan;
 use crate::report::{CutoverReport, EndReport, VerifyReport};
 use crate::run::{Pulse, Run};
 use crate::subscription;
+use crate::waiting;
 
 pub use checking::check;
+pub(crate) use checking::looked;
 pub use cloning::clone;
 pub use running::{Until, run};
 
@@ -244,7 +246,8 @@ pub async fn abort(setting: &Setting<'_>, tables: TargetTables) -> Result<EndRep
     let run = setting
         .open(Claim::HandedOver(HAND_OVER_WITHIN), false)
         .await?;
-    ending::abort(run, tables).await
+    let aborted = ending::abort(run, tables);
+    waiting::told(setting.plan, setting.observer, aborted).await
 }
 
 /// Ends the migration after the switch.
@@ -257,7 +260,8 @@ pub async fn complete(setting: &Setting<'_>, old: OldDatabase) -> Result<EndRepo
         } else {
             setting.open(claim, false).await?
         };
-        ending::complete(run, old).await
+        let completed = ending::complete(run, old);
+        waiting::told(setting.plan, setting.observer, completed).await
     };
     ended.await.map_err(|error| match error {
         Error::Server(fault) if fault.side == Side::Source && fault.cause.sqlstate().is_none() => {

@@ -30,6 +30,7 @@ mod steps;
 mod subscription;
 pub mod traffic;
 mod validation;
+mod waiting;
 mod way;
 
 pub use choice::{Chosen, Condition, Sample};

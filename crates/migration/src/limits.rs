@@ -156,6 +156,9 @@ pub(crate) const TAKE_BACK_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const HELD_UP_AFTER: Duration = Duration::from_secs(3);
 pub(crate) const HELD_UP_LOOK: Duration = Duration::from_secs(2);
 
+/// Between two looks at whom a copy waits for: who is there at both is told of.
+pub(crate) const WAITS_LOOK: Duration = Duration::from_secs(5);
+
 /// How long such a look may take, with a connection of its own to a distant server.
 pub(crate) const HELD_UP_ANSWER: Duration = Duration::from_secs(10);
 

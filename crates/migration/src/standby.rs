@@ -21,7 +21,7 @@ use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::Session;
 
 use crate::checks::{self, Verdict};
-use crate::commands::check;
+use crate::commands::looked;
 use crate::error::Error;
 use crate::phase::Event;
 use crate::plan::{Plan, StandbyPlan};
@@ -55,7 +55,7 @@ pub(crate) async fn relay(run: &mut Run<'_>) -> Result<(), Error> {
 /// What could not be looked at before there was a standby.
 async fn examine(run: &Run<'_>) -> Result<(), Error> {
     run.step("checking both servers");
-    let findings = check(run.plan, true).await?;
+    let findings = looked(run).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
     }

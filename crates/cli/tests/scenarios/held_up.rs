@@ -81,3 +81,57 @@ async fn a_standby_that_commits_wait_for_in_vain_is_told_of() {
     scene.done(&["verify"]).await;
     scene.assert_same_rows().await;
 }
+
+/// A `clone` that waits for a table of the source.
+async fn waits_for_the_source(scene: &Scene) -> (Running, tokio_postgres::Client) {
+    let holder = scene.on_source().await;
+    let lock = "BEGIN; LOCK TABLE public.notes";
+    holder.batch_execute(lock).await.expect("nobody has it");
+    let pid = "SELECT pg_backend_pid()";
+    let pid: i32 = holder.query_one(pid, &[]).await.expect("it answers").get(0);
+    let mut running = scene.start(&["clone"]);
+    let who = format!("waits on the source for process {pid} ");
+    running.must_say(&who).await;
+    (running, holder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_a_table_of_the_source_is_named_and_the_copy_goes_on_behind_it() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let (running, holder) = waits_for_the_source(&scene).await;
+    holder.batch_execute("COMMIT").await.expect("it is let go");
+    running.ended().await.expect_code(0);
+    scene.assert_same_rows().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_at_the_source_that_waits_ends_when_it_is_told_to() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let (running, holder) = waits_for_the_source(&scene).await;
+    running.signal("INT").await;
+    running.ended().await.expect_code(130);
+    holder.batch_execute("COMMIT").await.expect("it is let go");
+    scene.done(&["clone"]).await;
+    scene.assert_same_rows().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_what_is_to_be_taken_away_is_named() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    scene.done(&["run", "--until", "loaded"]).await;
+    let reader = scene.on_target().await;
+    let read = "BEGIN; SELECT FROM trunkline.migration";
+    reader.batch_execute(read).await.expect("it may be read");
+    let pid = "SELECT pg_backend_pid()";
+    let pid: i32 = reader.query_one(pid, &[]).await.expect("it answers").get(0);
+    let mut running = scene.start(&["abort"]);
+    let who = format!("waits on the target for process {pid} ");
+    running.must_say(&who).await;
+    reader.batch_execute("COMMIT").await.expect("it is let go");
+    running.ended().await.expect_code(0);
+    let left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'trunkline'";
+    assert_eq!(scene.target_says(left).trim(), "0");
+}

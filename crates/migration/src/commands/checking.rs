@@ -9,10 +9,12 @@ use crate::checks::{self, CheckInput, Finding, PgDump, Standing};
 use crate::control::{self, file};
 use crate::error::Error;
 use crate::journal::{Object, State};
+use crate::observer::Observer;
 use crate::phases::{base_backup, copying};
 use crate::plan::{Existing, Plan, Seed, StructurePlan, WayBack};
 use crate::relay;
-use crate::run::naming;
+use crate::run::{Run, naming};
+use crate::waiting;
 
 /// The leg whose slot and publication a preflight may meet.
 pub(super) const FIRST_LEG: u32 = 1;
@@ -71,8 +73,24 @@ async fn check_making(
     Ok(Some(checks::making::examine(source, &question).await?))
 }
 
-/// Looks at both servers: every finding, the gravest first.
-pub async fn check(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
+/// Looks at both servers: every finding, the gravest first. Whom it waits for is told.
+pub async fn check(
+    plan: &Plan,
+    live: bool,
+    observer: &dyn Observer,
+) -> Result<Vec<Finding>, Error> {
+    waiting::told(plan, observer, Box::pin(findings(plan, live))).await
+}
+
+/// The same for a live move under way, which may be told to stop: nothing is changed.
+pub(crate) async fn looked(run: &Run<'_>) -> Result<Vec<Finding>, Error> {
+    tokio::select! {
+        found = check(run.plan, true, run.observer) => found,
+        () = run.cancel.cancelled() => Err(Error::Interrupted(run.control.state().phase)),
+    }
+}
+
+async fn findings(plan: &Plan, live: bool) -> Result<Vec<Finding>, Error> {
     let doing = "connecting to look around";
     if plan.route.replica().is_some() && !file::has_moved(&plan.dir)? {
         return check_standby(plan).await;

@@ -35,7 +35,10 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
         });
     }
     begin_anew(plan)?;
-    let findings = check(plan, false).await?;
+    let findings = tokio::select! {
+        found = check(plan, false, setting.observer) => found?,
+        () = setting.cancel.cancelled() => return Err(Error::Interrupted(Phase::Planned)),
+    };
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
     }

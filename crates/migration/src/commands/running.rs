@@ -8,7 +8,7 @@ use trunkline_postgres::{Backoff, OnSide, Session};
 
 use super::outcome::{begin_anew, ended};
 use super::validating::{Validated, compare, keep_validating, validate};
-use super::{Setting, check, reopening, standby};
+use super::{Setting, check, looked, reopening, standby};
 use crate::checks::{self, Verdict};
 use crate::control::{Claim, Identity};
 use crate::error::Error;
@@ -21,7 +21,7 @@ use crate::phases::ending;
 use crate::phases::seeding::{self, Seeding};
 use crate::phases::verifying;
 use crate::phases::{copying, cutover, prepare, way_back};
-use crate::plan::{Plan, RowsBy, Seed};
+use crate::plan::{RowsBy, Seed};
 use crate::report::{EndReport, SCHEMA_VERSION};
 use crate::run::{Pulse, Run};
 use crate::status::outcome;
@@ -145,7 +145,7 @@ async fn attempt(
     let opened = setting.open_with(claim, begin, pulse.clone()).await;
     let mut run = match opened {
         Err(Error::NoSuchMigration { .. }) if !begin => return Err(Error::Ended),
-        Err(error) => return Err(explained(setting.plan, error).await),
+        Err(error) => return Err(explained(setting, error).await),
         Ok(run) => run,
     };
     let identity = run.control.identity().clone();
@@ -186,13 +186,13 @@ async fn attempt(
 
 /// A role that may not even make the control schema gets the preflight's list, with every
 /// statement that it needs, not the first refusal alone.
-async fn explained(plan: &Plan, error: Error) -> Error {
+async fn explained(setting: &Setting<'_>, error: Error) -> Error {
     let denied = matches!(&error, Error::Server(fault)
         if fault.cause.sqlstate().is_some_and(|state| state.as_str() == "42501"));
     if !denied {
         return error;
     }
-    match check(plan, true).await {
+    match check(setting.plan, true, setting.observer).await {
         Ok(findings) if !checks::verdict(&findings).may_go_on() => Error::Preflight(findings),
         _ => error,
     }
@@ -318,7 +318,7 @@ fn is_reached(until: Until, phase: Phase, caught_up: bool) -> bool {
 
 pub(super) async fn preflight(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("preflight");
-    let findings = check(run.plan, true).await?;
+    let findings = looked(run).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
     }

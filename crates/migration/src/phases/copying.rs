@@ -26,6 +26,7 @@ use crate::plan::{Existing, Keep, Plan, RowsBy, StructurePlan};
 use crate::relay;
 use crate::run::Run;
 use crate::subscription;
+use crate::waiting;
 
 /// Between two looks at the copy's counters.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
@@ -80,7 +81,7 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("structure");
     let folder = folder(run)?;
     let loader = loader(run);
-    let inventory = loader.inventory(&folder).await?;
+    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await?;
     match run.plan.structure {
         StructurePlan::Present => run.control.record(Entry::StructureAdopted).await?,
         StructurePlan::Restore { existing, .. } => {
@@ -97,7 +98,8 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
                     run.observer.notice(Notice::Warning(&left_out.to_string()));
                 }
             }
-            loader.restore_pre_data(&inventory).await?;
+            let restored = loader.restore_pre_data(&inventory);
+            waiting::told(run.plan, run.observer, restored).await?;
         }
     }
     run.inventory = Some(inventory);
@@ -121,7 +123,8 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     let folder = folder(run)?;
     let mut loader = loader(run);
     let earlier = run.inventory.take();
-    let inventory = loader.inventory_after(&folder, earlier).await?;
+    let inventory = loader.inventory_after(&folder, earlier);
+    let inventory = waiting::told(run.plan, run.observer, inventory).await?;
     if run.control.state().phase == Phase::Structured {
         let total: u64 = inventory
             .tables
@@ -172,7 +175,8 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     let folder = folder(run)?;
     let loader = loader(run);
     let earlier = run.inventory.take();
-    let inventory = loader.inventory_after(&folder, earlier).await?;
+    let inventory = loader.inventory_after(&folder, earlier);
+    let inventory = waiting::told(run.plan, run.observer, inventory).await?;
     run.step("foreign keys, triggers, views");
     shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
     for left_out in loader.given_up().await? {
@@ -205,7 +209,7 @@ async fn shown<T>(
         Some(_) => Some(run.connect_reading(Side::Source, "watch").await?),
         None => None,
     };
-    let mut work = std::pin::pin!(work);
+    let mut work = std::pin::pin!(waiting::told(run.plan, run.observer, work));
     let mut looked = Instant::now();
     let ended = loop {
         tokio::select! {

@@ -23,7 +23,7 @@ use trunkline_changes::{Lsn, Side, quote_ident, quote_literal};
 use trunkline_postgres::{Conninfo, OnSide, Session};
 
 use crate::checks::{self, Verdict};
-use crate::commands::check;
+use crate::commands::looked;
 use crate::error::Error;
 use crate::follow;
 use crate::journal::Entry;
@@ -85,7 +85,7 @@ pub(crate) async fn seed(run: &mut Run<'_>) -> Result<Seeding, Error> {
         Snapshot::Operator(None) => return Ok(Seeding::Awaited),
     }
     run.step("checking both servers");
-    let findings = check(run.plan, true).await?;
+    let findings = looked(run).await?;
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
     }
