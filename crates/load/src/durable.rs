@@ -44,6 +44,8 @@ impl Loader {
     /// A crash of the target takes back what it had just answered, also of a table that no
     /// connection was busy with when it came, and empties unlogged tables.
     pub(crate) async fn copy_has_lasted(&self, inventory: &Inventory) -> Result<bool, LoadError> {
+        // A server that took over may have lost that alone.
+        retried(&self.cancel, || self.give_storage_back()).await?;
         let entries = &inventory.structure.entries;
         let steps = inventory.builds.iter().flat_map(|build| &build.steps);
         let built = steps.map(|step| key(&entries[step.entry]));

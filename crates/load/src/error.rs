@@ -157,17 +157,6 @@ impl LoadError {
     }
 }
 
-/// Whether `pg_dump` could not lock its tables: somebody may have had one of them for too long.
-/// Its words are English by our choice of locale, the server's before them mostly.
-pub(crate) fn could_not_lock(error: &LoadError) -> bool {
-    match error {
-        LoadError::Program { stderr, .. } => {
-            stderr.contains("uery was: LOCK TABLE") && !stderr.contains("permission denied")
-        }
-        _ => false,
-    }
-}
-
 /// Whether a program of PostgreSQL failed because its server went away or was not there yet, or
 /// because a client that locks several tables at once met it on its way. It gives no SQLSTATE,
 /// only words: libpq's are English by our choice of locale, a server's mostly.

@@ -1,16 +1,17 @@
 //! What is to be loaded: the tables in scope, and the structure as it was dumped. Once the
 //! dump is there it counts, whatever becomes of the source.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
 
 use crate::catalog::{self, Table};
-use crate::error::{LoadError, could_not_lock};
-use crate::limits::{ATTEMPTS, OTHERS_FIRST};
+use crate::error::LoadError;
+use crate::limits::{CLIENTS_FIRST, DUMP_LOOK, DUMP_PATIENCE, DUMP_PATIENCE_MOST};
 use crate::loader::Loader;
 use crate::options::StructureSource;
 use crate::retrying::retried;
@@ -138,51 +139,73 @@ impl Loader {
         let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
         let mut unreadable = catalog::unreadable_tables(source).await?;
         unreadable.retain(|table| !covered.contains(table));
+        let name = format!("trunkline dump {:08x}", fastrand::u32(..));
         let what = structure::Dumped {
-            source: &self.source,
+            source: &self.source.with_application_name(&name),
             directory,
             excluded_schemas: &excluded,
             excluded_tables: &unreadable,
             no_owner: self.options.no_owner,
         };
-        let entries = self.dumped_when_free(source, &what, &programs).await?;
+        let entries = self
+            .dumped_politely(source, &what, &name, &programs)
+            .await?;
         Ok((entries, unreadable))
     }
 
-    /// Dumps, again and again while somebody has a table for himself: each time others come
-    /// first who want a table that `pg_dump` had locked while it waited.
-    async fn dumped_when_free(
+    /// `pg_dump` locks all tables, and keeps what it has while it waits for one: clients who
+    /// want one of the others for themselves wait with it, and everybody behind them. It lets
+    /// them pass and begins again, each time with more patience, so that it comes to its end
+    /// where tables are taken all the time.
+    async fn dumped_politely(
         &self,
         source: &mut Session,
         what: &structure::Dumped<'_>,
+        name: &str,
         programs: &Programs,
     ) -> Result<Vec<Entry>, LoadError> {
-        let mut said = BTreeSet::new();
-        let mut unexplained = 0;
+        let mut patience = DUMP_PATIENCE;
         loop {
-            let error = match structure::dump(what, programs, &self.cancel).await {
-                Err(error) if could_not_lock(&error) => error,
-                ended => return ended,
+            let process = tokio::select! {
+                dumped = structure::dump(what, programs, &self.cancel) => return dumped,
+                process = in_the_way(source, name, patience) => process,
             };
-            let holders = source.table_holders(&["AccessExclusiveLock"]).await;
-            let holders = holders.on(Side::Source, "looking who has tables")?;
-            unexplained = if holders.is_empty() {
-                unexplained + 1
-            } else {
-                0
-            };
-            if unexplained == ATTEMPTS {
-                return Err(error);
-            }
-            for who in holders {
-                if said.insert(who.clone()) {
-                    tracing::warn!("pg_dump waits for a table of the source: {who}");
-                }
-            }
+            // It was killed with the future that waited for it; its server does not notice that
+            // while it waits.
+            let end = format!("SELECT pg_cancel_backend({process})");
+            let ended = source.query_one(&end, &[]).await;
+            ended.on(Side::Source, "ending pg_dump")?;
+            tracing::warn!(
+                "pg_dump waited for a table while clients waited for others that it had: it lets \
+                 them pass, and begins again"
+            );
             tokio::select! {
-                () = tokio::time::sleep(OTHERS_FIRST) => {}
+                () = tokio::time::sleep(CLIENTS_FIRST) => {}
                 () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
             }
+            patience = (patience * 2).min(DUMP_PATIENCE_MOST);
+        }
+    }
+}
+
+/// Waits until the `pg_dump` of this name has been in the way of clients for so long, while it
+/// waits itself; gives its process on the server.
+async fn in_the_way(source: &mut Session, name: &str, patience: Duration) -> i32 {
+    let mut since = None;
+    loop {
+        tokio::time::sleep(DUMP_LOOK).await;
+        let sql = include_str!("sql/dump_in_the_way.sql");
+        let Ok(row) = source.query_opt(sql, &[&name]).await else {
+            // Whoever needs the session next says why.
+            return std::future::pending().await;
+        };
+        let process = row.and_then(|row| row.get::<i32>(0).ok());
+        let Some(process) = process else {
+            since = None;
+            continue;
+        };
+        if since.get_or_insert_with(Instant::now).elapsed() >= patience {
+            return process;
         }
     }
 }

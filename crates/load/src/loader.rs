@@ -165,6 +165,7 @@ impl Loader {
     ) -> Result<(Vec<CopyJob>, Arc<Board>, Analyses), LoadError> {
         let (jobs, standing) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
         // A copy that ended half-way may have left it. What is still to come asks for it again.
+        self.prepare_ledger().await?;
         retried(&self.cancel, || self.give_storage_back()).await?;
         let record = self.record().await?;
         self.build_partitioned(inventory, &record).await?;
@@ -203,7 +204,8 @@ impl Loader {
         }
     }
 
-    async fn give_storage_back(&self) -> Result<(), LoadError> {
+    /// Columns that a copy stored as they came have their setting back.
+    pub(crate) async fn give_storage_back(&self) -> Result<(), LoadError> {
         let mut target = self.connect(Side::Target, "ledger").await?;
         copy::give_storage_back(&mut target, None).await
     }

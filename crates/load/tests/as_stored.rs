@@ -88,16 +88,47 @@ async fn what_the_source_keeps_uncompressed_arrives_so_and_the_setting_stays() {
     assert_as_stored(&databases).await;
 }
 
+async fn between(source: u32, target: u32) {
+    let databases = Databases::new(source, target).await;
+    databases.on_source(TABLES).await;
+    let loaded = databases.load(LoadOptions::default()).await;
+    loaded.expect("a load");
+    assert_as_stored(&databases).await;
+}
+
 #[tokio::test]
 async fn before_version_14_the_sizes_tell_it() {
-    skip_unless_available!(13, 15);
-    let databases = Databases::new(13, 15).await;
+    skip_unless_available!(12, 13, 15, 18);
+    Box::pin(between(13, 15)).await;
+    Box::pin(between(12, 18)).await;
+}
+
+#[tokio::test]
+async fn every_version_says_how_values_are_stored() {
+    skip_unless_available!(14, 16, 17, 18);
+    Box::pin(between(14, 17)).await;
+    Box::pin(between(18, 16)).await;
+}
+
+#[tokio::test]
+async fn on_a_table_that_has_its_indexes_nothing_is_set() {
+    skip_unless_available!(15);
+    let databases = Databases::new(15, 15).await;
     databases.on_source(TABLES).await;
+    let loaded = databases.load(cut(1 << 40)).await;
+    loaded.expect("a load");
+    // As if a crash of the target had taken the rows back behind the builds.
     databases
-        .load(LoadOptions::default())
-        .await
-        .expect("a load");
-    assert_as_stored(&databases).await;
+        .on_target(
+            "TRUNCATE indexed, pictures; \
+             DELETE FROM trunkline.copy_parts WHERE table_name IN ('indexed', 'pictures')",
+        )
+        .await;
+    let loaded = databases.load(cut(1 << 40)).await;
+    loaded.expect("a load again: keys that fit only if they are compressed");
+    databases.assert_same_contents().await;
+    let storage = ask(&databases.source, STORAGE).await;
+    assert_eq!(databases.ask_target(STORAGE).await, storage);
 }
 
 #[tokio::test]

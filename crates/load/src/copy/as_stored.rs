@@ -38,7 +38,7 @@ impl Copier {
         let standing = standing.on(Side::Target, doing)?;
         let there = |name: &String| job.wide.iter().find(|(from, _)| from == name);
         let to = found.iter().filter_map(there).map(|(_, to)| to.clone());
-        let may_be_set = |to: &String| standing.ours && standing.columns.contains(to);
+        let may_be_set = |to: &String| standing.bare && standing.columns.contains(to);
         let columns: Vec<String> = to.filter(may_be_set).collect();
         if !columns.is_empty() {
             tracing::info!(
@@ -85,7 +85,7 @@ impl Copier {
         pair: &mut Pair,
         job: &CopyJob,
     ) -> Result<(), LoadError> {
-        let (_, target) = pair.both(self).await?;
+        let target = pair.target(self).await?;
         give_storage_back(target, Some(&job.target)).await
     }
 }
@@ -144,15 +144,16 @@ struct Extended {
     columns: Vec<String>,
     /// Of the table.
     pages: u64,
-    /// Whether the session may alter the table.
-    ours: bool,
+    /// Whether the session may alter the table, and no index stands on it: an index's columns
+    /// would be altered with the table's.
+    bare: bool,
 }
 
 async fn extended(session: &mut Session, table: &TableName) -> Result<Extended, PgError> {
     let mut found = Extended::default();
     for row in session.query(EXTENDED, &[&table.quoted()]).await? {
         found.columns.push(row.get(0)?);
-        (found.pages, found.ours) = (row.get(1)?, row.get(2)?);
+        (found.pages, found.bare) = (row.get(1)?, row.get(2)?);
     }
     Ok(found)
 }
@@ -167,6 +168,12 @@ async fn not_compressed(source: &mut Session, table: &TableName) -> Result<Vec<S
     // Before 14 sizes tell it, where a type's length is known without reading the value: the
     // query gives such columns only.
     let says_how = source.version().major() >= 14;
+    // Of a whole table one value says it.
+    let enough = if pages <= u64::from(SAMPLED_PAGES) {
+        1
+    } else {
+        IN_VAIN_VALUES
+    };
     let shown = columns.iter().map(|column| {
         let column = quote_ident(column);
         let compressed = if says_how {
@@ -176,7 +183,7 @@ async fn not_compressed(source: &mut Session, table: &TableName) -> Result<Vec<S
         };
         format!(
             "count(*) FILTER (WHERE {compressed}) = 0 \
-             AND count(*) FILTER (WHERE pg_column_size({column}) >= {IN_VAIN_BYTES}) >= {IN_VAIN_VALUES}"
+             AND count(*) FILTER (WHERE pg_column_size({column}) >= {IN_VAIN_BYTES}) >= {enough}"
         )
     });
     let shown: Vec<String> = shown.collect();

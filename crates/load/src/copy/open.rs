@@ -34,7 +34,8 @@ impl Copier {
         if !job.take_unrecorded() || holds_rows(target, job).await? {
             let recorded = ledger::read_table(target, &job.name).await?;
             if let Some(units) = resumed(number, job, &recorded) {
-                return self.in_parts(pair, job, units).await;
+                self.before_parts(pair, job, units.len()).await?;
+                return Ok(units);
             }
             if !recorded.is_empty() {
                 start_over(target, job).await?;
@@ -45,28 +46,31 @@ impl Copier {
                 let units = units.ok_or_else(|| LoadError::TargetNotEmpty {
                     table: (*job.target).clone(),
                 })?;
-                return self.in_parts(pair, job, units).await;
+                self.before_parts(pair, job, units.len()).await?;
+                return Ok(units);
             }
         }
-        let units = match &job.plan {
+        if job.plan != Plan::Whole {
+            self.store_as_is(pair, job).await?;
+        }
+        match &job.plan {
             Plan::Whole => self.whole(pair, job).await,
             Plan::Pages(parts) => self.pages(pair, number, parts).await,
             Plan::Key { column, ranges } => self.key_ranges(pair, number, column, *ranges).await,
-        };
-        self.in_parts(pair, job, units?).await
+        }
     }
 
-    /// What comes before parts that several connections load.
-    async fn in_parts(
+    /// Before parts that are left over.
+    async fn before_parts(
         &self,
         pair: &mut Pair,
         job: &CopyJob,
-        units: Vec<Unit<Shared>>,
-    ) -> Result<Vec<Unit<Shared>>, LoadError> {
-        if !units.is_empty() {
+        left: usize,
+    ) -> Result<(), LoadError> {
+        if left > 0 {
             self.store_as_is(pair, job).await?;
         }
-        Ok(units)
+        Ok(())
     }
 
     async fn whole(&self, pair: &mut Pair, job: &CopyJob) -> Result<Vec<Unit<Shared>>, LoadError> {

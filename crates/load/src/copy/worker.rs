@@ -84,13 +84,19 @@ impl Pair {
             let session = Session::connect(&copier.source, "copy").await;
             self.source = Some(session.on(Side::Source, "connecting to copy")?);
         }
+        self.target(copier).await?;
+        let source = self.source.as_mut().expect("it was just made");
+        let target = self.target.as_mut().expect("it was just made");
+        Ok((source, target))
+    }
+
+    /// The target's, connected.
+    pub(crate) async fn target(&mut self, copier: &Copier) -> Result<&mut Session, LoadError> {
         if self.target.as_ref().is_none_or(Session::is_broken) {
             let session = loading_session(&copier.target).await;
             self.target = Some(session.on(Side::Target, "connecting to copy")?.0);
         }
-        let source = self.source.as_mut().expect("it was just made");
-        let target = self.target.as_mut().expect("it was just made");
-        Ok((source, target))
+        Ok(self.target.as_mut().expect("it was just made"))
     }
 
     /// Forgets both: a transaction was left half-way, and closing ends it.

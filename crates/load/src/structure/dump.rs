@@ -56,10 +56,6 @@ pub(crate) struct Dumped<'a> {
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
 
-/// It holds locks on all tables while it waits for one, and clients who want one of these for
-/// themselves wait with it: so it gives up soon, and is run again.
-const LOCK_WAIT: &str = "--lock-wait-timeout=5s";
-
 /// Name of its text, until it is opened.
 const TEXT: &str = "structure.sql";
 
@@ -87,7 +83,6 @@ pub(crate) async fn dump(
                 "--schema-only",
                 "--format=custom",
                 "--no-password",
-                LOCK_WAIT,
                 "--file",
             ])
             .arg(&unfinished)
