@@ -37,22 +37,6 @@ fn options() -> LoadOptions {
     }
 }
 
-/// From now on what does not wait for the disk does not reach it: the process that would see to
-/// it sleeps.
-async fn forget(databases: &Databases) {
-    let writer = "SELECT pid::text FROM pg_stat_activity WHERE backend_type = 'walwriter'";
-    let mut pid = String::new();
-    until(Duration::from_mins(1), async || {
-        pid = database::ask(&databases.target, writer).await;
-        !pid.is_empty()
-    })
-    .await;
-    let stopped = std::process::Command::new("kill")
-        .args(["-STOP", &pid])
-        .status();
-    assert!(stopped.expect("kill").success());
-}
-
 /// A server that keeps what is written in its memory.
 fn large() -> Cluster {
     Cluster::builder(15)
@@ -78,7 +62,7 @@ async fn count(databases: &Databases, sql: &str) -> i64 {
 async fn crash(databases: &Databases, target: &mut Cluster, sql: &str, at: &[i64]) -> bool {
     let mut lost = false;
     for &least in at {
-        forget(databases).await;
+        target.hold_log_writer();
         let mut seen = 0;
         until(Duration::from_mins(1), async || {
             seen = count(databases, sql).await;

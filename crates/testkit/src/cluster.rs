@@ -4,6 +4,7 @@ use std::env;
 use std::fmt::Write as _;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 use trunkline_sandbox::{Installation, Mode, Server, ServerBuilder, client_programs, installed};
@@ -26,6 +27,9 @@ pub fn any_major() -> u32 {
         .find(|major| there.iter().any(|found| found.major == *major))
         .unwrap_or(15)
 }
+
+/// How long a server that has just started may be without its log writer.
+const WRITER_COMES_WITHIN: Duration = Duration::from_mins(1);
 
 /// A server for one test; it goes when it is dropped or the test process ends.
 #[derive(Debug)]
@@ -201,6 +205,24 @@ impl Cluster {
     /// Kills every process of the server, as a crash would.
     pub fn kill(&mut self) {
         ok("kill the server", self.server.kill());
+    }
+
+    /// From now on what does not wait for the disk does not reach it, until the server is
+    /// killed: the process that would see to it sleeps.
+    pub fn hold_log_writer(&self) {
+        let writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'";
+        let begun = Instant::now();
+        let pid = loop {
+            let pid = self.psql("postgres", writer).trim().to_owned();
+            if !pid.is_empty() {
+                break pid;
+            }
+            // It comes a moment after the first connection that a server takes.
+            assert!(begun.elapsed() < WRITER_COMES_WITHIN, "no log writer");
+            thread::sleep(Duration::from_millis(20));
+        };
+        let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(stopped.is_ok_and(|status| status.success()), "kill -STOP");
     }
 
     /// Starts the server after [`Self::stop`] or [`Self::kill`].

@@ -17,6 +17,14 @@ async fn struck(run: impl Fn(&mut Rng) -> Vec<Strike>) {
     ordeal.assert_moved().await;
 }
 
+/// A migration whose sides are equal, and what its blows are drawn from.
+async fn verified() -> (Ordeal, Rng) {
+    let (major, seed) = (any_major(), seed());
+    let mut ordeal = Ordeal::new(major, major, seed).await;
+    ordeal.run_through(&[]).await;
+    (ordeal, Rng::with_seed(seed))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_killed_in_every_step_goes_on_to_the_same_end() {
     struck(|rng| {
@@ -50,6 +58,50 @@ async fn a_target_that_crashes_is_waited_for() {
         .collect()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_takes_its_last_answers_back_in_a_run_loses_nothing() {
+    let major = any_major();
+    skip_unless_available!(major);
+    let seed = seed();
+    let mut rng = Rng::with_seed(seed);
+    let mut ordeal = Ordeal::new(major, major, seed).await;
+    let crash = |step| Strike::after(step, Blow::TargetForgets, &mut rng);
+    let crashes: Vec<Strike> = RUN_STEPS.into_iter().map(crash).collect();
+    ordeal.run_through(&crashes).await;
+    ordeal.assert_taken_back();
+    ordeal.cut_over_through(&[]).await;
+    ordeal.assert_moved().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cutover_whose_target_crashes_in_every_step_loses_nothing() {
+    skip_unless_available!(any_major());
+    let (mut ordeal, mut rng) = verified().await;
+    for step in CUTOVER_STEPS {
+        let crash = Strike::at(step, Blow::TargetForgets, &mut rng);
+        if ordeal.survives_in_cutover(&crash).await {
+            break;
+        }
+    }
+    ordeal.cut_over_through(&[]).await;
+    ordeal.assert_moved().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_whose_source_crashes_in_every_step_loses_nothing() {
+    skip_unless_available!(any_major());
+    let (mut ordeal, mut rng) = verified().await;
+    ordeal.cut_over_through(&[]).await;
+    ordeal.follow_the_clients();
+    for step in CUTOVER_STEPS {
+        let crash = Strike::at(step, Blow::SourceForgets, &mut rng);
+        if ordeal.survives_in_rollback(&crash).await {
+            break;
+        }
+    }
+    ordeal.assert_moved_back().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,12 +140,8 @@ async fn connections_that_are_cut_are_made_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cutover_that_is_killed_in_every_step_leaves_one_side_that_takes_writes() {
-    let major = any_major();
-    skip_unless_available!(major);
-    let seed = seed();
-    let mut rng = Rng::with_seed(seed);
-    let mut ordeal = Ordeal::new(major, major, seed).await;
-    ordeal.run_through(&[]).await;
+    skip_unless_available!(any_major());
+    let (mut ordeal, mut rng) = verified().await;
     for step in CUTOVER_STEPS {
         let kill = Strike::at(step, Blow::KillProgram, &mut rng);
         if ordeal.survives_in_cutover(&kill).await {
@@ -106,12 +154,8 @@ async fn a_cutover_that_is_killed_in_every_step_leaves_one_side_that_takes_write
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_that_is_killed_in_every_step_leaves_one_side_that_takes_writes() {
-    let major = any_major();
-    skip_unless_available!(major);
-    let seed = seed();
-    let mut rng = Rng::with_seed(seed);
-    let mut ordeal = Ordeal::new(major, major, seed).await;
-    ordeal.run_through(&[]).await;
+    skip_unless_available!(any_major());
+    let (mut ordeal, mut rng) = verified().await;
     ordeal.cut_over_through(&[]).await;
     ordeal.follow_the_clients();
     for step in CUTOVER_STEPS {

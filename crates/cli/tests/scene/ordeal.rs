@@ -21,6 +21,11 @@ pub(crate) enum Blow {
     KillSource,
     /// The target's server crashes and comes back.
     KillTarget,
+    /// The source's server crashes and comes back, and takes back every answer since the one
+    /// before that waited for its disk.
+    SourceForgets,
+    /// The same for the target.
+    TargetForgets,
     /// Every connection to the source is reset when this many further bytes have come.
     CutSource(u64),
     /// The same for the target.
@@ -69,6 +74,12 @@ impl Strike {
         Strike { step, after, blow }
     }
 
+    /// At a step, up to half a second after it.
+    pub(crate) fn after(step: &'static str, blow: Blow, rng: &mut Rng) -> Self {
+        let after = Duration::from_micros(rng.u64(0..500_000));
+        Strike { step, after, blow }
+    }
+
     /// Waits for the moment, and kills a program that has not ended by then.
     pub(crate) async fn kill(&self, mut running: Running) {
         if running.says(self.step).await {
@@ -89,11 +100,7 @@ impl Strike {
             5 => Blow::CutSource(rng.u64(0..400_000)),
             _ => Blow::CutTarget(rng.u64(0..40_000)),
         };
-        Strike {
-            step: steps[rng.usize(0..steps.len())],
-            after: Duration::from_micros(rng.u64(0..500_000)),
-            blow,
-        }
+        Strike::after(steps[rng.usize(0..steps.len())], blow, rng)
     }
 }
 
@@ -106,6 +113,8 @@ pub(crate) struct Ordeal {
     mutations: Mutations,
     /// Clients that were moved.
     on_target: Option<Writers>,
+    /// Bytes of log that crashes took back.
+    taken_back: u64,
     /// The source crashed after the run was done, perhaps after its sequences were read.
     crashed_late: bool,
 }
@@ -124,7 +133,13 @@ impl Ordeal {
         plan: &str,
         pace: Pace,
     ) -> Self {
-        let (source, target) = (Cluster::start(source), Cluster::start(target));
+        // Room for what a crash may take back.
+        let start = |major| {
+            Cluster::builder(major)
+                .setting("wal_buffers", "16MB")
+                .start()
+        };
+        let (source, target) = (start(source), start(target));
         let scene = Scene::of(source, target, DATABASE).await;
         let scene = scene.with_shop(1).await;
         let mut scene = scene.with_matrix().await;
@@ -142,8 +157,14 @@ impl Ordeal {
             writers,
             mutations,
             on_target: None,
+            taken_back: 0,
             crashed_late: false,
         }
+    }
+
+    /// Asserts that crashes took answers back; else what came of them shows nothing.
+    pub(crate) fn assert_taken_back(&self) {
+        assert!(self.taken_back > 0, "no crash took anything back");
     }
 
     /// Runs until both sides are equal, through all strikes.
@@ -183,22 +204,26 @@ impl Ordeal {
         assert!(self.is_switched().await, "{ran}");
     }
 
-    /// Strikes a cutover once; whether it switched nevertheless. If not, the next `run`
-    /// gives the source back.
+    /// Strikes a cutover once, or kills it; whether it switched nevertheless. If not, the next
+    /// `run` gives the source back.
     pub(crate) async fn survives_in_cutover(&mut self, strike: &Strike) -> bool {
-        let mut running = self.scene.start(&["cutover", "--json"]);
-        if running.says(strike.step).await {
-            tokio::time::sleep(strike.after).await;
-            running.kill().await;
-        } else {
-            running.ended().await;
-        }
+        self.struck_once(&["cutover", "--json"], strike).await;
         if self.is_switched().await {
             return true;
         }
         self.scene.done(&["run", "--until", "verified"]).await;
         self.assert_source_takes_writes().await;
         false
+    }
+
+    /// A command that is struck, and not begun again.
+    async fn struck_once(&mut self, arguments: &[&str], strike: &Strike) {
+        let running = self.scene.start(arguments);
+        if strike.blow == Blow::KillProgram {
+            return strike.kill(running).await;
+        }
+        let running = self.strike(running, strike, arguments).await;
+        running.ended().await;
     }
 
     async fn is_switched(&self) -> bool {
@@ -262,13 +287,7 @@ impl Ordeal {
     /// Strikes a rollback once; whether clients are on the source nevertheless. If not, the
     /// next `run` gives the target back.
     pub(crate) async fn survives_in_rollback(&mut self, strike: &Strike) -> bool {
-        let mut running = self.scene.start(&["rollback", "--json"]);
-        if running.says(strike.step).await {
-            tokio::time::sleep(strike.after).await;
-            running.kill().await;
-        } else {
-            running.ended().await;
-        }
+        self.struck_once(&["rollback", "--json"], strike).await;
         self.scene.done(&["run", "--until", "following"]).await;
         self.one_side_takes_writes().await == "source"
     }
@@ -327,6 +346,11 @@ impl Ordeal {
         arguments: &[&str],
     ) -> Running {
         eprintln!("{strike:?}");
+        match strike.blow {
+            Blow::SourceForgets => self.scene.source.hold_log_writer(),
+            Blow::TargetForgets => self.scene.target.hold_log_writer(),
+            _ => {}
+        }
         if !running.says(strike.step).await {
             // It ended before, one way or another: the next one takes the rest.
             return running;
@@ -346,19 +370,28 @@ impl Ordeal {
                 assert!(matches!(ran.code, Some(0 | 4 | 5 | 7 | 9 | 130)), "{ran}");
                 return self.scene.start(arguments);
             }
-            Blow::KillSource => {
-                self.scene.source.kill();
-                self.scene.source.start_again();
+            Blow::KillSource | Blow::SourceForgets => {
+                self.taken_back += crash(&mut self.scene.source);
             }
-            Blow::KillTarget => {
-                self.scene.target.kill();
-                self.scene.target.start_again();
+            Blow::KillTarget | Blow::TargetForgets => {
+                self.taken_back += crash(&mut self.scene.target);
             }
             Blow::CutSource(bytes) => self.source.cut_after(bytes),
             Blow::CutTarget(bytes) => self.target.cut_after(bytes),
         }
         running
     }
+}
+
+/// Kills a server and starts it again; gives the bytes of log that were not on its disk.
+fn crash(server: &mut Cluster) -> u64 {
+    let unwritten =
+        "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn())";
+    let taken_back = server.psql("postgres", unwritten);
+    server.kill();
+    server.start_again();
+    eprintln!("taken back: {} bytes of log", taken_back.trim());
+    taken_back.trim().parse().expect("a number of bytes")
 }
 
 /// Cutovers without further blows that may fail before one must succeed: what was struck
