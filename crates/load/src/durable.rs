@@ -45,7 +45,7 @@ impl Loader {
     /// connection was busy with when it came, and empties unlogged tables.
     pub(crate) async fn copy_has_lasted(&self, inventory: &Inventory) -> Result<bool, LoadError> {
         // A server that took over may have lost that alone.
-        retried(&self.cancel, || self.give_storage_back()).await?;
+        self.give_storage_back().await?;
         let entries = &inventory.structure.entries;
         let steps = inventory.builds.iter().flat_map(|build| &build.steps);
         let built = steps.map(|step| key(&entries[step.entry]));

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use trunkline_changes::{Side, TableName};
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::{Conninfo, OnSide, PgError, Session};
 
 use crate::catalog::{self, Table};
 use crate::error::LoadError;
@@ -147,9 +147,7 @@ impl Loader {
             excluded_tables: &unreadable,
             no_owner: self.options.no_owner,
         };
-        let entries = self
-            .dumped_politely(source, &what, &name, &programs)
-            .await?;
+        let entries = self.dumped_politely(&what, &name, &programs).await?;
         Ok((entries, unreadable))
     }
 
@@ -159,22 +157,17 @@ impl Loader {
     /// where tables are taken all the time.
     async fn dumped_politely(
         &self,
-        source: &mut Session,
         what: &structure::Dumped<'_>,
         name: &str,
         programs: &Programs,
     ) -> Result<Vec<Entry>, LoadError> {
         let mut patience = DUMP_PATIENCE;
         loop {
-            let process = tokio::select! {
+            // Dropped, it is told to end, and has its server end what it was at.
+            tokio::select! {
                 dumped = structure::dump(what, programs, &self.cancel) => return dumped,
-                process = in_the_way(source, name, patience) => process,
-            };
-            // It was killed with the future that waited for it; its server does not notice that
-            // while it waits.
-            let end = format!("SELECT pg_cancel_backend({process})");
-            let ended = source.query_one(&end, &[]).await;
-            ended.on(Side::Source, "ending pg_dump")?;
+                () = in_the_way(what.source, name, patience) => {}
+            }
             tracing::warn!(
                 "pg_dump waited for a table while clients waited for others that it had: it lets \
                  them pass, and begins again"
@@ -188,24 +181,35 @@ impl Loader {
     }
 }
 
-/// Waits until the `pg_dump` of this name has been in the way of clients for so long, while it
-/// waits itself; gives its process on the server.
-async fn in_the_way(source: &mut Session, name: &str, patience: Duration) -> i32 {
-    let mut since = None;
+/// Waits until the `pg_dump` of this name has been in the way of clients for so long, all in all,
+/// while it waited for one table; or until one of them waits for it and it for him.
+async fn in_the_way(source: &Conninfo, name: &str, patience: Duration) {
+    let mut session: Option<Session> = None;
+    let mut been = Duration::ZERO;
     loop {
         tokio::time::sleep(DUMP_LOOK).await;
-        let sql = include_str!("sql/dump_in_the_way.sql");
-        let Ok(row) = source.query_opt(sql, &[&name]).await else {
-            // Whoever needs the session next says why.
-            return std::future::pending().await;
+        let looked = async {
+            if session.as_ref().is_none_or(Session::is_broken) {
+                session = Some(Session::connect(source, "watch").await?);
+            }
+            let session = session.as_mut().expect("it was just made");
+            let sql = include_str!("sql/dump_in_the_way.sql");
+            let row = session.query_opt(sql, &[&name]).await?;
+            row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
         };
-        let process = row.and_then(|row| row.get::<i32>(0).ok());
-        let Some(process) = process else {
-            since = None;
-            continue;
-        };
-        if since.get_or_insert_with(Instant::now).elapsed() >= patience {
-            return process;
+        match looked.await {
+            Ok::<Option<(bool, bool)>, PgError>(None) => been = Duration::ZERO,
+            Ok(Some((_, true))) => return,
+            Ok(Some((in_the_way, _))) => {
+                if in_the_way {
+                    been += DUMP_LOOK;
+                }
+                if been >= patience {
+                    return;
+                }
+            }
+            // The next look may see more; what is wrong with the source shows elsewhere.
+            Err(error) => tracing::debug!(%error, "looking whether pg_dump is in the way"),
         }
     }
 }

@@ -32,8 +32,9 @@ pub(crate) const INDEX_JOBS: usize = 4;
 /// What is kept of a program's stderr in an error.
 pub(crate) const STDERR_BYTES: usize = 4_000;
 
-/// Between two looks whether `pg_dump` is in the way of clients.
-pub(crate) const DUMP_LOOK: Duration = Duration::from_millis(500);
+/// Between two looks whether `pg_dump` is in the way of clients: several before a server looks for
+/// deadlocks, of which a client would be the victim (`deadlock_timeout`, a second).
+pub(crate) const DUMP_LOOK: Duration = Duration::from_millis(250);
 
 /// How long it may be so the first time, and at the most: it doubles each time, so where tables
 /// are taken all the time it is a minute after six tries.

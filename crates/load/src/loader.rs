@@ -165,8 +165,7 @@ impl Loader {
     ) -> Result<(Vec<CopyJob>, Arc<Board>, Analyses), LoadError> {
         let (jobs, standing) = retried(&self.cancel, || self.copy_jobs(inventory)).await?;
         // A copy that ended half-way may have left it. What is still to come asks for it again.
-        self.prepare_ledger().await?;
-        retried(&self.cancel, || self.give_storage_back()).await?;
+        self.give_storage_back().await?;
         let record = self.record().await?;
         self.build_partitioned(inventory, &record).await?;
         let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
@@ -205,9 +204,12 @@ impl Loader {
     }
 
     /// Columns that a copy stored as they came have their setting back.
-    pub(crate) async fn give_storage_back(&self) -> Result<(), LoadError> {
-        let mut target = self.connect(Side::Target, "ledger").await?;
-        copy::give_storage_back(&mut target, None).await
+    pub async fn give_storage_back(&self) -> Result<(), LoadError> {
+        let give = || async {
+            let mut target = self.connect(Side::Target, "ledger").await?;
+            copy::give_storage_back(&mut target, None).await
+        };
+        retried(&self.cancel, give).await
     }
 
     fn copier(

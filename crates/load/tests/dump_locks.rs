@@ -7,8 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use database::{Databases, load_with, program_folders};
+use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
-use trunkline_load::LoadOptions;
+use trunkline_load::{LoadError, LoadOptions, Loader};
 use trunkline_testkit::{connect, skip_unless_available, until};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -38,50 +39,121 @@ fn waiting_programs(folder: &Path) {
     }
 }
 
+const WAITS: &str = "SELECT count(*) > 0 FROM pg_locks \
+                     WHERE NOT granted AND relation = 'public.taken'::regclass";
+
+/// Two databases, and a loader whose `pg_dump` waits for leave.
+struct Scene {
+    databases: Databases,
+    programs: tempfile::TempDir,
+    loader: Loader,
+    cancel: CancellationToken,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let databases = Databases::new(15, 15).await;
+        databases
+            .on_source(
+                "CREATE TABLE a_free (id int PRIMARY KEY); INSERT INTO a_free VALUES (1); \
+                 CREATE TABLE taken (id int PRIMARY KEY); INSERT INTO taken VALUES (2)",
+            )
+            .await;
+        let programs = tempfile::tempdir().expect("a folder");
+        waiting_programs(programs.path());
+        let cancel = CancellationToken::new();
+        let loader = databases.loader_with_programs(
+            LoadOptions::default(),
+            cancel.clone(),
+            vec![programs.path().to_owned()],
+        );
+        Scene {
+            databases,
+            programs,
+            loader,
+            cancel,
+        }
+    }
+
+    /// A client of the source who has a table for himself, and `pg_dump`, which waits for it
+    /// and has the other one.
+    async fn taken(&self) -> Client {
+        let begun = self.programs.path().join("begun");
+        until(PATIENCE, async || begun.exists()).await;
+        let holder = connect(&self.databases.source).await;
+        let lock = "BEGIN; LOCK TABLE taken";
+        holder.batch_execute(lock).await.expect("a lock");
+        std::fs::write(self.programs.path().join("leave"), "").expect("leave");
+        self.waits().await;
+        holder
+    }
+
+    async fn waits(&self) {
+        let client = connect(&self.databases.source).await;
+        until(PATIENCE, async || {
+            client.query_one(WAITS, &[]).await.expect("locks").get(0)
+        })
+        .await;
+    }
+
+    async fn takes_the_free_one(&self) {
+        let client = connect(&self.databases.source).await;
+        let take = "SET statement_timeout = '30s'; BEGIN; LOCK TABLE a_free; COMMIT";
+        let had = client.batch_execute(take).await;
+        had.expect("a table that nobody but pg_dump has");
+    }
+}
+
 #[tokio::test]
 async fn while_one_table_cannot_be_had_clients_get_the_others() {
     skip_unless_available!(15);
-    let databases = Databases::new(15, 15).await;
-    databases
-        .on_source(
-            "CREATE TABLE a_free (id int PRIMARY KEY); INSERT INTO a_free VALUES (1); \
-             CREATE TABLE taken (id int PRIMARY KEY); INSERT INTO taken VALUES (2)",
-        )
-        .await;
-    let folder = tempfile::tempdir().expect("a folder");
-    waiting_programs(folder.path());
-    let loader = databases.loader_with_programs(
-        LoadOptions::default(),
-        CancellationToken::new(),
-        vec![folder.path().to_owned()],
-    );
+    let scene = Scene::new().await;
     let clients = async {
-        until(PATIENCE, async || folder.path().join("begun").exists()).await;
-        let holder = connect(&databases.source).await;
-        let client = connect(&databases.source).await;
-        holder
-            .batch_execute("BEGIN; LOCK TABLE taken")
-            .await
-            .expect("a lock");
-        std::fs::write(folder.path().join("leave"), "").expect("leave");
-        let waits = "SELECT count(*) > 0 FROM pg_locks \
-                     WHERE NOT granted AND relation = 'public.taken'::regclass";
-        until(PATIENCE, async || {
-            client.query_one(waits, &[]).await.expect("locks").get(0)
-        })
-        .await;
-        let had = client
-            .batch_execute("SET statement_timeout = '30s'; BEGIN; LOCK TABLE a_free; COMMIT")
-            .await;
-        had.expect("a table that nobody but pg_dump has");
-        // A second time: it has come again, and waits again.
-        until(PATIENCE, async || {
-            client.query_one(waits, &[]).await.expect("locks").get(0)
-        })
-        .await;
+        let holder = scene.taken().await;
+        scene.takes_the_free_one().await;
+        // It comes again, and makes room again.
+        scene.waits().await;
+        scene.takes_the_free_one().await;
+        scene.waits().await;
         holder.batch_execute("COMMIT").await.expect("released");
     };
-    let (loaded, ()) = tokio::join!(Box::pin(load_with(&loader, &databases)), clients);
+    let (loaded, ()) = tokio::join!(
+        Box::pin(load_with(&scene.loader, &scene.databases)),
+        clients
+    );
     loaded.expect("a load");
-    databases.assert_same_contents().await;
+    scene.databases.assert_same_contents().await;
+}
+
+#[tokio::test]
+async fn of_a_client_and_pg_dump_who_wait_for_each_other_the_client_goes_on() {
+    skip_unless_available!(15);
+    let scene = Scene::new().await;
+    let client = async {
+        let holder = scene.taken().await;
+        let both = holder.batch_execute("LOCK TABLE a_free; COMMIT").await;
+        both.expect("it is not the victim");
+    };
+    let (loaded, ()) = tokio::join!(Box::pin(load_with(&scene.loader, &scene.databases)), client);
+    loaded.expect("a load");
+    scene.databases.assert_same_contents().await;
+}
+
+#[tokio::test]
+async fn a_pg_dump_that_is_stopped_lets_go_of_its_tables() {
+    skip_unless_available!(15);
+    let scene = Scene::new().await;
+    let clients = async {
+        let holder = scene.taken().await;
+        scene.cancel.cancel();
+        holder
+    };
+    let (loaded, holder) = tokio::join!(
+        Box::pin(load_with(&scene.loader, &scene.databases)),
+        clients
+    );
+    let loaded = loaded.map(drop);
+    assert!(matches!(loaded, Err(LoadError::Cancelled)), "{loaded:?}");
+    scene.takes_the_free_one().await;
+    holder.batch_execute("COMMIT").await.expect("released");
 }

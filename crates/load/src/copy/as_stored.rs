@@ -11,6 +11,7 @@ use trunkline_postgres::{OnSide, PgError, Session};
 use super::job::CopyJob;
 use super::worker::{Copier, Pair};
 use crate::error::LoadError;
+use crate::ledger;
 use crate::limits::{IN_VAIN_BYTES, IN_VAIN_VALUES, SAMPLED_PAGES};
 
 /// Extended columns of a table in the server's own storage, and how many pages it has.
@@ -106,6 +107,13 @@ pub(crate) async fn give_storage_back(
                 WHERE $1::text IS NULL OR (held.table_schema, held.table_name) = ($1::text, $2::text) \
                 GROUP BY 1, 2";
     let doing = "giving columns their storage back";
+    // The copy was begun by a program that did not know of it.
+    let known = "SELECT to_regclass('trunkline.columns_as_stored') IS NOT NULL";
+    let known = target.query_one(known, &[]).await.on(Side::Target, doing)?;
+    if !known.get::<bool>(0).on(Side::Target, doing)? {
+        let made = target.batch(ledger::TABLES_SQL).await;
+        made.on(Side::Target, doing)?;
+    }
     let (schema, name) = of.map(|table| (&table.schema, &table.name)).unzip();
     let held = target.query(sql, &[&schema, &name]).await;
     for row in held.on(Side::Target, doing)? {

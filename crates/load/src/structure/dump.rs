@@ -1,12 +1,13 @@
 //! `pg_dump` and `pg_restore` as child processes. The connection's settings go through the
-//! environment; only what has no variable, and no secret, is an argument. A child dies with
-//! the future that waits for it. The archive is written beside its place and moved there
+//! environment; only what has no variable, and no secret, is an argument. A child is told
+//! to end with the future that waits for it. The archive is written beside its place and moved there
 //! when it is whole.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -155,11 +156,11 @@ async fn output(
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
+        .stderr(Stdio::piped());
     let mut child = command
         .spawn()
         .map_err(|cause| failed(cause.to_string(), &Said::default()))?;
+    let mut ends = Ends(child.id());
     let mut stdout = child.stdout.take();
     let mut stderr = child.stderr.take();
     let work = async {
@@ -185,6 +186,7 @@ async fn output(
         let (read, heard) = tokio::join!(reading, listening);
         read.and(heard)?;
         let status = child.wait().await?;
+        ends.0 = None;
         Ok::<_, std::io::Error>((status, text, said))
     };
     let ended = tokio::select! {
@@ -197,6 +199,21 @@ async fn output(
         Ok(text)
     } else {
         Err(failed(status.to_string(), &said))
+    }
+}
+
+/// A program that is told to end with the future that waits for it. Not by SIGKILL: `pg_dump` asks
+/// its server to cancel what it is at (manual, libpq, `PQcancel`), which does not notice else
+/// that it is gone while it waits for a lock, and keeps all others meanwhile.
+struct Ends(Option<u32>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let process = self.0.take().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(process) = process {
+            // Gone already, but for what is left of it until it is waited for.
+            let _gone = kill_process(process, Signal::TERM);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::phases::copying;
 use crate::phases::cutover::sequences;
 use crate::plan::Seed;
 use crate::report::{EndReport, SCHEMA_VERSION};
+use crate::waiting;
 
 /// Copies a database at rest: no slot, no stream. Run again after an interruption, it goes
 /// on; what changed on the source meanwhile is not followed.
@@ -37,7 +38,7 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     begin_anew(plan)?;
     let findings = tokio::select! {
         found = check(plan, false, setting.observer) => found?,
-        () = setting.cancel.cancelled() => return Err(Error::Interrupted(Phase::Planned)),
+        () = setting.cancel.cancelled() => return Err(Error::Stopped),
     };
     if let Verdict::Blocked { .. } = checks::verdict(&findings) {
         return Err(Error::Preflight(findings));
@@ -65,13 +66,14 @@ pub async fn clone(setting: &Setting<'_>) -> Result<EndReport, Error> {
     }
     copying::finish_structure(&mut run).await?;
     copying::refill_unlogged(&mut run).await?;
-    let sequences = sequences::carry_over_at_rest(&mut run).await?;
+    let carried = sequences::carry_over_at_rest(&mut run);
+    let sequences = waiting::told(plan, setting.observer, carried).await?;
     let sequences = sequences.map_err(|differences| {
         Error::Differences(differences.iter().map(ToString::to_string).collect())
     })?;
     let name = run.control.identity().name.clone();
     let folder = copying::folder(&run)?;
-    run.control.erase().await?;
+    waiting::told(plan, setting.observer, run.control.erase()).await?;
     copying::remove_folder(&folder)?;
     Ok(EndReport {
         schema_version: SCHEMA_VERSION,

@@ -91,7 +91,8 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
             run.control.record(Entry::SchemasBefore(schemas)).await?;
             run.control.record(Entry::Making(Object::Structure)).await?;
             if existing == Existing::Drop {
-                drop_existing(run, &inventory).await?;
+                let (plan, observer) = (run.plan, run.observer);
+                waiting::told(plan, observer, drop_existing(run, &inventory)).await?;
             }
             for left_out in &inventory.structure.left_out {
                 if left_out.by_consequence {
@@ -182,7 +183,8 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     for left_out in loader.given_up().await? {
         run.observer.notice(Notice::Warning(&left_out.to_string()));
     }
-    renaming::rename(run).await
+    let (plan, observer) = (run.plan, run.observer);
+    waiting::told(plan, observer, renaming::rename(run)).await
 }
 
 /// Fills unlogged tables again that a crash of the target emptied since they were copied. The
@@ -190,7 +192,7 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
 pub(crate) async fn refill_unlogged(run: &mut Run<'_>) -> Result<(), Error> {
     let folder = folder(run)?;
     let loader = loader_into(run, StructureSource::Target);
-    let inventory = loader.inventory(&folder).await?;
+    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await?;
     let refilled = loader.refill_unlogged(&inventory);
     shown(run, loader.progress(), refilled).await
 }

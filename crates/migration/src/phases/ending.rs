@@ -71,16 +71,20 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
     consumers::drop_made(&mut run).await?;
     // After a rollback the target has been closed to everybody else.
     done.extend(unfence(&mut run, Side::Target).await?);
-    if tables == TargetTables::Drop && run.control.state().receipts.contains(&Object::Structure) {
+    let restored = run.control.state().receipts.contains(&Object::Structure);
+    let loader = Loader::new(
+        run.plan.source.clone(),
+        run.plan.target.clone(),
+        copying::load_options(run.plan),
+        trunkline_load::Progress::new(),
+        run.cancel.clone(),
+    );
+    if tables == TargetTables::Keep && restored {
+        loader.give_storage_back().await?;
+    }
+    if tables == TargetTables::Drop && restored {
         run.step("dropping what was restored");
         renaming::rename_back(&mut run).await?;
-        let loader = Loader::new(
-            run.plan.source.clone(),
-            run.plan.target.clone(),
-            copying::load_options(run.plan),
-            trunkline_load::Progress::new(),
-            run.cancel.clone(),
-        );
         let folder = copying::folder(&run)?;
         let keep = run.control.state().standing.clone().unwrap_or_default();
         let dropped = loader.undo_structure(&folder, &keep).await?;

@@ -10,4 +10,5 @@ SELECT pg_catalog.format('process %s (%s, %s since %s)', b.pid,
  UNION ALL
 SELECT 'a synchronous standby that does not answer'
  WHERE EXISTS (SELECT FROM pg_catalog.pg_stat_activity w
-                WHERE w.pid = ANY ($1::int[]) AND w.wait_event = 'SyncRep')
+                WHERE w.pid = ANY ($1::int[]) AND w.wait_event = 'SyncRep'
+                  AND w.query_start < pg_catalog.clock_timestamp() - interval '3 seconds')
