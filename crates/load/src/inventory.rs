@@ -11,7 +11,9 @@ use trunkline_postgres::{Conninfo, OnSide, PgError, Session};
 
 use crate::catalog::{self, Table};
 use crate::error::LoadError;
-use crate::limits::{CLIENTS_FIRST, DUMP_LOOK, DUMP_PATIENCE, DUMP_PATIENCE_MOST};
+use crate::limits::{
+    CLIENTS_FIRST, DUMP_ENDS_WITHIN, DUMP_LOOK, DUMP_PATIENCE, DUMP_PATIENCE_MOST,
+};
 use crate::loader::Loader;
 use crate::options::StructureSource;
 use crate::retrying::retried;
@@ -139,15 +141,14 @@ impl Loader {
         let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
         let mut unreadable = catalog::unreadable_tables(source).await?;
         unreadable.retain(|table| !covered.contains(table));
-        let name = format!("trunkline dump {:08x}", fastrand::u32(..));
         let what = structure::Dumped {
-            source: &self.source.with_application_name(&name),
+            source: &self.source,
             directory,
             excluded_schemas: &excluded,
             excluded_tables: &unreadable,
             no_owner: self.options.no_owner,
         };
-        let entries = self.dumped_politely(&what, &name, &programs).await?;
+        let entries = self.dumped_politely(&what, &programs).await?;
         Ok((entries, unreadable))
     }
 
@@ -158,15 +159,27 @@ impl Loader {
     async fn dumped_politely(
         &self,
         what: &structure::Dumped<'_>,
-        name: &str,
         programs: &Programs,
     ) -> Result<Vec<Entry>, LoadError> {
         let mut patience = DUMP_PATIENCE;
         loop {
-            // Dropped, it is told to end, and has its server end what it was at.
-            tokio::select! {
-                dumped = structure::dump(what, programs, &self.cancel) => return dumped,
-                () = in_the_way(what.source, name, patience) => {}
+            // Of another name each time: what is left of one says nothing of the next.
+            let name = format!("trunkline dump {:08x}", fastrand::u32(..));
+            let source = self.source.with_application_name(&name);
+            let what = structure::Dumped {
+                source: &source,
+                ..*what
+            };
+            // Dropped, it is told to end, and asks its server to end what it was at.
+            let (mut session, process) = tokio::select! {
+                dumped = structure::dump(&what, programs, &self.cancel) => return dumped,
+                found = in_the_way(&self.source, &name, patience) => found,
+            };
+            // What is between may not let that through.
+            let end = format!("SELECT pg_cancel_backend({process})");
+            let ended = tokio::time::timeout(DUMP_ENDS_WITHIN, session.query_one(&end, &[]));
+            if !matches!(ended.await, Ok(Ok(_))) {
+                tracing::debug!("the process of pg_dump was not cancelled by our session");
             }
             tracing::warn!(
                 "pg_dump waited for a table while clients waited for others that it had: it lets \
@@ -182,36 +195,65 @@ impl Loader {
 }
 
 /// Waits until the `pg_dump` of this name has been in the way of clients for so long, all in all,
-/// while it waited for one table; or until one of them waits for it and it for him.
-async fn in_the_way(source: &Conninfo, name: &str, patience: Duration) {
-    let mut session: Option<Session> = None;
+/// while it waited for one table; or until one of them waits for it and it for him. Gives its
+/// process on the server, and the session that saw it.
+async fn in_the_way(source: &Conninfo, name: &str, patience: Duration) -> (Session, i32) {
+    let mut kept: Option<Session> = None;
     let mut been = Duration::ZERO;
     loop {
         tokio::time::sleep(DUMP_LOOK).await;
-        let looked = async {
-            if session.as_ref().is_none_or(Session::is_broken) {
-                session = Some(Session::connect(source, "watch").await?);
+        let looked = look(kept.take(), source, name).await;
+        let (session, seen) = match looked {
+            Ok(looked) => looked,
+            // The next look may see more; what is wrong with the source shows elsewhere.
+            Err(error) => {
+                tracing::debug!(%error, "looking whether pg_dump is in the way");
+                continue;
             }
-            let session = session.as_mut().expect("it was just made");
-            let sql = include_str!("sql/dump_in_the_way.sql");
-            let row = session.query_opt(sql, &[&name]).await?;
-            row.map(|row| Ok((row.get(0)?, row.get(1)?))).transpose()
         };
-        match looked.await {
-            Ok::<Option<(bool, bool)>, PgError>(None) => been = Duration::ZERO,
-            Ok(Some((_, true))) => return,
-            Ok(Some((in_the_way, _))) => {
-                if in_the_way {
+        match seen {
+            None => been = Duration::ZERO,
+            Some(dump) => {
+                if dump.in_the_way {
                     been += DUMP_LOOK;
                 }
-                if been >= patience {
-                    return;
+                if dump.in_a_circle || been >= patience {
+                    return (session, dump.process);
                 }
             }
-            // The next look may see more; what is wrong with the source shows elsewhere.
-            Err(error) => tracing::debug!(%error, "looking whether pg_dump is in the way"),
         }
+        kept = Some(session);
     }
+}
+
+/// A `pg_dump` that waits for a table.
+struct WaitingDump {
+    process: i32,
+    /// Somebody waits for a table that it has.
+    in_the_way: bool,
+    /// It waits for one of these.
+    in_a_circle: bool,
+}
+
+async fn look(
+    kept: Option<Session>,
+    source: &Conninfo,
+    name: &str,
+) -> Result<(Session, Option<WaitingDump>), PgError> {
+    let mut session = match kept {
+        Some(session) => session,
+        None => Session::connect(source, "watch").await?,
+    };
+    let sql = include_str!("sql/dump_in_the_way.sql");
+    let dump = match session.query_opt(sql, &[&name]).await? {
+        None => None,
+        Some(row) => Some(WaitingDump {
+            process: row.get(0)?,
+            in_the_way: row.get(1)?,
+            in_a_circle: row.get(2)?,
+        }),
+    };
+    Ok((session, dump))
 }
 
 async fn schemas(source: &mut Session) -> Result<Vec<String>, LoadError> {

@@ -41,6 +41,9 @@ pub(crate) const DUMP_LOOK: Duration = Duration::from_millis(250);
 pub(crate) const DUMP_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) const DUMP_PATIENCE_MOST: Duration = Duration::from_mins(1);
 
+/// How long our own word that its process is to end may take.
+pub(crate) const DUMP_ENDS_WITHIN: Duration = Duration::from_secs(10);
+
 /// After `pg_dump` made room it is run again after so long: whoever waited for it comes first.
 pub(crate) const CLIENTS_FIRST: Duration = Duration::from_secs(1);
 

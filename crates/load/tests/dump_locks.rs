@@ -129,9 +129,20 @@ async fn while_one_table_cannot_be_had_clients_get_the_others() {
 async fn of_a_client_and_pg_dump_who_wait_for_each_other_the_client_goes_on() {
     skip_unless_available!(15);
     let scene = Scene::new().await;
+    // pg_dump's server does not end the circle, and the client's only after three seconds.
+    scene
+        .databases
+        .on_source("ALTER DATABASE before SET deadlock_timeout = '10min'")
+        .await;
     let client = async {
         let holder = scene.taken().await;
-        let both = holder.batch_execute("LOCK TABLE a_free; COMMIT").await;
+        // After two times it has the patience of four seconds.
+        for _ in 0..2 {
+            scene.takes_the_free_one().await;
+            scene.waits().await;
+        }
+        let both = "SET deadlock_timeout = '3s'; LOCK TABLE a_free; COMMIT";
+        let both = holder.batch_execute(both).await;
         both.expect("it is not the victim");
     };
     let (loaded, ()) = tokio::join!(Box::pin(load_with(&scene.loader, &scene.databases)), client);

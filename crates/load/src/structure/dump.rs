@@ -46,6 +46,7 @@ impl Structure {
 }
 
 /// What is dumped, and where to.
+#[derive(Clone, Copy)]
 pub(crate) struct Dumped<'a> {
     pub(crate) source: &'a Conninfo,
     pub(crate) directory: &'a Path,

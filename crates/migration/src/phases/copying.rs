@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use trunkline_changes::Side;
 use trunkline_load::{
-    Inventory, LoadOptions, Loader, Progress, SplitSizes, StructureSource, drop_tables,
+    Inventory, LoadError, LoadOptions, Loader, Progress, SplitSizes, StructureSource, drop_tables,
     existing_objects,
 };
 use trunkline_postgres::{OnSide, Session};
@@ -81,7 +81,8 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("structure");
     let folder = folder(run)?;
     let loader = loader(run);
-    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await?;
+    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await;
+    let inventory = inventory.map_err(|error| ended_by(run, error))?;
     match run.plan.structure {
         StructurePlan::Present => run.control.record(Entry::StructureAdopted).await?,
         StructurePlan::Restore { existing, .. } => {
@@ -100,7 +101,8 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
                 }
             }
             let restored = loader.restore_pre_data(&inventory);
-            waiting::told(run.plan, run.observer, restored).await?;
+            let restored = waiting::told(run.plan, run.observer, restored).await;
+            restored.map_err(|error| ended_by(run, error))?;
         }
     }
     run.inventory = Some(inventory);
@@ -125,7 +127,8 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     let mut loader = loader(run);
     let earlier = run.inventory.take();
     let inventory = loader.inventory_after(&folder, earlier);
-    let inventory = waiting::told(run.plan, run.observer, inventory).await?;
+    let inventory = waiting::told(run.plan, run.observer, inventory).await;
+    let inventory = inventory.map_err(|error| ended_by(run, error))?;
     if run.control.state().phase == Phase::Structured {
         let total: u64 = inventory
             .tables
@@ -177,7 +180,8 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     let loader = loader(run);
     let earlier = run.inventory.take();
     let inventory = loader.inventory_after(&folder, earlier);
-    let inventory = waiting::told(run.plan, run.observer, inventory).await?;
+    let inventory = waiting::told(run.plan, run.observer, inventory).await;
+    let inventory = inventory.map_err(|error| ended_by(run, error))?;
     run.step("foreign keys, triggers, views");
     shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
     for left_out in loader.given_up().await? {
@@ -192,7 +196,8 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
 pub(crate) async fn refill_unlogged(run: &mut Run<'_>) -> Result<(), Error> {
     let folder = folder(run)?;
     let loader = loader_into(run, StructureSource::Target);
-    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await?;
+    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await;
+    let inventory = inventory.map_err(|error| ended_by(run, error))?;
     let refilled = loader.refill_unlogged(&inventory);
     shown(run, loader.progress(), refilled).await
 }
@@ -201,7 +206,7 @@ pub(crate) async fn refill_unlogged(run: &mut Run<'_>) -> Result<(), Error> {
 async fn shown<T>(
     run: &mut Run<'_>,
     progress: &Arc<Progress>,
-    work: impl Future<Output = Result<T, trunkline_load::LoadError>>,
+    work: impl Future<Output = Result<T, LoadError>>,
 ) -> Result<T, Error> {
     let doing = "connecting to watch the log that is kept";
     let mut source = Session::connect(&run.plan.source, "watch")
@@ -241,11 +246,14 @@ async fn shown<T>(
         }
     };
     run.observer.notice(Notice::Copy(progress));
-    match ended {
-        Err(trunkline_load::LoadError::Cancelled) => {
-            Err(Error::Interrupted(run.control.state().phase))
-        }
-        ended => Ok(ended?),
+    ended.map_err(|error| ended_by(run, error))
+}
+
+/// What a load's error means: also one that was stopped goes on from here.
+fn ended_by(run: &Run<'_>, error: LoadError) -> Error {
+    match error {
+        LoadError::Cancelled => Error::Interrupted(run.control.state().phase),
+        error => error.into(),
     }
 }
 
