@@ -6,7 +6,8 @@ WITH asked AS (
 ), gone AS (
     DELETE FROM trunkline.validation v
      WHERE v.migration = $1 AND v.leg = $2::int
-       AND (v.table_schema, v.table_name) NOT IN (SELECT schema, name FROM asked)
+       AND NOT EXISTS (SELECT FROM asked a
+                        WHERE (a.schema, a.name) = (v.table_schema, v.table_name))
 )
 INSERT INTO trunkline.validation AS v
        (migration, leg, table_schema, table_name, rows_total, compared)

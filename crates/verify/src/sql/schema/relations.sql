@@ -3,6 +3,8 @@
 -- all such sequences with the column that owns them.
 WITH extension_member AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'
+), chosen AS (
+    SELECT DISTINCT u.s, u.t FROM unnest($1::text[], $2::text[]) AS u(s, t)
 ), relation AS (
     SELECT c.oid, c.relkind, c.relpersistence, c.relowner, c.relacl, c.reloptions, c.reloftype,
            c.relispartition, c.relpartbound, c.relrowsecurity, c.relforcerowsecurity,
@@ -12,14 +14,13 @@ WITH extension_member AS (
            ARRAY[n.nspname, c.relname]::text[] AS name
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN chosen ON chosen.s = n.nspname AND chosen.t = c.relname
      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'trunkline')
        AND c.relkind IN ('r', 'p', 'f', 'v', 'm')
        AND NOT EXISTS (SELECT FROM extension_member e
                         WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                           AND e.objid = c.oid)
-       AND ($1::text[] IS NULL
-            OR c.relkind IN ('r', 'p', 'f')
-           AND (n.nspname, c.relname) IN (SELECT s, t FROM unnest($1::text[], $2::text[]) AS u(s, t)))
+       AND ($1::text[] IS NULL OR c.relkind IN ('r', 'p', 'f') AND chosen.s IS NOT NULL)
 ), sequence AS (
     SELECT c.oid, c.relowner, c.relacl, ARRAY[n.nspname, c.relname]::text[] AS name,
            CASE WHEN r.oid IS NOT NULL THEN r.name || a.attname::text END AS owner_name
