@@ -1,7 +1,9 @@
 //! Sessions against a real server.
 
+use std::time::Duration;
+
 use trunkline_postgres::{Conninfo, DataRow, PgError, Session, SqlState};
-use trunkline_testkit::{Cluster, any_major, skip_unless_available};
+use trunkline_testkit::{Cluster, any_major, skip_unless_available, until};
 
 #[tokio::test]
 async fn a_commit_that_the_server_turns_into_a_rollback_is_an_error() {
@@ -75,4 +77,31 @@ async fn rows_that_are_given_away_leave_the_session_usable() {
 
     let row = session.query_one("SELECT 7", &[]).await.expect("a row");
     assert_eq!(row.get::<i64>(0).expect("a number"), 7);
+}
+
+/// From 14 on the server looks whether we are there still, also while it has nothing to send.
+#[tokio::test]
+async fn a_query_that_nobody_waits_for_any_more_is_ended() {
+    skip_unless_available!(14);
+    let cluster = Cluster::start(14);
+    let conninfo = Conninfo::resolve(&cluster.conninfo("postgres")).expect("settings");
+    let session = Session::connect(&conninfo, "test").await;
+    let mut session = session.expect("a session");
+    let mut observer = Session::connect(&conninfo, "observer")
+        .await
+        .expect("a session");
+    let process = session.canceller().process_id();
+    let mut asks = async |state: &str| {
+        let sql = format!("SELECT FROM pg_stat_activity WHERE pid = {process} AND {state}");
+        let row = observer.query_opt(&sql, &[]).await;
+        row.expect("an answer").is_some()
+    };
+    let patience = Duration::from_mins(1);
+    // Our end is gone with the query, and nothing is said to the server.
+    let never = async move { session.query("SELECT pg_sleep(3600)", &[]).await };
+    tokio::select! {
+        ended = never => panic!("it ended: {:?}", ended.err()),
+        () = until(patience, async || asks("wait_event = 'PgSleep'").await) => {}
+    }
+    until(patience, async || !asks("true").await).await;
 }
