@@ -14,10 +14,11 @@ use crate::build_memory::Need;
 use crate::error::LoadError;
 use crate::finish::Task;
 use crate::inventory::Inventory;
+use crate::limits::BUILT_APART_BYTES;
 use crate::progress::{Progress, TableProgress, TableState};
 use crate::statistics::Analyses;
 use crate::structure::{
-    BuildStep, Entry, INDEXED, Record, Runner, Structure, TableBuild, key, key_as, split_constraint,
+    BuildStep, Entry, INDEXED, Record, Runner, Structure, key, key_as, split_constraint,
 };
 use crate::turns::{Part, Turn, Turns};
 use crate::workers::all_ended;
@@ -27,28 +28,30 @@ const BY_ONE_PROCESS: &str = "SET LOCAL max_parallel_maintenance_workers = 0; ";
 /// Where the copy says whose rows are in, and the builders look for work.
 pub(crate) struct Board {
     turns: Mutex<Turns>,
-    places: HashMap<TableName, usize>,
+    /// By the number of its counters: the table's place among those on which something is built.
+    places: Vec<Option<u32>>,
+    /// By that place.
     tables: Vec<Option<Arc<TableProgress>>>,
-    /// By entry: what its memory is chosen by.
+    /// By entry: what its memory is chosen by. Small ones have what the session has.
     memory: HashMap<usize, Need>,
     changed: Notify,
 }
 
 impl Board {
-    /// What is left to build on tables that take rows; what the record holds is not.
+    /// What is left to build on tables that take rows; what the record holds is not. `copied` are
+    /// the tables that a copy brings rows of: all others have theirs.
     pub(crate) fn new(
         inventory: &Inventory,
         record: &Record,
-        tables: &[Arc<TableProgress>],
+        copied: &[Arc<TableProgress>],
         progress: &Progress,
     ) -> Self {
         let entries = &inventory.structure.entries;
-        let builds = || inventory.builds.iter().filter(|build| !build.partitioned);
-        let steps = || builds().flat_map(|build| &build.steps);
-        progress.indexes.start(steps().count());
-        let left = builds().map(|build| {
-            let mut left = build.clone();
-            left.steps.retain(|step| {
+        let steps = &inventory.builds.steps;
+        progress.indexes.start(steps.len());
+        let left = inventory.builds.by_table().map(|build| {
+            let mut left = build.to_vec();
+            left.retain(|step| {
                 let made = record.holds(&key(&entries[step.entry]));
                 if made {
                     progress.indexes.one_done();
@@ -58,38 +61,37 @@ impl Board {
             left
         });
         let stands = |step: &BuildStep| record.holds(&key_as(&entries[step.entry], INDEXED));
-        let turns = Turns::new(left, stands);
-        let by_name: HashMap<&TableName, &Arc<TableProgress>> =
-            tables.iter().map(|table| (&*table.name, table)).collect();
-        let progress_of = |build: &TableBuild| by_name.get(&build.table).map(|&t| Arc::clone(t));
+        let mut turns = Turns::new(left, stands);
+        let numbers: HashMap<&TableName, usize> =
+            copied.iter().map(|table| &table.name).zip(0..).collect();
+        let (mut places, mut tables) = (vec![None; copied.len()], Vec::new());
+        for (place, build) in (0..).zip(inventory.builds.by_table()) {
+            let table = &inventory.tables[build[0].table as usize];
+            let number = numbers.get(&table.name).copied();
+            match number {
+                Some(number) => places[number] = Some(place),
+                None => turns.rows_are_in(place as usize),
+            }
+            tables.push(number.map(|number| Arc::clone(&copied[number])));
+        }
+        let is_large = |step: &&BuildStep| !step.small || step.bytes >= BUILT_APART_BYTES;
+        let large = steps.iter().filter(is_large);
         Board {
             turns: Mutex::new(turns),
-            tables: builds().map(progress_of).collect(),
-            memory: steps().map(|step| (step.entry, step.memory)).collect(),
-            places: builds().map(|b| b.table.clone()).zip(0..).collect(),
+            places,
+            tables,
+            memory: large.map(|step| (step.entry, step.memory)).collect(),
             changed: Notify::new(),
         }
     }
 
-    /// A table's rows are in. Says nothing of a table on which nothing is built.
-    pub(crate) fn rows_are_in(&self, table: &TableName) {
-        if let Some(&place) = self.places.get(table) {
-            self.turns().rows_are_in(place);
+    /// The rows of the table with these counters are in. Says nothing of one on which nothing is
+    /// built.
+    pub(crate) fn rows_are_in(&self, number: usize) {
+        if let Some(place) = self.places[number] {
+            self.turns().rows_are_in(place as usize);
         }
         self.changed.notify_waiters();
-    }
-
-    /// Tables on which something is built, and whose rows no copy will bring.
-    pub(crate) fn without_rows<'a>(
-        &'a self,
-        copied: impl Iterator<Item = &'a TableName>,
-    ) -> Vec<TableName> {
-        let copied: std::collections::HashSet<_> = copied.collect();
-        self.places
-            .keys()
-            .filter(|table| !copied.contains(table))
-            .cloned()
-            .collect()
     }
 
     fn turns(&self) -> MutexGuard<'_, Turns> {
@@ -144,7 +146,8 @@ impl Builders {
                     sparing,
                 } => {
                     let alone = if sparing { BY_ONE_PROCESS } else { "" };
-                    let settings = board.memory[&entry].sql() + alone;
+                    let memory = board.memory.get(&entry).copied().unwrap_or_default();
+                    let settings = memory.sql() + alone;
                     build(&mut runner, &structure.entries[entry], part, &settings).await?;
                     if part != Part::Index {
                         self.progress.indexes.one_done();

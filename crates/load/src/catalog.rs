@@ -72,15 +72,15 @@ pub struct Table {
     pub heap_bytes: u64,
     /// Bytes of its out-of-line values.
     pub toast_bytes: u64,
-    /// The partitioned table that it belongs to.
-    pub partition_of: Option<TableName>,
+    /// The partitioned table that it belongs to; all its partitions share the name.
+    pub partition_of: Option<Arc<TableName>>,
     /// Tables that it inherits from otherwise.
-    pub inherits: Vec<TableName>,
+    pub inherits: Box<[TableName]>,
     /// Whether its rows are moved, or only its structure.
     pub data: bool,
     /// For a table that an extension made: which rows are the user's (`extcondition`,
     /// empty for all of them). Its structure comes with the extension.
-    pub extension_condition: Option<String>,
+    pub extension_condition: Option<Box<str>>,
 }
 
 impl Table {
@@ -120,7 +120,7 @@ impl Table {
             heap_bytes: 0,
             toast_bytes: 0,
             partition_of: None,
-            inherits: Vec::new(),
+            inherits: Box::default(),
             data: true,
             extension_condition: None,
         }
@@ -194,15 +194,15 @@ pub async fn all_tables(session: &mut Session, side: Side) -> Result<Vec<Table>,
 }
 
 /// Tables by name, with the partitioned table that each belongs to.
-pub(crate) type Parents = HashMap<TableName, Option<TableName>>;
+pub(crate) type Parents = HashMap<TableName, Option<Arc<TableName>>>;
 
 /// Every table of a server, and the partitioned table that it belongs to: a small part of what
 /// [`all_tables`] reads.
 pub(crate) async fn parents(session: &mut Session, side: Side) -> Result<Parents, LoadError> {
-    let mut parents = Parents::new();
+    let (mut parents, mut shared) = (Parents::new(), Pool::default());
     let take = |row: DataRow| {
         let parent = Option::zip(row.get::<Option<String>>(2)?, row.get::<Option<String>>(3)?);
-        let parent = parent.map(|(schema, table)| TableName::new(schema, table));
+        let parent = parent.map(|(schema, table)| shared.share(TableName::new(schema, table)));
         let name = row.table_name(0, 1)?;
         parents.insert(name, parent);
         Ok(())
@@ -284,22 +284,24 @@ impl Found {
             heap_bytes: row.get(7)?,
             toast_bytes: row.get(8)?,
             partition_of: None,
-            inherits: Vec::new(),
+            inherits: Box::default(),
             data: true,
-            extension_condition: extension.then(|| condition.unwrap_or_default()),
+            extension_condition: extension.then(|| condition.unwrap_or_default().into()),
         })
     }
 
     fn finish(mut self) -> Vec<Table> {
         let parents: HashSet<u32> = self.children.iter().flat_map(|c| c.2.clone()).collect();
         let parents = self.tables.iter().filter(|t| parents.contains(&t.oid));
-        let names: HashMap<u32, TableName> = parents.map(|t| (t.oid, t.name.clone())).collect();
+        let names = parents.map(|t| (t.oid, Arc::new(t.name.clone())));
+        let names: HashMap<u32, Arc<TableName>> = names.collect();
         for (place, partition, parents) in self.children {
-            let parents = parents.iter().filter_map(|oid| names.get(oid).cloned());
-            let mut inherits: Vec<TableName> = parents.collect();
+            let mut parents = parents.iter().filter_map(|oid| names.get(oid));
             let table = &mut self.tables[place];
-            table.partition_of = if partition { inherits.pop() } else { None };
-            table.inherits = inherits;
+            if partition {
+                table.partition_of = parents.next_back().cloned();
+            }
+            table.inherits = parents.map(|name| (**name).clone()).collect();
         }
         self.tables.shrink_to_fit();
         self.tables
@@ -352,7 +354,7 @@ pub(crate) struct IndexFacts {
     pub(crate) primary: bool,
     pub(crate) bytes: u64,
     /// As in `pg_am`.
-    pub(crate) method: String,
+    pub(crate) method: SmolStr,
 }
 
 /// Every index of the source.

@@ -2,18 +2,40 @@
 //! what it had just answered. Here a step waits for the disk once, and looks whether all of it
 //! is still there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{DataRow, OnSide};
 
 use crate::error::LoadError;
 use crate::inventory::Inventory;
-use crate::ledger;
+use crate::ledger::{self, Recorded};
 use crate::loader::Loader;
 use crate::retrying::retried;
 use crate::structure::{ANALYZED, Key, Record, forget_record_sql, key, key_of};
 use crate::transform::Layout;
+
+/// What the ledger says of a table that was copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InLedger {
+    /// Not that all of its parts are in.
+    NotAll,
+    Empty,
+    Rows,
+}
+
+impl InLedger {
+    /// By what it holds, which is not nothing.
+    fn of(parts: &[Recorded]) -> Self {
+        if !parts.iter().all(|part| part.copied) {
+            InLedger::NotAll
+        } else if parts.iter().any(|part| part.rows > 0) {
+            InLedger::Rows
+        } else {
+            InLedger::Empty
+        }
+    }
+}
 
 impl Loader {
     /// Waits until all that was committed is on the target's disk. Our sessions commit
@@ -47,12 +69,11 @@ impl Loader {
         // A server that took over may have lost that alone.
         self.give_storage_back().await?;
         let entries = &inventory.structure.entries;
-        let steps = inventory.builds.iter().flat_map(|build| &build.steps);
-        let built = steps.map(|step| key(&entries[step.entry]));
+        let built = inventory.builds.entries().map(|place| key(&entries[place]));
         let built = self.have_lasted(built).await?.is_some();
         let (lost, emptied) = {
             let copied = self.progress.tables();
-            let names = || copied.iter().map(|table| &*table.name);
+            let names = || copied.iter().map(|table| &table.name);
             retried(&self.cancel, || self.lost_rows(inventory, names())).await?
         };
         if lost.is_empty() && emptied.is_empty() {
@@ -105,7 +126,14 @@ impl Loader {
     ) -> Result<(Vec<TableName>, Vec<TableName>), LoadError> {
         let doing = "looking for rows that were lost";
         let mut target = self.connect(Side::Target, "ledger").await?;
-        let ledger = ledger::read(&mut target).await?;
+        let mut copied: HashMap<&TableName, InLedger> =
+            copied.map(|table| (table, InLedger::NotAll)).collect();
+        let note = |table: TableName, parts: Vec<Recorded>| {
+            if let Some(noted) = copied.get_mut(&table) {
+                *noted = InLedger::of(&parts);
+            }
+        };
+        ledger::read_each(&mut target, note).await?;
         let unlogged = "SELECT n.nspname::text, c.relname::text FROM pg_class c \
                         JOIN pg_namespace n ON n.oid = c.relnamespace \
                         WHERE c.relkind = 'r' AND c.relpersistence = 'u'";
@@ -122,12 +150,11 @@ impl Loader {
             self.options.naming(),
         );
         let (mut lost, mut emptied) = (Vec::new(), Vec::new());
-        for table in copied {
-            let parts = ledger.get(table).map_or(&[][..], Vec::as_slice);
+        for (table, noted) in copied {
             let place = layout.place(table);
-            if parts.is_empty() || !parts.iter().all(|part| part.copied) {
+            if noted == InLedger::NotAll {
                 lost.push(table.clone());
-            } else if found.contains(place) && parts.iter().any(|part| part.rows > 0) {
+            } else if found.contains(place) && noted == InLedger::Rows {
                 let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", place.quoted());
                 let row = target.query_one(&sql, &[]).await.on(Side::Target, doing)?;
                 if !row.get::<bool>(0).on(Side::Target, doing)? {

@@ -1,9 +1,10 @@
 //! What comes after the rows and their indexes: partitions' indexes attached, foreign keys
 //! added and validated, everything else, materialized views filled.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
@@ -159,14 +160,14 @@ impl Loader {
                 break record;
             }
         };
-        let mut validations = VecDeque::new();
+        let mut validations = Vec::new();
         for entry in entries {
             let validated = key_as(entry, VALIDATED);
             let left = record.made(&key(entry)) && !record.holds(&validated);
             let validation = if left { split(entry)?.1.validate } else { None };
             match validation {
                 None => self.progress.foreign_keys.one_done(),
-                Some(sql) => validations.push_back(vec![Task {
+                Some(sql) => validations.push(vec![Task {
                     key: validated,
                     label: format!("{entry}, validated"),
                     sql,
@@ -174,7 +175,7 @@ impl Loader {
                 }]),
             }
         }
-        self.side_by_side(validations, "foreign keys", |loader| {
+        self.side_by_side(validations.into_iter(), "foreign keys", |loader| {
             loader.foreign_keys.one_done();
         })
         .await
@@ -242,28 +243,26 @@ impl Loader {
     }
 
     /// Runs groups of tasks on as many connections as builds have, each group in one
-    /// transaction; where that fails, one by one.
+    /// transaction; where that fails, one by one. A group is taken from `groups` when somebody
+    /// is free for it.
     pub(crate) async fn side_by_side(
         &self,
-        tasks: VecDeque<Vec<Task>>,
+        groups: impl Iterator<Item = Vec<Task>>,
         purpose: &'static str,
         done: fn(&Progress),
     ) -> Result<(), LoadError> {
-        let workers = self.options.index_jobs.clamp(1, tasks.len().max(1));
-        let tasks = Arc::new(Mutex::new(tasks));
+        let (give, take) = mpsc::channel(1);
+        let take = Arc::new(Mutex::new(take));
         let cancel = self.cancel.child_token();
         let mut running = JoinSet::new();
-        for _ in 0..workers {
-            let (tasks, progress) = (Arc::clone(&tasks), Arc::clone(&self.progress));
+        for _ in 0..self.options.index_jobs.max(1) {
+            let (take, progress) = (Arc::clone(&take), Arc::clone(&self.progress));
             // What no entry stands for is not looked for again: its commits wait for the disk.
             let settings = format!("{DURABLE}; {}", build_memory::session_sql());
             let mut runner = Runner::new(&self.target, purpose, settings, &cancel);
             running.spawn(async move {
                 loop {
-                    let group = tasks
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .pop_front();
+                    let group: Option<Vec<Task>> = take.lock().await.recv().await;
                     let Some(group) = group else { return Ok(()) };
                     run_group(&mut runner, &group).await?;
                     for _ in &group {
@@ -272,6 +271,16 @@ impl Loader {
                 }
             });
         }
-        all_ended(running, &cancel).await.map(drop)
+        // The workers alone take; once they have ended nobody does.
+        drop(take);
+        let giving = async move {
+            for group in groups {
+                if give.send(group).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let (ended, ()) = tokio::join!(all_ended(running, &cancel), giving);
+        ended.map(drop)
     }
 }

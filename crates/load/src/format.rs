@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use crate::catalog::TableColumn;
 
 /// COPY's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CopyFormat {
     /// Bytes as the types' send functions write them.
     Binary,

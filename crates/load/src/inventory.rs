@@ -18,7 +18,7 @@ use crate::loader::Loader;
 use crate::options::StructureSource;
 use crate::retrying::retried;
 use crate::scope::OWN_SCHEMA;
-use crate::structure::{self, Entry, Programs, Selection, Structure, TableBuild, table_builds};
+use crate::structure::{self, Builds, Entry, Programs, Selection, Structure, table_builds};
 use crate::transform::{Layout, Naming, leaving_out};
 
 /// What stands in scope on the source, read once.
@@ -27,7 +27,7 @@ pub struct Inventory {
     pub tables: Vec<Table>,
     /// The structure; empty when the target's own is used.
     pub structure: Arc<Structure>,
-    pub(crate) builds: Vec<TableBuild>,
+    pub(crate) builds: Builds,
 }
 
 impl Loader {
@@ -81,7 +81,7 @@ impl Loader {
             return Ok(Inventory {
                 tables,
                 structure: Arc::default(),
-                builds: Vec::new(),
+                builds: Builds::default(),
             });
         }
         let (entries, unreadable) = self.dumped(&mut source, &tables, directory).await?;

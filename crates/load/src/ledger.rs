@@ -71,17 +71,42 @@ pub(crate) type Ledger = HashMap<TableName, Vec<Recorded>>;
 
 /// Reads the whole ledger.
 pub(crate) async fn read(target: &mut Session) -> Result<Ledger, LoadError> {
+    let mut ledger = Ledger::new();
+    let keep = |table, parts| {
+        ledger.insert(table, parts);
+    };
+    read_each(target, keep).await?;
+    Ok(ledger)
+}
+
+/// Reads the ledger table by table, each with its parts in order: of very many tables it is much,
+/// and most who read it keep little of it.
+pub(crate) async fn read_each(
+    target: &mut Session,
+    mut take: impl FnMut(TableName, Vec<Recorded>),
+) -> Result<(), LoadError> {
     let sql = "SELECT table_schema, table_name, part, cut, key_column, low, high, snapshot, \
                state = 'copied', rows, bytes FROM trunkline.copy_parts ORDER BY 1, 2, 3";
-    let mut ledger = Ledger::new();
-    let take = |row| {
+    let mut last: Option<(TableName, Vec<Recorded>)> = None;
+    let take_row = |row| {
         let (table, recorded) = recorded(&row)?;
-        ledger.entry(table).or_default().push(recorded);
+        match &mut last {
+            Some((name, parts)) if *name == table => parts.push(recorded),
+            _ => {
+                // Most have one part only.
+                if let Some((name, parts)) = last.replace((table, vec![recorded])) {
+                    take(name, parts);
+                }
+            }
+        }
         Ok(())
     };
-    let read = target.query_each(sql, &[], take).await;
+    let read = target.query_each(sql, &[], take_row).await;
     read.on(Side::Target, "reading the ledger")?;
-    Ok(ledger)
+    if let Some((name, parts)) = last {
+        take(name, parts);
+    }
+    Ok(())
 }
 
 /// The parts of one table, in order.
@@ -139,18 +164,24 @@ fn recorded(row: &DataRow) -> Result<(TableName, Recorded), PgError> {
 
 /// What the copy brought of every table that it finished, by the source's names.
 pub async fn read_cover(target: &mut Session) -> Result<HashMap<TableName, Cover>, LoadError> {
-    let ledger = read(target).await?;
-    ledger
-        .into_iter()
-        .filter(|(_, parts)| parts.iter().all(|part| part.copied))
-        .map(|(table, parts)| {
-            let cover = cover(&parts).map_err(|why| LoadError::Ledger {
-                table: table.clone(),
-                why,
-            })?;
-            Ok((table, cover))
-        })
-        .collect()
+    let mut covers = HashMap::new();
+    let mut unfit = None;
+    let keep = |table: TableName, parts: Vec<Recorded>| {
+        if !parts.iter().all(|part| part.copied) {
+            return;
+        }
+        match cover(&parts) {
+            Ok(cover) => {
+                covers.insert(table, cover);
+            }
+            Err(why) => unfit = Some(LoadError::Ledger { table, why }),
+        }
+    };
+    read_each(target, keep).await?;
+    match unfit {
+        Some(error) => Err(error),
+        None => Ok(covers),
+    }
 }
 
 /// A table's cover from its copied parts: pure.

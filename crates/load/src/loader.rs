@@ -22,7 +22,7 @@ use crate::options::{LoadOptions, StructureSource};
 use crate::progress::{Count, Progress};
 use crate::retrying::retried;
 use crate::statistics::{Analyses, is_large};
-use crate::structure::{self, Entry, Key, LeftOut, Record, Runner, Stage};
+use crate::structure::{self, Company, Entry, Key, LeftOut, Record, Runner, Stage};
 use crate::transform::{Layout, leaving_out};
 
 /// Loads a database: structure, rows, indexes, constraints, large objects.
@@ -170,9 +170,6 @@ impl Loader {
         self.build_partitioned(inventory, &record).await?;
         let counters: Vec<_> = jobs.iter().map(|job| Arc::clone(&job.progress)).collect();
         let board = Board::new(inventory, &record, &counters, &self.progress);
-        for table in board.without_rows(jobs.iter().map(|job| &*job.name)) {
-            board.rows_are_in(&table);
-        }
         self.progress.copied.start(jobs.len());
         self.progress.begin(counters);
         let analyses = self.large_analyses(inventory, &standing, &record);
@@ -183,10 +180,10 @@ impl Loader {
     /// indexes. Changes that somebody else applies find their rows by them.
     pub async fn build_keys(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let entries = &inventory.structure.entries;
-        let leaves = inventory.builds.iter().filter(|build| !build.partitioned);
-        let keys = leaves.flat_map(|build| &build.steps).filter_map(|step| {
+        let steps = inventory.builds.steps.iter();
+        let keys = steps.filter_map(|step| {
             let entry = &entries[step.entry];
-            (step.alone || entry.unique_index).then_some(entry)
+            (step.company != Company::Indexes || entry.unique_index).then_some(entry)
         });
         let keys: Vec<&Entry> = keys.collect();
         loop {
@@ -258,7 +255,7 @@ impl Loader {
             unlogged: self.options.standby.is_none(),
         };
         let mut jobs = copy::jobs(&preparation, ledger)?;
-        jobs.retain(|job| !self.options.rows_elsewhere.contains(&job.name));
+        jobs.retain(|job| !self.options.rows_elsewhere.contains(job.name()));
         refuse_triggers(&mut target, &jobs, replica).await?;
         let large = inventory.tables.iter().filter(|table| is_large(table));
         let large: HashSet<&TableName> = large.map(|table| layout.place(&table.name)).collect();
@@ -277,15 +274,10 @@ impl Loader {
         record: &Record,
     ) -> Result<(), LoadError> {
         let mut runner = self.runner("structure");
-        for build in inventory.builds.iter().filter(|build| build.partitioned) {
-            let entries = build
-                .steps
-                .iter()
-                .map(|step| &inventory.structure.entries[step.entry]);
-            let left = entries.filter(|entry| !record.holds(&structure::key(entry)));
-            make_in_order(&mut runner, &left.collect::<Vec<_>>(), || ()).await?;
-        }
-        Ok(())
+        let places = inventory.builds.partitioned.iter();
+        let entries = places.map(|&place| &inventory.structure.entries[place]);
+        let left = entries.filter(|entry| !record.holds(&structure::key(entry)));
+        make_in_order(&mut runner, &left.collect::<Vec<_>>(), || ()).await
     }
 
     async fn copy_large_objects(&self, cancel: &CancellationToken) -> Result<(), LoadError> {
@@ -391,7 +383,7 @@ async fn refuse_triggers(
     }
     let unfinished = jobs.iter().filter(|job| !job.is_copied());
     match unfinished
-        .map(|job| &*job.target)
+        .map(CopyJob::target)
         .find(|table| with_triggers.contains(table))
     {
         Some(table) => Err(LoadError::TriggersWouldFire {

@@ -23,7 +23,7 @@ pub enum TableState {
 #[derive(Debug)]
 pub struct TableProgress {
     /// The source's table.
-    pub name: Arc<TableName>,
+    pub name: TableName,
     /// Heap and TOAST on the source; what is copied may be fewer or more bytes.
     pub expected_bytes: u64,
     /// Rows as the source estimates them.
@@ -34,7 +34,7 @@ pub struct TableProgress {
 }
 
 impl TableProgress {
-    pub(crate) fn new(name: Arc<TableName>, expected_bytes: u64, expected_rows: u64) -> Self {
+    pub(crate) fn new(name: TableName, expected_bytes: u64, expected_rows: u64) -> Self {
         TableProgress {
             name,
             expected_bytes,

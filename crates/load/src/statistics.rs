@@ -1,7 +1,7 @@
 //! The planner's statistics of what was copied, gathered on the target: of a large table when
 //! its last index stands, of the rest at the end.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use trunkline_changes::{Side, TableName};
 use trunkline_postgres::{OnSide, Session};
@@ -22,27 +22,24 @@ use crate::transform::Layout;
 pub(crate) type Analyses = HashMap<TableName, Task>;
 
 /// Tasks of small tables, put together: each commit waits for the disk, and of 200,000
-/// tables that would be all that is waited for.
-#[derive(Default)]
-struct Groups {
-    groups: VecDeque<Vec<Task>>,
-    last_bytes: u64,
-}
-
-impl Groups {
-    fn add(&mut self, task: Task, bytes: u64) {
-        let fits = self.last_bytes.saturating_add(bytes) <= ANALYZED_TOGETHER_BYTES;
-        match self.groups.back_mut() {
-            Some(last) if fits && last.len() < ENTRIES_AT_ONCE => {
-                last.push(task);
-                self.last_bytes += bytes;
-            }
-            _ => {
-                self.groups.push_back(vec![task]);
-                self.last_bytes = bytes;
-            }
+/// tables that would be all that is waited for. Takes each with its bytes.
+fn groups(tasks: impl Iterator<Item = (u64, Task)>) -> impl Iterator<Item = Vec<Task>> {
+    let mut tasks = tasks.peekable();
+    std::iter::from_fn(move || {
+        let (mut together, first) = tasks.next()?;
+        let mut group = vec![first];
+        while group.len() < ENTRIES_AT_ONCE {
+            let fits = |(bytes, _): &(u64, Task)| {
+                together.saturating_add(*bytes) <= ANALYZED_TOGETHER_BYTES
+            };
+            let Some((bytes, task)) = tasks.next_if(fits) else {
+                break;
+            };
+            together += bytes;
+            group.push(task);
         }
-    }
+        Some(group)
+    })
 }
 
 /// Whether its statistics are worth a transaction of their own, as soon as it is built.
@@ -104,19 +101,24 @@ impl Loader {
         .await?;
         // How large a view is was not asked.
         let views = views.iter().map(|view| (u64::MAX, analysis(view, view)));
-        let analyses = self.analyses(tables, &standing, |_| true);
-        let analyses = analyses.into_iter().map(|(t, task)| (t.bytes(), task));
-        let analyses: Vec<(u64, Task)> = views.chain(analyses).collect();
-        self.progress.analyzed.start(analyses.len());
-        let mut tasks = Groups::default();
-        for (bytes, task) in analyses {
-            if record.holds(&task.key) {
+        let layout = Layout::new(&self.options.transform, tables, self.options.naming());
+        let roots = roots(tables, &layout, &standing, |_| true);
+        drop(standing);
+        self.progress.analyzed.start(views.len() + roots.len());
+        // Made when its turn comes: of very many tables the statements are much.
+        let of_table = |table: &Table| {
+            let task = analysis(&table.name, layout.place(&table.name));
+            (table.bytes(), task)
+        };
+        let analyses = views.chain(roots.into_iter().map(of_table));
+        let left = analyses.filter(|(_, task)| {
+            let gathered = record.holds(&task.key);
+            if gathered {
                 self.progress.analyzed.one_done();
-            } else {
-                tasks.add(task, bytes);
             }
-        }
-        self.side_by_side(tasks.groups, "statistics", |progress| {
+            !gathered
+        });
+        self.side_by_side(groups(left), "statistics", |progress| {
             progress.analyzed.one_done();
         })
         .await
@@ -144,37 +146,37 @@ impl Loader {
         let gathered = |table: &Table| {
             is_large(table) && !parents.contains(&table.name) && !with_objects.contains(&table.name)
         };
-        let analyses = self.analyses(tables, standing, gathered).into_iter();
-        let left = analyses.filter(|(_, task)| !record.holds(&task.key));
-        left.map(|(table, task)| (table.name.clone(), task))
+        let layout = Layout::new(&self.options.transform, tables, self.options.naming());
+        let roots = roots(tables, &layout, standing, gathered).into_iter();
+        let analyses = roots.map(|table| {
+            let task = analysis(&table.name, layout.place(&table.name));
+            (table.name.clone(), task)
+        });
+        analyses
+            .filter(|(_, task)| !record.holds(&task.key))
             .collect()
     }
+}
 
-    /// What gathers the statistics of each wanted table, the largest first; `standing` is what
-    /// stands on the target. A partitioned table's statement reaches its partitions too.
-    fn analyses<'t>(
-        &self,
-        tables: &'t [Table],
-        standing: &Parents,
-        wanted: impl Fn(&Table) -> bool,
-    ) -> Vec<(&'t Table, Task)> {
-        let layout = Layout::new(&self.options.transform, tables, self.options.naming());
-        let mut roots: Vec<&Table> = tables
-            .iter()
-            .filter(|table| wanted(table))
-            .filter(|table| {
-                let there = standing.get(layout.place(&table.name));
-                let within = |parent: &TableName| standing.contains_key(parent);
-                there.is_some_and(|parent| !parent.as_ref().is_some_and(within))
-            })
-            .collect();
-        roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
-        let analysis = |table: &'t Table| {
-            let task = analysis(&table.name, layout.place(&table.name));
-            (table, task)
-        };
-        roots.into_iter().map(analysis).collect()
-    }
+/// The wanted tables whose statistics are gathered, the largest first; `standing` is what
+/// stands on the target. A partitioned table's statement reaches its partitions too.
+fn roots<'t>(
+    tables: &'t [Table],
+    layout: &Layout,
+    standing: &Parents,
+    wanted: impl Fn(&Table) -> bool,
+) -> Vec<&'t Table> {
+    let mut roots: Vec<&Table> = tables
+        .iter()
+        .filter(|table| wanted(table))
+        .filter(|table| {
+            let there = standing.get(layout.place(&table.name));
+            let within = |parent: &TableName| standing.contains_key(parent);
+            there.is_some_and(|parent| !parent.as_deref().is_some_and(within))
+        })
+        .collect();
+    roots.sort_by_key(|table| std::cmp::Reverse(table.bytes()));
+    roots
 }
 
 #[cfg(test)]
@@ -183,18 +185,17 @@ mod tests {
 
     #[test]
     fn only_small_tables_share_a_transaction() {
-        let mut groups = Groups::default();
         let small = std::iter::repeat_n(8_192, 40);
-        for (number, bytes) in [5 << 30, 900 << 10].into_iter().chain(small).enumerate() {
+        let tasks = [5 << 30, 900 << 10].into_iter().chain(small).map(|bytes| {
             let task = Task {
-                key: (ANALYZED.into(), "s".into(), number.to_string().into(), 0),
+                key: (ANALYZED.into(), "s".into(), bytes.to_string().into(), 0),
                 label: String::new(),
                 sql: String::new(),
                 dispensable: true,
             };
-            groups.add(task, bytes);
-        }
-        let sizes: Vec<usize> = groups.groups.iter().map(Vec::len).collect();
+            (bytes, task)
+        });
+        let sizes: Vec<usize> = groups(tasks).map(|group| group.len()).collect();
         assert_eq!(sizes, [1, 1 + 15, 25]);
     }
 }

@@ -6,21 +6,20 @@
 //! build that takes longer than all others together, these go one by one and by one process
 //! each: nothing ends later for it, and where there are few cores the long one has its own.
 
-use std::borrow::Borrow;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 
 use crate::limits::{BUILT_APART_BYTES, ENTRIES_AT_ONCE, LONG_BUILD_FACTOR, SHARES};
-use crate::structure::{BuildStep, TableBuild};
+use crate::structure::{BuildStep, Company};
 
 /// Which builds are possible now: pure.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// By table: groups still to come; the builds of one group go side by side.
-    groups: Vec<VecDeque<Vec<Step>>>,
-    /// By table: builds of the current group that have not ended.
-    unfinished: Vec<usize>,
-    /// Possible now, with its table.
-    ready: BinaryHeap<(Step, usize)>,
+    /// All steps: those of a table side by side, in the order of its groups. Of very many tables
+    /// a list for each would be most of what is held.
+    steps: Vec<Step>,
+    tables: Vec<Left>,
+    /// Possible now.
+    ready: BinaryHeap<Step>,
     /// How long they take, by entry.
     running: HashMap<usize, u64>,
     /// How long all that have not ended take, those that run among them.
@@ -29,8 +28,25 @@ pub(crate) struct Turns {
     outstanding: usize,
 }
 
-/// How long it takes, the entry, and what of it is built.
-type Step = (u64, usize, Part);
+/// What of one table has not ended.
+#[derive(Debug)]
+struct Left {
+    /// The first step of the group that comes next, as a place among all.
+    next: usize,
+    /// Builds of the current group that have not ended.
+    unfinished: usize,
+}
+
+/// Something to build. The order is by how long it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    bytes: u64,
+    entry: usize,
+    part: Part,
+    /// Which of the table's groups; the builds of one go side by side.
+    group: u32,
+    table: u32,
+}
 
 /// What of an entry is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,21 +76,24 @@ pub(crate) enum Turn {
 }
 
 impl Turns {
-    /// `stands` says whether the index of a constraint was built before.
+    /// From what is left of each table. `stands` says whether the index of a constraint was built
+    /// before.
     pub(crate) fn new(
-        builds: impl IntoIterator<Item = impl Borrow<TableBuild>>,
+        builds: impl IntoIterator<Item = Vec<BuildStep>>,
         stands: impl Fn(&BuildStep) -> bool,
     ) -> Self {
-        let builds = builds.into_iter();
-        let groups: Vec<_> = builds.map(|b| groups(b.borrow(), &stands)).collect();
-        Turns {
-            unfinished: vec![0; groups.len()],
-            outstanding: groups.len(),
-            left: groups.iter().flatten().flatten().map(duration).sum(),
-            groups,
-            ready: BinaryHeap::new(),
-            running: HashMap::new(),
+        let mut turns = Turns::default();
+        for (table, build) in (0..).zip(builds) {
+            turns.tables.push(Left {
+                next: turns.steps.len(),
+                unfinished: 0,
+            });
+            turns.steps.extend(steps(table, &build, &stands));
         }
+        turns.steps.shrink_to_fit();
+        turns.outstanding = turns.tables.len();
+        turns.left = turns.steps.iter().map(duration).sum();
+        turns
     }
 
     pub(crate) fn rows_are_in(&mut self, table: usize) {
@@ -84,12 +103,18 @@ impl Turns {
 
     /// Gives whether the table has no builds left.
     fn next_group(&mut self, table: usize) -> bool {
-        let Some(group) = self.groups[table].pop_front() else {
+        let left = &mut self.tables[table];
+        let rest = &self.steps[left.next..];
+        let of_one_group =
+            |one: &Step, other: &Step| (one.table, one.group) == (other.table, other.group);
+        let group = rest.chunk_by(of_one_group).next();
+        let group = group.filter(|group| group[0].table as usize == table);
+        let Some(group) = group else {
             return true;
         };
-        self.unfinished[table] = group.len();
-        self.ready
-            .extend(group.into_iter().map(|step| (step, table)));
+        left.next += group.len();
+        left.unfinished = group.len();
+        self.ready.extend(group);
         false
     }
 
@@ -99,19 +124,22 @@ impl Turns {
             return Turn::Wait;
         }
         let taken = self.take();
-        for (step, _) in &taken {
-            self.running.insert(step.1, duration(step));
+        for step in &taken {
+            self.running.insert(step.entry, duration(step));
         }
         match taken[..] {
-            [((_, entry, part), table)] => Turn::Build {
-                table,
-                entry,
-                part,
+            [step] => Turn::Build {
+                table: step.table as usize,
+                entry: step.entry,
+                part: step.part,
                 sparing,
             },
             [] if self.outstanding > 0 || !self.running.is_empty() => Turn::Wait,
             [] => Turn::Done,
-            _ => Turn::Together(taken.iter().map(|(step, table)| (*table, step.1)).collect()),
+            _ => {
+                let places = taken.iter().map(|step| (step.table as usize, step.entry));
+                Turn::Together(places.collect())
+            }
         }
     }
 
@@ -126,10 +154,10 @@ impl Turns {
 
     /// The longest that is ready, and where that is small others with it: the fewer are left
     /// the fewer, so that all builders have work.
-    fn take(&mut self) -> Vec<(Step, usize)> {
+    fn take(&mut self) -> Vec<Step> {
         let some = self.ready.len().div_ceil(SHARES).min(ENTRIES_AT_ONCE);
-        let mut taken: Vec<(Step, usize)> = self.ready.pop().into_iter().collect();
-        let is_small = |(step, _): &(Step, usize)| step.2 == Part::Small;
+        let mut taken: Vec<Step> = self.ready.pop().into_iter().collect();
+        let is_small = |step: &Step| step.part == Part::Small;
         if !taken.iter().all(is_small) {
             return taken;
         }
@@ -142,49 +170,60 @@ impl Turns {
     /// Gives whether the table has no builds left.
     pub(crate) fn built(&mut self, table: usize, entry: usize) -> bool {
         self.left -= self.running.remove(&entry).unwrap_or_default();
-        self.unfinished[table] -= 1;
-        self.unfinished[table] == 0 && self.next_group(table)
+        self.tables[table].unfinished -= 1;
+        self.tables[table].unfinished == 0 && self.next_group(table)
     }
 }
 
 /// How long a step takes; what only takes an index over, no time.
 fn duration(step: &Step) -> u64 {
-    if step.2 == Part::TakeOver { 0 } else { step.0 }
+    if step.part == Part::TakeOver {
+        0
+    } else {
+        step.bytes
+    }
 }
 
 /// Whether the index of a constraint is built first, with others beside it.
-fn goes_apart(build: &TableBuild, step: &BuildStep) -> bool {
-    step.apart && build.steps.len() > 1 && step.bytes >= BUILT_APART_BYTES
+fn goes_apart(build: &[BuildStep], step: &BuildStep) -> bool {
+    step.company == Company::NothingOrIndexes && build.len() > 1 && step.bytes >= BUILT_APART_BYTES
 }
 
-fn groups(build: &TableBuild, stands: impl Fn(&BuildStep) -> bool) -> VecDeque<Vec<Step>> {
-    let (mut alone, beside): (Vec<&BuildStep>, Vec<_>) =
-        build.steps.iter().partition(|step| step.alone);
+/// What is built on a table, in the order of its groups.
+fn steps(table: u32, build: &[BuildStep], stands: impl Fn(&BuildStep) -> bool) -> Vec<Step> {
+    let (mut alone, beside): (Vec<&BuildStep>, Vec<_>) = build
+        .iter()
+        .partition(|step| step.company != Company::Indexes);
     alone.sort_by_key(|step| (!step.primary, std::cmp::Reverse(step.bytes)));
     let (apart, alone): (Vec<&BuildStep>, Vec<_>) = alone
         .into_iter()
         .partition(|step| stands(step) || goes_apart(build, step));
-    let part = |part| move |step: &&BuildStep| (step.bytes, step.entry, part);
-    let whole = |step: &&BuildStep| {
-        let kind = if build.small {
-            Part::Small
-        } else {
-            Part::Whole
-        };
-        part(kind)(step)
+    let whole = |step: &BuildStep| {
+        if step.small { Part::Small } else { Part::Whole }
     };
-    let indexes = apart.iter().filter(|step| !stands(step));
-    let beside: Vec<Step> = indexes
-        .map(part(Part::Index))
-        .chain(beside.iter().map(whole))
-        .collect();
-    let alone = alone.iter().map(whole).map(|step| vec![step]);
-    let taken_over = apart
-        .iter()
-        .map(part(Part::TakeOver))
-        .map(|step| vec![step]);
-    let beside = (!beside.is_empty()).then_some(beside);
-    alone.chain(beside).chain(taken_over).collect()
+    let mut steps = Vec::with_capacity(build.len() + apart.len());
+    let mut add = |group: usize, of: &BuildStep, part| {
+        steps.push(Step {
+            bytes: of.bytes,
+            entry: of.entry,
+            part,
+            group: u32::try_from(group).unwrap_or(u32::MAX),
+            table,
+        });
+    };
+    for (group, step) in alone.iter().enumerate() {
+        add(group, step, whole(step));
+    }
+    for step in apart.iter().filter(|step| !stands(step)) {
+        add(alone.len(), step, Part::Index);
+    }
+    for step in beside {
+        add(alone.len(), step, whole(step));
+    }
+    for (step, group) in apart.iter().zip(alone.len() + 1..) {
+        add(group, step, Part::TakeOver);
+    }
+    steps
 }
 
 #[cfg(test)]

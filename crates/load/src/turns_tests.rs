@@ -1,29 +1,28 @@
 //! Which builds come when.
 
-use trunkline_changes::TableName;
-
 use proptest::prelude::*;
 
 use super::*;
 use crate::build_memory::Need;
 
-fn build(name: &str, steps: &[(usize, bool, bool, u64)]) -> TableBuild {
-    TableBuild {
-        table: TableName::new("public", name),
-        partitioned: false,
-        small: steps.iter().all(|step| step.3 < 8),
-        steps: steps
-            .iter()
-            .map(|&(entry, primary, alone, bytes)| BuildStep {
-                entry,
-                primary,
-                alone,
-                apart: alone,
-                bytes,
-                memory: Need::default(),
-            })
-            .collect(),
-    }
+fn build(steps: &[(usize, bool, bool, u64)]) -> Vec<BuildStep> {
+    let small = steps.iter().all(|step| step.3 < 8);
+    let steps = steps
+        .iter()
+        .map(|&(entry, primary, alone, bytes)| BuildStep {
+            entry,
+            table: 0,
+            small,
+            primary,
+            company: if alone {
+                Company::NothingOrIndexes
+            } else {
+                Company::Indexes
+            },
+            bytes,
+            memory: Need::default(),
+        });
+    steps.collect()
 }
 
 fn whole(table: usize, entry: usize) -> Turn {
@@ -38,17 +37,14 @@ fn whole(table: usize, entry: usize) -> Turn {
 
 #[test]
 fn the_primary_key_comes_first_and_the_longest_index_next() {
-    let one = build(
-        "a",
-        &[
-            (1, false, false, 50),
-            (2, false, false, 90),
-            (3, true, true, 10),
-            (4, false, true, 99),
-        ],
-    );
-    let two = build("b", &[(5, true, true, 70)]);
-    let mut turns = Turns::new(&[one, two], |_| false);
+    let one = build(&[
+        (1, false, false, 50),
+        (2, false, false, 90),
+        (3, true, true, 10),
+        (4, false, true, 99),
+    ]);
+    let two = build(&[(5, true, true, 70)]);
+    let mut turns = Turns::new([one, two], |_| false);
     assert_eq!(turns.next(), Turn::Wait, "no table has its rows");
     turns.rows_are_in(0);
     assert_eq!(turns.next(), whole(0, 3));
@@ -76,9 +72,9 @@ fn the_index_of_a_large_key_is_built_beside_the_others_and_taken_over_at_the_end
         (4, false, true, large - 1),
     ];
     let told = |stands: &dyn Fn(&BuildStep) -> bool| -> Vec<Vec<(usize, Part)>> {
-        groups(&build("a", &steps), stands)
-            .into_iter()
-            .map(|group| group.into_iter().map(|(_, e, part)| (e, part)).collect())
+        super::steps(0, &build(&steps), stands)
+            .chunk_by(|one, other| one.group == other.group)
+            .map(|group| group.iter().map(|step| (step.entry, step.part)).collect())
             .collect()
     };
     let (index, over) = (Part::Index, Part::TakeOver);
@@ -101,17 +97,24 @@ fn the_index_of_a_large_key_is_built_beside_the_others_and_taken_over_at_the_end
         ],
         "one that stands is not built again"
     );
-    let lonely = build("b", &[(1, true, true, 9 * large)]);
-    let lonely = groups(&lonely, |_| false);
-    assert_eq!(lonely, [vec![(9 * large, 1, Part::Whole)]]);
+    let lonely = build(&[(1, true, true, 9 * large)]);
+    let lonely = super::steps(0, &lonely, |_| false);
+    assert!(matches!(
+        lonely[..],
+        [Step {
+            entry: 1,
+            part: Part::Whole,
+            ..
+        }]
+    ));
 }
 
 #[test]
 fn small_builds_go_together_and_fewer_at_the_end() {
-    let large = build("a", &[(0, true, true, 10_000)]);
-    let small = (1..=600).map(|n| build(&n.to_string(), &[(n, true, true, 1)]));
-    let tables: Vec<TableBuild> = std::iter::once(large).chain(small).collect();
-    let mut turns = Turns::new(&tables, |_| false);
+    let large = build(&[(0, true, true, 10_000)]);
+    let small = (1..=600).map(|n| build(&[(n, true, true, 1)]));
+    let tables: Vec<Vec<BuildStep>> = std::iter::once(large).chain(small).collect();
+    let mut turns = Turns::new(tables.clone(), |_| false);
     for table in 0..tables.len() {
         turns.rows_are_in(table);
     }
@@ -143,11 +146,11 @@ fn beside_a_build_that_takes_longer_than_all_others_they_go_one_by_one() {
         (3, false, false, 60),
     ];
     let tables = [
-        build("a", &steps),
-        build("b", &[(4, true, true, 50)]),
-        build("c", &[(5, true, true, 90)]),
+        build(&steps),
+        build(&[(4, true, true, 50)]),
+        build(&[(5, true, true, 90)]),
     ];
-    let mut turns = Turns::new(&tables, |_| false);
+    let mut turns = Turns::new(tables.clone(), |_| false);
     for table in 0..3 {
         turns.rows_are_in(table);
     }
@@ -184,16 +187,18 @@ proptest! {
         order in prop::collection::vec(any::<prop::sample::Index>(), 1..40),
     ) {
         let mut entries = 0;
-        let tables: Vec<TableBuild> = tables.iter().map(|steps| {
+        let tables: Vec<Vec<BuildStep>> = tables.iter().map(|steps| {
             let steps: Vec<(usize, bool, bool, u64)> = steps.iter().map(|&(alone, size, large)| {
                 entries += 1;
                 let bytes = if large { size * BUILT_APART_BYTES } else { size };
                 (entries, false, alone, bytes)
             }).collect();
-            build("t", &steps)
+            build(&steps)
         }).collect();
         // Every third constraint's index stands from before.
-        let mut turns = Turns::new(&tables, |step| step.apart && step.entry % 3 == 0);
+        let mut turns = Turns::new(tables.clone(), |step| {
+            step.company == Company::NothingOrIndexes && step.entry % 3 == 0
+        });
         let (mut given, mut running, mut waited) = (Vec::new(), Vec::new(), 0);
         (0..tables.len()).for_each(|table| turns.rows_are_in(table));
         for end in order.iter().cycle() {

@@ -40,7 +40,7 @@ fn table(text: &str, columns: &[&str]) -> Table {
         heap_bytes: 0,
         toast_bytes: 0,
         partition_of: None,
-        inherits: Vec::new(),
+        inherits: Box::default(),
         data: true,
         extension_condition: None,
     }
@@ -48,7 +48,7 @@ fn table(text: &str, columns: &[&str]) -> Table {
 
 fn partition(text: &str, of: &str, columns: &[&str]) -> Table {
     Table {
-        partition_of: Some(name(of)),
+        partition_of: Some(name(of).into()),
         ..table(text, columns)
     }
 }
@@ -194,7 +194,7 @@ fn two_things_never_get_one_name() {
 #[test]
 fn what_rows_are_told_apart_by_stays_and_odd_names_are_refused() {
     let mut heir = table("public.heir", &["id", "x"]);
-    heir.inherits = vec![name("public.a")];
+    heir.inherits = [name("public.a")].into();
     let tables = [
         table("public.a", &["id", "x"]),
         table("public.b", &["id", "x"]),

@@ -26,24 +26,24 @@ impl Copier {
         target: &mut Session,
         job: &CopyJob,
     ) -> Result<Vec<String>, LoadError> {
-        if !self.ours || !job.alone || job.wide.is_empty() {
+        if !self.ours || !job.alone || job.wide().is_empty() {
             return Ok(Vec::new());
         }
-        let doing = format!("looking how values of {} are stored", job.name);
-        let found = not_compressed(source, &job.name).await;
+        let doing = format!("looking how values of {} are stored", job.name());
+        let found = not_compressed(source, job.name()).await;
         let found = found.on(Side::Source, &doing)?;
         if found.is_empty() {
             return Ok(Vec::new());
         }
-        let standing = extended(target, &job.target).await;
+        let standing = extended(target, job.target()).await;
         let standing = standing.on(Side::Target, doing)?;
-        let there = |name: &String| job.wide.iter().find(|(from, _)| from == name);
+        let there = |name: &String| job.wide().iter().find(|(from, _)| from == name);
         let to = found.iter().filter_map(there).map(|(_, to)| to.clone());
         let may_be_set = |to: &String| standing.bare && standing.columns.contains(to);
         let columns: Vec<String> = to.filter(may_be_set).collect();
         if !columns.is_empty() {
             tracing::info!(
-                table = %job.name,
+                table = %job.name(),
                 columns = %columns.join(", "),
                 "not compressed on the source: the target does not try it either",
             );
@@ -64,16 +64,16 @@ impl Copier {
             return Ok(());
         }
         let rows = columns.iter().map(|column| {
-            let names = [job.target.schema.as_str(), &job.target.name, column];
+            let names = [job.target().schema.as_str(), &job.target().name, column];
             format!("({})", names.map(quote_literal).join(", "))
         });
         let rows: Vec<String> = rows.collect();
         let sql = format!(
             "BEGIN; {}; INSERT INTO trunkline.columns_as_stored VALUES {} ON CONFLICT DO NOTHING; COMMIT",
-            storage_sql(&job.target, &columns, "EXTERNAL"),
+            storage_sql(job.target(), &columns, "EXTERNAL"),
             rows.join(", "),
         );
-        let doing = format!("having {} stored as it is", job.target);
+        let doing = format!("having {} stored as it is", job.target());
         target.batch(&sql).await.on(Side::Target, doing)?;
         Ok(())
     }
@@ -87,7 +87,7 @@ impl Copier {
         job: &CopyJob,
     ) -> Result<(), LoadError> {
         let target = pair.target(self).await?;
-        give_storage_back(target, Some(&job.target)).await
+        give_storage_back(target, Some(job.target())).await
     }
 }
 

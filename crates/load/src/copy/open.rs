@@ -23,7 +23,7 @@ impl Copier {
     ) -> Result<Vec<Unit<Shared>>, LoadError> {
         let job = &self.jobs[number];
         if job.is_copied() {
-            count(job, &job.recorded);
+            count(job, job.recorded());
             return Ok(Vec::new());
         }
         job.progress.set_state(TableState::Copying);
@@ -32,7 +32,7 @@ impl Copier {
         // somebody else would be emptied, or mixed with ours. An empty table that the ledger
         // did not know needs no other question.
         if !job.take_unrecorded() || holds_rows(target, job).await? {
-            let recorded = ledger::read_table(target, &job.name).await?;
+            let recorded = ledger::read_table(target, job.name()).await?;
             if let Some(units) = resumed(number, job, &recorded) {
                 self.before_parts(pair, job, units.len()).await?;
                 return Ok(units);
@@ -41,19 +41,19 @@ impl Copier {
                 start_over(target, job).await?;
             } else if holds_rows(target, job).await? {
                 // A transaction of an earlier try may have ended since the first look.
-                let recorded = ledger::read_table(target, &job.name).await?;
+                let recorded = ledger::read_table(target, job.name()).await?;
                 let units = resumed(number, job, &recorded);
                 let units = units.ok_or_else(|| LoadError::TargetNotEmpty {
-                    table: (*job.target).clone(),
+                    table: job.target().clone(),
                 })?;
                 self.before_parts(pair, job, units.len()).await?;
                 return Ok(units);
             }
         }
-        if job.plan != Plan::Whole {
+        if *job.plan() != Plan::Whole {
             self.store_as_is(pair, job).await?;
         }
-        match &job.plan {
+        match job.plan() {
             Plan::Whole => self.whole(pair, job).await,
             Plan::Pages(parts) => self.pages(pair, number, parts).await,
             Plan::Key { column, ranges } => self.key_ranges(pair, number, column, *ranges).await,
@@ -87,7 +87,7 @@ impl Copier {
         parts: &[Part],
     ) -> Result<Vec<Unit<Shared>>, LoadError> {
         let job = &self.jobs[number];
-        let doing = format!("taking the snapshot of {}", job.name);
+        let doing = format!("taking the snapshot of {}", job.name());
         let mut leader = Session::connect(&self.source, "snapshot")
             .await
             .on(Side::Source, &doing)?;
@@ -97,12 +97,12 @@ impl Copier {
             .await
             .on(Side::Source, &doing)?;
         let id: String = row.get(0).on(Side::Source, &doing)?;
-        let sql = ledger::plan_sql(&job.name, &Cut::Pages, parts, Some(&view));
+        let sql = ledger::plan_sql(job.name(), &Cut::Pages, parts, Some(&view));
         let (_, target) = pair.both(self).await?;
-        target
-            .batch(&sql)
-            .await
-            .on(Side::Target, format!("planning the parts of {}", job.name))?;
+        target.batch(&sql).await.on(
+            Side::Target,
+            format!("planning the parts of {}", job.name()),
+        )?;
         let snapshot = SharedSnapshot {
             id,
             view,
@@ -128,8 +128,8 @@ impl Copier {
     ) -> Result<Vec<Unit<Shared>>, LoadError> {
         let job = &self.jobs[number];
         let (source, target) = pair.both(self).await?;
-        let doing = format!("reading how the keys of {} are spread", job.name);
-        let sample = key_sample(source, &job.name, column)
+        let doing = format!("reading how the keys of {} are spread", job.name());
+        let sample = key_sample(source, job.name(), column)
             .await
             .on(Side::Source, doing)?;
         let parts = chunks::between(&chunks::key_bounds(&sample, ranges));
@@ -137,11 +137,11 @@ impl Copier {
             return self.whole(pair, job).await;
         }
         let cut = Cut::Key(column.to_owned());
-        let sql = ledger::plan_sql(&job.name, &cut, &parts, None);
-        target
-            .batch(&sql)
-            .await
-            .on(Side::Target, format!("planning the ranges of {}", job.name))?;
+        let sql = ledger::plan_sql(job.name(), &cut, &parts, None);
+        target.batch(&sql).await.on(
+            Side::Target,
+            format!("planning the ranges of {}", job.name()),
+        )?;
         let shared = Arc::new(Shared {
             cut,
             snapshot: None,
@@ -185,8 +185,11 @@ async fn holds_rows(target: &mut Session, job: &CopyJob) -> Result<bool, LoadErr
     if !job.alone {
         return Ok(false);
     }
-    let sql = format!("SELECT EXISTS (SELECT 1 FROM ONLY {})", job.target.quoted());
-    let doing = format!("looking whether {} is empty", job.target);
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM ONLY {})",
+        job.target().quoted()
+    );
+    let doing = format!("looking whether {} is empty", job.target());
     let row = target.query_one(&sql, &[]).await.on(Side::Target, &doing)?;
     Ok(row.get::<bool>(0).on(Side::Target, &doing)?)
 }
@@ -194,8 +197,8 @@ async fn holds_rows(target: &mut Session, job: &CopyJob) -> Result<bool, LoadErr
 /// Empties a table whose shared snapshot was lost, and forgets its parts, in one
 /// transaction. The rows are ours: the ledger says so.
 async fn start_over(target: &mut Session, job: &CopyJob) -> Result<(), LoadError> {
-    let (table, forget) = (job.target.quoted(), ledger::forget_sql(&job.name));
-    let doing = format!("emptying {} to copy it again", job.target);
+    let (table, forget) = (job.target().quoted(), ledger::forget_sql(job.name()));
+    let doing = format!("emptying {} to copy it again", job.target());
     let emptied = target
         .batch(&format!("TRUNCATE TABLE ONLY {table}; {forget}"))
         .await;

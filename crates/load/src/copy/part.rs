@@ -40,7 +40,7 @@ pub(crate) async fn begin_reading(source: &mut Session, lock: &str) -> Result<St
 
 /// Keeps tables' shapes as they are.
 pub(crate) fn lock_sql(jobs: &[&CopyJob]) -> String {
-    let only = |job: &&CopyJob| format!("ONLY {}", job.name.quoted());
+    let only = |job: &&CopyJob| format!("ONLY {}", job.name().quoted());
     let tables: Vec<String> = jobs.iter().map(only).collect();
     format!("LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", "))
 }
@@ -62,7 +62,7 @@ impl Copier {
             bytes: AtomicU64::new(0),
         };
         let (source, target) = pair.both(self).await?;
-        let doing = format!("copying {}", job.name);
+        let doing = format!("copying {}", job.name());
         let view = match shared {
             None => self.begin(source, job).await?,
             Some(shared) => {
@@ -74,7 +74,8 @@ impl Copier {
                 shared.view.clone()
             }
         };
-        let frozen = self.ours && job.alone && *cut == Cut::Whole && job.bytes >= FROZEN_FROM_BYTES;
+        let frozen =
+            self.ours && job.alone && *cut == Cut::Whole && job.bytes() >= FROZEN_FROM_BYTES;
         // Who empties a table in a transaction has it alone, and may alter it there too.
         let as_is = if frozen {
             self.in_vain(source, target, job).await?
@@ -83,10 +84,10 @@ impl Copier {
         };
         let mut begin = vec!["BEGIN".to_owned()];
         if frozen {
-            begin.push(format!("TRUNCATE TABLE ONLY {}", job.target.quoted()));
+            begin.push(format!("TRUNCATE TABLE ONLY {}", job.target().quoted()));
         }
         if !as_is.is_empty() {
-            begin.push(storage_sql(&job.target, &as_is, "EXTERNAL"));
+            begin.push(storage_sql(job.target(), &as_is, "EXTERNAL"));
         }
         let begun = target.batch(&begin.join("; ")).await;
         begun.on(Side::Target, &doing)?;
@@ -98,14 +99,14 @@ impl Copier {
             fault
         })?;
         let loaded = Loaded {
-            table: &job.name,
+            table: job.name(),
             cut,
             part,
             rows: pumped.rows,
             bytes: pumped.bytes,
         };
         if !as_is.is_empty() {
-            let sql = storage_sql(&job.target, &as_is, "EXTENDED");
+            let sql = storage_sql(job.target(), &as_is, "EXTENDED");
             target.batch(&sql).await.on(Side::Target, &doing)?;
         }
         let copied = match cut {
@@ -119,7 +120,7 @@ impl Copier {
         counted.keep(pumped.bytes, pumped.rows);
         // The rows are in; how the reading transaction ends changes nothing.
         if let Err(error) = source.batch("COMMIT").await {
-            tracing::debug!(table = %job.name, %error, "the reading transaction did not end well");
+            tracing::debug!(table = %job.name(), %error, "the reading transaction did not end well");
         }
         Ok(())
     }

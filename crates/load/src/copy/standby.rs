@@ -157,7 +157,7 @@ impl Copier {
         source: &mut Session,
         job: &CopyJob,
     ) -> Result<String, LoadError> {
-        let doing = || format!("copying {}", job.name);
+        let doing = || format!("copying {}", job.name());
         let Some(snapshots) = &self.standby else {
             return Ok(begin_reading(source, &lock_sql(&[job]))
                 .await
@@ -178,7 +178,7 @@ impl Copier {
                 }
                 Storage::Another => {
                     return Err(LoadError::EmptiedAgain {
-                        table: (*job.name).clone(),
+                        table: job.name().clone(),
                     });
                 }
             }
@@ -205,7 +205,7 @@ async fn begin_shared(
         .query_opt(
             "SELECT class.relfilenode = pg_catalog.pg_relation_filenode(class.oid) \
              FROM pg_catalog.pg_class AS class WHERE class.oid = $1::text::pg_catalog.regclass",
-            &[&job.name.quoted()],
+            &[&job.name().quoted()],
         )
         .await?;
     // A table that the snapshot does not know is younger than it.

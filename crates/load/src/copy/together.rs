@@ -76,7 +76,7 @@ impl Copier {
         let copies: Vec<(&str, &str)> = copies.iter().map(|(o, i)| (&**o, &**i)).collect();
         let pumped = pump_in_turn(source, target, &copies, &|_, _| ()).await?;
         let loaded = jobs.iter().zip(&pumped).map(|(job, pumped)| Loaded {
-            table: &job.name,
+            table: job.name(),
             cut: &Cut::Whole,
             part: &Part::WHOLE,
             rows: pumped.rows,
@@ -100,14 +100,14 @@ impl Copier {
 }
 
 async fn any_holds_rows(target: &mut Session, jobs: &[&CopyJob]) -> Result<bool, PgError> {
-    let holds = |job: &&CopyJob| format!("EXISTS (SELECT FROM ONLY {})", job.target.quoted());
+    let holds = |job: &&CopyJob| format!("EXISTS (SELECT FROM ONLY {})", job.target().quoted());
     let any: Vec<String> = jobs.iter().map(holds).collect();
     let sql = format!("SELECT {}", any.join(" OR "));
     target.query_one(&sql, &[]).await?.get(0)
 }
 
 async fn bytes(source: &mut Session, jobs: &[&CopyJob]) -> Result<u64, PgError> {
-    let quoted = |job: &&CopyJob| quote_literal(&job.name.quoted());
+    let quoted = |job: &&CopyJob| quote_literal(&job.name().quoted());
     let tables: Vec<String> = jobs.iter().map(quoted).collect();
     let sql = format!(
         "SELECT sum(pg_catalog.pg_table_size(name::pg_catalog.regclass))::bigint FROM unnest(ARRAY[{}]) AS name",

@@ -182,7 +182,7 @@ impl Copier {
     async fn parts_are_in(&self, pair: &mut Pair, number: usize) -> Result<(), LoadError> {
         let job = &self.jobs[number];
         let mut pauses = pauses();
-        while !job.wide.is_empty() {
+        while !job.wide().is_empty() {
             let given_back = tokio::select! {
                 given_back = self.give_storage_back(pair, job) => given_back,
                 () = self.cancel.cancelled() => Err(LoadError::Cancelled),
@@ -197,12 +197,12 @@ impl Copier {
         Ok(())
     }
 
-    pub(crate) fn table_is_copied(&self, job: usize) {
-        let job = &self.jobs[job];
+    pub(crate) fn table_is_copied(&self, number: usize) {
+        let job = &self.jobs[number];
         job.progress.set_state(TableState::Building);
         self.progress.copied.one_done();
-        self.board.rows_are_in(&job.name);
-        tracing::info!(table = %job.name, rows = job.progress.rows(), "rows copied");
+        self.board.rows_are_in(number);
+        tracing::info!(table = %job.name(), rows = job.progress.rows(), "rows copied");
     }
 
     async fn open_with_retries(
@@ -248,7 +248,7 @@ impl Copier {
             if let Some(snapshot) = &unit.shared.snapshot {
                 let stopping = self.cancel.is_cancelled();
                 if !stopping && snapshot.is_lost().await {
-                    tracing::warn!(table = %job.name, %error, "its snapshot was lost: the table begins again");
+                    tracing::warn!(table = %job.name(), %error, "its snapshot was lost: the table begins again");
                     return Ok(Ended::SnapshotLost);
                 }
             }
@@ -266,7 +266,7 @@ impl Copier {
         let job = &self.jobs[unit.job];
         if tried {
             let (_, target) = pair.both(self).await?;
-            if let Some(recorded) = ledger::read_part(target, &job.name, &unit.part).await? {
+            if let Some(recorded) = ledger::read_part(target, job.name(), &unit.part).await? {
                 job.progress.add(recorded.rows, recorded.bytes);
                 return Ok(());
             }
@@ -289,7 +289,7 @@ impl Copier {
         let Some(pause) = pauses.next().filter(|_| error.may_retry()) else {
             return Err(error);
         };
-        tracing::warn!(table = %self.jobs[job].name, %error, "trying again");
+        tracing::warn!(table = %self.jobs[job].name(), %error, "trying again");
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
             () = self.cancel.cancelled() => Err(LoadError::Cancelled),

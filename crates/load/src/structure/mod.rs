@@ -25,7 +25,7 @@ pub(crate) use dump::{Dumped, drop_script, dump, is_dumped};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
 pub(crate) use foreign_key::{ForeignKey, split as split_foreign_key};
-pub(crate) use order::{BuildStep, Stage, TableBuild, relation_of, table_builds};
+pub(crate) use order::{BuildStep, Builds, Company, Stage, relation_of, table_builds};
 pub use programs::Programs;
 pub(crate) use record::{
     ANALYZED, CLOSED, INDEXED, Key, LEFT_BEHIND, REFRESHED, Record, VALIDATED,

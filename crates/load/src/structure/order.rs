@@ -31,31 +31,66 @@ pub(crate) enum Stage {
     ViewIndex,
 }
 
-/// An index or constraint of a table.
+/// What else may be built on a table meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// Other indexes.
+    Indexes,
+    /// Nothing: it is made by ALTER TABLE.
+    Nothing,
+    /// Nothing; but its index may be built first, beside others.
+    NothingOrIndexes,
+}
+
+impl Company {
+    fn of(entry: &Entry) -> Self {
+        match (entry.kind.as_str(), entry.splits) {
+            ("CONSTRAINT", true) => Company::NothingOrIndexes,
+            ("CONSTRAINT", false) => Company::Nothing,
+            _ => Company::Indexes,
+        }
+    }
+}
+
+/// An index or constraint of a table that holds rows.
 #[derive(Clone, Debug)]
 pub(crate) struct BuildStep {
     /// Place in [`Structure::entries`].
     pub(crate) entry: usize,
+    /// The table's place among those in scope.
+    pub(crate) table: u32,
+    /// Whether all that is built on the table takes no time, as far as the source tells.
+    pub(crate) small: bool,
     /// Whether it makes the primary key.
     pub(crate) primary: bool,
-    /// Whether it is made by ALTER TABLE, alone on its table.
-    pub(crate) alone: bool,
-    /// Whether its index may be built first, beside others.
-    pub(crate) apart: bool,
+    /// What else may be built on the table meanwhile.
+    pub(crate) company: Company,
     /// How long it takes beside others: bytes of the source's index, if it were a b-tree.
     pub(crate) bytes: u64,
     /// What its memory is chosen by.
     pub(crate) memory: Need,
 }
 
-/// All that is built on one table.
-#[derive(Clone, Debug)]
-pub(crate) struct TableBuild {
-    pub(crate) table: TableName,
-    pub(crate) partitioned: bool,
-    /// Whether it takes no time, as far as the source tells.
-    pub(crate) small: bool,
+/// All that is built on tables.
+#[derive(Debug, Default)]
+pub(crate) struct Builds {
+    /// Of tables that hold rows, those of one table side by side.
     pub(crate) steps: Vec<BuildStep>,
+    /// Of partitioned tables: places in [`Structure::entries`], in `pg_dump`'s order.
+    pub(crate) partitioned: Vec<usize>,
+}
+
+impl Builds {
+    /// The steps, table by table.
+    pub(crate) fn by_table(&self) -> impl Iterator<Item = &[BuildStep]> {
+        self.steps.chunk_by(|one, other| one.table == other.table)
+    }
+
+    /// Every place in [`Structure::entries`].
+    pub(crate) fn entries(&self) -> impl Iterator<Item = usize> {
+        let steps = self.steps.iter().map(|step| step.entry);
+        steps.chain(self.partitioned.iter().copied())
+    }
 }
 
 impl Stage {
@@ -141,12 +176,12 @@ pub(crate) fn relation_of<'a>(entry: &Entry, by_id: &HashMap<u32, &'a Entry>) ->
     named.max_by_key(|needed| needed.name.len()).or(first)
 }
 
-/// What is built on each table, in `pg_dump`'s order of tables.
+/// What is built on each table.
 pub(crate) fn table_builds(
     structure: &Structure,
     tables: &[Table],
     indexes: &[IndexFacts],
-) -> Vec<TableBuild> {
+) -> Builds {
     let facts_of: HashMap<u32, &IndexFacts> = indexes
         .iter()
         .flat_map(|index| {
@@ -155,13 +190,11 @@ pub(crate) fn table_builds(
                 .chain(index.constraint_oid.map(|oid| (oid, index)))
         })
         .collect();
-    let table_by_oid: HashMap<u32, &Table> =
-        tables.iter().map(|table| (table.oid, table)).collect();
-    let table_by_name: HashMap<&TableName, &Table> =
-        tables.iter().map(|table| (&table.name, table)).collect();
+    let by_oid: HashMap<u32, u32> = tables.iter().map(|table| table.oid).zip(0..).collect();
+    let by_name: HashMap<&TableName, u32> =
+        tables.iter().map(|table| &table.name).zip(0..).collect();
     let by_id = structure.by_id();
-    let mut builds: Vec<TableBuild> = Vec::new();
-    let mut places: HashMap<TableName, usize> = HashMap::new();
+    let mut builds = Builds::default();
     for (place, entry) in structure.entries.iter().enumerate() {
         let owner = relation_of(entry, &by_id);
         if stage(entry, owner, &by_id) != Stage::Build {
@@ -170,36 +203,37 @@ pub(crate) fn table_builds(
         let facts = facts_of
             .get(&entry.oid)
             .filter(|_| [1259, 2606].contains(&entry.class));
-        let table = facts.and_then(|facts| table_by_oid.get(&facts.table_oid).copied());
-        let by_owner = || table_by_name.get(&owner?.table_name()).copied();
-        let Some(table) = table.or_else(by_owner) else {
+        let number = facts.and_then(|facts| by_oid.get(&facts.table_oid).copied());
+        let by_owner = || by_name.get(&owner?.table_name()).copied();
+        let Some(number) = number.or_else(by_owner) else {
             continue;
         };
-        let build = *places.entry(table.name.clone()).or_insert_with(|| {
-            builds.push(TableBuild {
-                table: table.name.clone(),
-                partitioned: table.kind == TableKind::Partitioned,
-                small: table.bytes() <= TOGETHER_BYTES,
-                steps: Vec::new(),
-            });
-            builds.len() - 1
-        });
-        builds[build].small &= facts.is_some();
-        builds[build].steps.push(BuildStep {
+        let table = &tables[number as usize];
+        if table.kind == TableKind::Partitioned {
+            builds.partitioned.push(place);
+            continue;
+        }
+        builds.steps.push(BuildStep {
             entry: place,
+            table: number,
+            small: facts.is_some() && table.bytes() <= TOGETHER_BYTES,
             primary: facts.is_some_and(|facts| facts.primary),
-            alone: entry.kind == "CONSTRAINT",
-            apart: entry.splits,
+            company: Company::of(entry),
             bytes: facts.map_or(0, |facts| duration(facts, table)),
             memory: facts.map_or_else(Need::default, |facts| {
                 Need::of_index(&facts.method, facts.bytes)
             }),
         });
     }
-    for build in &mut builds {
-        build.steps.shrink_to_fit();
+    builds.steps.shrink_to_fit();
+    builds.steps.sort_by_key(|step| step.table);
+    let of_one_table = |one: &BuildStep, other: &BuildStep| one.table == other.table;
+    for of_one in builds.steps.chunk_by_mut(of_one_table) {
+        let small = of_one.iter().all(|step| step.small);
+        for step in of_one {
+            step.small = small;
+        }
     }
-    builds.shrink_to_fit();
     builds
 }
 
@@ -288,23 +322,21 @@ mod tests {
             name: TableName::new("public", "a_pkey"),
             primary: true,
             bytes: 9,
-            method: "btree".to_owned(),
+            method: "btree".into(),
         };
         let builds = table_builds(&structure, &tables, &[facts]);
-        let shape: Vec<(String, Vec<(usize, bool)>)> = builds
-            .iter()
-            .map(|b| {
-                (
-                    b.table.name.to_string(),
-                    b.steps.iter().map(|s| (s.entry, s.primary)).collect(),
-                )
+        let shape: Vec<(&str, Vec<(usize, bool)>)> = builds
+            .by_table()
+            .map(|of_one| {
+                let name = tables[of_one[0].table as usize].name.name.as_str();
+                (name, of_one.iter().map(|s| (s.entry, s.primary)).collect())
             })
             .collect();
         assert_eq!(
             shape,
             [
-                ("a".to_owned(), vec![(3, true), (6, false)]),
-                ("a b".to_owned(), vec![(4, false)])
+                ("a", vec![(3, true), (6, false)]),
+                ("a b", vec![(4, false)])
             ]
         );
     }

@@ -350,7 +350,7 @@ mod tests {
             .iter()
             .map(|name| {
                 let mut table = Table::bare(TableName::new("app", *name));
-                table.partition_of = (*name == "leaf").then(|| TableName::new("app", "tmp"));
+                table.partition_of = (*name == "leaf").then(|| TableName::new("app", "tmp").into());
                 table
             })
             .collect();

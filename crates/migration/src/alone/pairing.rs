@@ -81,7 +81,7 @@ impl<'a> Tables<'a> {
             .collect();
         let mut families = BTreeMap::new();
         for table in by_name.values() {
-            let above = |table: &&'a Table| by_name.get(table.partition_of.as_ref()?).copied();
+            let above = |table: &&'a Table| by_name.get(table.partition_of.as_deref()?).copied();
             let root = std::iter::successors(Some(*table), above).last();
             let root = root.unwrap_or(table);
             let family = families
@@ -221,8 +221,8 @@ mod tests {
             estimated_rows: 0,
             heap_bytes: 0,
             toast_bytes: 0,
-            partition_of: of.map(name),
-            inherits: Vec::new(),
+            partition_of: of.map(|of| name(of).into()),
+            inherits: Box::default(),
             data: true,
             extension_condition: None,
         }

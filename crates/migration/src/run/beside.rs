@@ -66,7 +66,11 @@ fn tables_below(placed: &HashSet<&TableName>, standing: &[Table]) -> Vec<TableNa
     let parents: HashMap<&TableName, Vec<&TableName>> = standing
         .iter()
         .map(|table| {
-            let above = table.partition_of.iter().chain(&table.inherits);
+            let above = table
+                .partition_of
+                .as_deref()
+                .into_iter()
+                .chain(&table.inherits);
             (&table.name, above.collect())
         })
         .collect();
