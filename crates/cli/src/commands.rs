@@ -101,9 +101,12 @@ impl Report for PlanReport {
 
 async fn run_plan(args: &MigrationArgs, json: bool) -> Result<u8, Error> {
     let Resolved { plan, .. } = resolve(args)?;
+    let progress = Progress::new(json);
+    let steps = plan_steps(&plan, &progress).await;
+    progress.finish();
     let report = PlanReport {
         schema_version: SCHEMA_VERSION,
-        steps: plan_steps(&plan).await?,
+        steps: steps?,
     };
     output::print(&report, json)?;
     Ok(0)

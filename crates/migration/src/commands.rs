@@ -272,6 +272,6 @@ pub async fn complete(setting: &Setting<'_>, old: OldDatabase) -> Result<EndRepo
 }
 
 /// What a run would do, step by step.
-pub async fn plan_steps(plan: &Plan) -> Result<Vec<String>, Error> {
-    crate::steps::steps(plan).await
+pub async fn plan_steps(plan: &Plan, observer: &dyn Observer) -> Result<Vec<String>, Error> {
+    waiting::told(plan, observer, crate::steps::steps(plan)).await
 }

@@ -1,8 +1,9 @@
 //! Says whom our sessions wait for while a server is looked at, or loaded, or what we made is
 //! taken away: somebody who changes a table has it for himself until his transaction ends, and may
-//! have gone home.
+//! have gone home. And who waits for them: a table that is copied can be read and written, but
+//! not altered, and everybody who comes after the one who wants to waits behind him.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use trunkline_postgres::{Conninfo, PgError, Session};
@@ -11,7 +12,7 @@ use crate::limits::{HELD_UP_ANSWER, WAITS_LOOK};
 use crate::observer::{Notice, Observer};
 use crate::plan::Plan;
 
-/// Does `work`, and says whom it waits for.
+/// Does `work`, and says whom it waits for, and who for it.
 pub(crate) async fn told<T>(
     plan: &Plan,
     observer: &dyn Observer,
@@ -29,20 +30,20 @@ async fn watch(plan: &Plan, observer: &dyn Observer) -> Infallible {
     let servers = both.into_iter().chain(relay);
     let mut servers: Vec<Looked<'_>> = servers.map(Looked::new).collect();
     let mut said = BTreeSet::new();
-    let mut seen: BTreeSet<String> = BTreeSet::new();
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
     loop {
         tokio::time::sleep(WAITS_LOOK).await;
-        let mut now = BTreeSet::new();
+        let mut now = BTreeMap::new();
         for server in &mut servers {
-            // A server that does not answer shows elsewhere.
-            let looked = tokio::time::timeout(HELD_UP_ANSWER, server.holders()).await;
-            let Ok(Ok(holders)) = looked else { continue };
-            let waits = |who: &String| format!("waits on the {} for {who}", server.name);
-            now.extend(holders.iter().map(waits));
+            // A server that does not answer shows elsewhere; what it said before counts.
+            let looked = tokio::time::timeout(HELD_UP_ANSWER, server.look(&mut now)).await;
+            if let Ok(Err(error)) = looked {
+                tracing::debug!(server = server.name, %error, "looking who waits for whom");
+            }
         }
-        // Who is there at two looks is waited for, and not just met.
-        for warning in now.intersection(&seen) {
-            if said.insert(warning.clone()) {
+        // Who is there at two looks waits, or is waited for, and was not just met.
+        for (who, warning) in now.iter().filter(|(who, _)| seen.contains_key(*who)) {
+            if said.insert(who.clone()) {
                 observer.notice(Notice::Warning(warning));
             }
         }
@@ -66,8 +67,10 @@ impl<'a> Looked<'a> {
         }
     }
 
-    /// Whom sessions of ours on this database wait for, none of them ours, in words.
-    async fn holders(&mut self) -> Result<Vec<String>, PgError> {
+    /// Adds whom sessions of ours on this database wait for, and who for them, none of them ours:
+    /// who it is whenever he comes again, and what is said of him.
+    async fn look(&mut self, found: &mut BTreeMap<String, String>) -> Result<(), PgError> {
+        let name = self.name;
         // One that is given up half-way is not kept.
         let mut session = match self.session.take().filter(|session| !session.is_broken()) {
             Some(session) => session,
@@ -77,9 +80,19 @@ impl<'a> Looked<'a> {
                     WHERE a.application_name LIKE 'trunkline %' \
                       AND a.datname = pg_catalog.current_database()";
         let ours: Vec<i32> = session.query_one(ours, &[]).await?.get(0)?;
-        let sql = include_str!("sql/held_up.sql");
-        let rows = session.query(sql, &[&ours]).await?;
+        let holders = include_str!("sql/held_up.sql");
+        for row in session.query(holders, &[&ours]).await? {
+            let warning = format!("waits on the {name} for {}", row.get::<String>(0)?);
+            found.insert(warning.clone(), warning);
+        }
+        let kept_waiting = include_str!("sql/kept_waiting.sql");
+        for row in session.query(kept_waiting, &[&ours]).await? {
+            let (who, wants): (String, String) = (row.get(0)?, row.get(1)?);
+            let warning =
+                format!("{wants}: it waits on the {name} for us, and others may wait behind it");
+            found.insert(format!("{name} {who}"), warning);
+        }
         self.session = Some(session);
-        rows.iter().map(|row| row.get(0)).collect()
+        Ok(())
     }
 }

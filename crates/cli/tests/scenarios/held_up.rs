@@ -135,3 +135,33 @@ async fn who_reads_what_is_to_be_taken_away_is_named() {
     let left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'trunkline'";
     assert_eq!(scene.target_says(left).trim(), "0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_to_alter_a_table_that_is_copied_is_named() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    scene.target_says("CREATE TABLE public.notes (id bigint PRIMARY KEY, body text)");
+    let holder = scene.on_target().await;
+    let lock = "BEGIN; LOCK TABLE public.notes IN SHARE MODE";
+    holder.batch_execute(lock).await.expect("nobody has it");
+    let mut running = scene.start(&["clone", "--no-structure"]);
+    let pid = "SELECT pg_backend_pid()";
+    let held = holder.query_one(pid, &[]).await.expect("it answers");
+    let held: i32 = held.get(0);
+    let who = format!("waits on the target for process {held} ");
+    running.must_say(&who).await;
+    let client = scene.on_source().await;
+    let client_pid: i32 = client.query_one(pid, &[]).await.expect("an answer").get(0);
+    let alters = async {
+        let alter = "ALTER TABLE public.notes ADD COLUMN late text";
+        client.batch_execute(alter).await.expect("it comes after");
+    };
+    let named = async {
+        let wants = "wants AccessExclusiveLock on public.notes";
+        let who = format!("process {client_pid} (postgres) {wants}");
+        running.must_say(&who).await;
+        holder.batch_execute("COMMIT").await.expect("it is let go");
+    };
+    tokio::join!(alters, named);
+    running.ended().await.expect_code(0);
+}

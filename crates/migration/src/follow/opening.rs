@@ -20,13 +20,14 @@ use crate::limits::{LINGER, PEEK_MESSAGES};
 use crate::phases::{copying, ddl_log};
 use crate::relay;
 use crate::run::Run;
+use crate::waiting;
 
 impl Stream {
     /// Examines the slot and opens both ends.
     pub(crate) async fn open(run: &mut Run<'_>) -> Result<Stream, Error> {
         let leg = run.leg()?.clone();
         let cover = run.cover(&leg).await?;
-        Stream::open_from(run, leg, cover).await
+        Stream::opened(run, leg, cover).await
     }
 
     /// The same from a position that somebody else came to: both sides agree up to there, so
@@ -34,7 +35,13 @@ impl Stream {
     pub(crate) async fn open_behind(run: &mut Run<'_>, position: Lsn) -> Result<Stream, Error> {
         let mut leg = run.leg()?.clone();
         leg.start = leg.start.max(position);
-        Stream::open_from(run, leg, CopyCover::nothing_copied()).await
+        Stream::opened(run, leg, CopyCover::nothing_copied()).await
+    }
+
+    /// The first commit of the end that writes may wait as any other does.
+    async fn opened(run: &mut Run<'_>, leg: Leg, cover: CopyCover) -> Result<Stream, Error> {
+        let (plan, observer) = (run.plan, run.observer);
+        waiting::told(plan, observer, Stream::open_from(run, leg, cover)).await
     }
 
     async fn open_from(run: &mut Run<'_>, leg: Leg, cover: CopyCover) -> Result<Stream, Error> {

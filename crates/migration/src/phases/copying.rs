@@ -250,7 +250,7 @@ async fn shown<T>(
 }
 
 /// What a load's error means: also one that was stopped goes on from here.
-fn ended_by(run: &Run<'_>, error: LoadError) -> Error {
+pub(crate) fn ended_by(run: &Run<'_>, error: LoadError) -> Error {
     match error {
         LoadError::Cancelled => Error::Interrupted(run.control.state().phase),
         error => error.into(),

@@ -1,8 +1,9 @@
 -- Whom the processes $1 wait for, in words.
-SELECT pg_catalog.format('process %s (%s, %s since %s)', b.pid,
+SELECT pg_catalog.format('process %s (%s, %s%s)', b.pid,
                          coalesce(nullif(b.usename::text, ''), b.backend_type),
                          coalesce(nullif(b.state, ''), 'busy'),
-                         pg_catalog.date_trunc('second', coalesce(b.xact_start, b.query_start)))
+                         ' since ' || pg_catalog.date_trunc('second',
+                                          coalesce(b.xact_start, b.query_start))::text)
   FROM pg_catalog.pg_stat_activity b
  WHERE b.pid <> ALL ($1::int[])
    AND b.pid IN (SELECT pg_catalog.unnest(pg_catalog.pg_blocking_pids(w))

@@ -11,8 +11,10 @@ use super::{ensure, gone, refuse_without_slot, resume, seen, slot_seen, tables};
 use crate::error::Error;
 use crate::limits::{BUDGET_LOOK, TICK};
 use crate::observer::Notice;
+use crate::phases::copying;
 use crate::plan::RowsBy;
 use crate::run::Run;
+use crate::waiting;
 
 /// Brings the rows of every table in the subscription. Keys must stand before: changes flow
 /// to a table as soon as it has its rows.
@@ -83,6 +85,7 @@ pub(crate) async fn copy(
     inventory: &Inventory,
 ) -> Result<(), Error> {
     run.step("keys");
-    loader.build_keys(inventory).await?;
+    let built = waiting::told(run.plan, run.observer, loader.build_keys(inventory)).await;
+    built.map_err(|error| copying::ended_by(run, error))?;
     sync(run).await
 }
