@@ -17,9 +17,17 @@ mod smoke;
 mod traffic_plan;
 mod transform_plan;
 
+use std::io;
+use std::panic::resume_unwind;
 use std::process::ExitCode;
+use std::thread::Builder;
 
 use clap::Parser;
+
+/// A whole command is one future, and lies on the stack of the thread that drives it. How large
+/// the main thread's is, a shell or a container says (`ulimit -s`); of this one only what is used
+/// takes memory.
+const STACK_BYTES: usize = 64 << 20;
 
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
@@ -43,14 +51,22 @@ fn main() -> ExitCode {
         }
     };
     let json = cli.json;
-    let result = runtime.block_on(commands::run(cli));
+    let ran = std::thread::scope(|scope| {
+        let thread = Builder::new().stack_size(STACK_BYTES);
+        let command = thread.spawn_scoped(scope, || runtime.block_on(commands::run(cli)))?;
+        Ok::<_, io::Error>(command.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
     // A name that nobody resolves is looked for in a thread, which must not hold up the end.
     runtime.shutdown_background();
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
+    match ran {
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(error)) => {
             output::print_error(&error, json);
             ExitCode::from(error.exit_code())
+        }
+        Err(error) => {
+            tracing::error!(%error, "the command's thread does not start");
+            ExitCode::from(1)
         }
     }
 }

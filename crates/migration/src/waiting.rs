@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::pin::Pin;
 
 use trunkline_postgres::{Conninfo, PgError, Session};
 
@@ -12,16 +13,20 @@ use crate::limits::{HELD_UP_ANSWER, WAITS_LOOK};
 use crate::observer::{Notice, Observer};
 use crate::plan::Plan;
 
-/// Does `work`, and says whom it waits for, and who for it.
-pub(crate) async fn told<T>(
+/// Does `work`, and says whom it waits for, and who for it. Both lie on the heap: a future that is
+/// handed on lies in each that hands it on, twice where it is chosen from, and a whole command is
+/// one future on the main thread's stack.
+pub(crate) fn told<T>(
     plan: &Plan,
     observer: &dyn Observer,
     work: impl Future<Output = T>,
-) -> T {
-    tokio::select! {
-        done = work => done,
-        never = watch(plan, observer) => match never {},
-    }
+) -> Pin<Box<impl Future<Output = T>>> {
+    Box::pin(async move {
+        tokio::select! {
+            done = work => done,
+            never = watch(plan, observer) => match never {},
+        }
+    })
 }
 
 async fn watch(plan: &Plan, observer: &dyn Observer) -> Infallible {
