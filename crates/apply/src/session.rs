@@ -15,8 +15,7 @@ const PINS: &str = "SET synchronous_commit TO off; \
      SET enable_seqscan TO off; \
      SET enable_hashjoin TO off; \
      SET enable_mergejoin TO off; \
-     SET plan_cache_mode TO force_generic_plan; \
-     SET jit TO off";
+     SET plan_cache_mode TO force_generic_plan";
 
 const DOING: &str = "opening the session that applies changes";
 

@@ -4,9 +4,10 @@ use crate::TableName;
 
 /// How the source tells a table's rows apart in the stream
 /// (`pg_class.relreplident`; manual, section 31.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReplicaIdentity {
     /// The primary key, if there is one.
+    #[default]
     Default,
     /// No old values: updates and deletes cannot be streamed.
     Nothing,

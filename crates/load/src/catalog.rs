@@ -46,7 +46,39 @@ pub struct TableColumn {
     pub not_null: bool,
 }
 
-/// A table of one server.
+/// What tables that are alike have in common: of very many, it is held once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// How the stream tells rows apart.
+    pub identity: ReplicaIdentity,
+    /// The columns that the replica identity sends: the primary key's, the chosen
+    /// index's, or every one. Empty when there are none.
+    pub identity_columns: Box<[SmolStr]>,
+    /// The primary key's columns, in its order.
+    pub primary_key: Box<[SmolStr]>,
+    /// The columns, in order.
+    pub columns: Box<[TableColumn]>,
+}
+
+impl Shape {
+    fn stored_columns(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().filter(|column| !column.generated)
+    }
+}
+
+/// Where a table comes from, if it does not stand for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The partitioned table that it belongs to.
+    pub partition_of: Option<Arc<TableName>>,
+    /// Tables that it inherits from otherwise.
+    pub inherits: Box<[TableName]>,
+    /// For a table that an extension made: which rows are the user's (`extcondition`,
+    /// empty for all of them). Its structure comes with the extension.
+    pub extension_condition: Option<Box<str>>,
+}
+
+/// A table of one server. Of very many the list is much.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// Its OID on that server.
@@ -57,30 +89,18 @@ pub struct Table {
     pub kind: TableKind,
     /// Whether its changes are missing from the stream because it writes no log.
     pub unlogged: bool,
-    /// How the stream tells its rows apart.
-    pub identity: ReplicaIdentity,
-    /// The columns that the replica identity sends: the primary key's, the chosen
-    /// index's, or every one. Empty when there are none.
-    pub identity_columns: Arc<[SmolStr]>,
-    /// The primary key's columns, in its order.
-    pub primary_key: Arc<[SmolStr]>,
-    /// Its columns, in order. Tables that are alike share them.
-    pub columns: Arc<[TableColumn]>,
+    /// Whether its rows are moved, or only its structure.
+    pub data: bool,
+    /// Its columns, and how its rows are told apart.
+    pub shape: Arc<Shape>,
+    /// Its parents, and the extension that made it. Partitions of one table share it.
+    pub origin: Arc<Origin>,
     /// Rows, as the server last counted them; 0 when it never did.
     pub estimated_rows: u64,
     /// Bytes of its main file.
     pub heap_bytes: u64,
     /// Bytes of its out-of-line values.
     pub toast_bytes: u64,
-    /// The partitioned table that it belongs to; all its partitions share the name.
-    pub partition_of: Option<Arc<TableName>>,
-    /// Tables that it inherits from otherwise.
-    pub inherits: Box<[TableName]>,
-    /// Whether its rows are moved, or only its structure.
-    pub data: bool,
-    /// For a table that an extension made: which rows are the user's (`extcondition`,
-    /// empty for all of them). Its structure comes with the extension.
-    pub extension_condition: Option<Box<str>>,
 }
 
 impl Table {
@@ -91,7 +111,7 @@ impl Table {
 
     /// The columns whose values are sent and written.
     pub fn stored_columns(&self) -> impl Iterator<Item = &TableColumn> {
-        self.columns.iter().filter(|column| !column.generated)
+        self.shape.stored_columns()
     }
 
     /// Whether it is the same table with the same columns, at the same place.
@@ -99,9 +119,8 @@ impl Table {
         let shape = |table: &Table| (table.oid, table.kind, table.data);
         shape(self) == shape(other)
             && self.name == other.name
-            && self.columns == other.columns
-            && self.partition_of == other.partition_of
-            && self.inherits == other.inherits
+            && self.shape.columns == other.shape.columns
+            && self.origin == other.origin
     }
 
     /// A table of which only the name is known.
@@ -112,17 +131,12 @@ impl Table {
             name,
             kind: TableKind::Ordinary,
             unlogged: false,
-            identity: ReplicaIdentity::Default,
-            identity_columns: Arc::default(),
-            primary_key: Arc::default(),
-            columns: Arc::default(),
+            data: true,
+            shape: Arc::default(),
+            origin: Arc::default(),
             estimated_rows: 0,
             heap_bytes: 0,
             toast_bytes: 0,
-            partition_of: None,
-            inherits: Box::default(),
-            data: true,
-            extension_condition: None,
         }
     }
 }
@@ -226,8 +240,8 @@ fn type_row(row: &DataRow) -> Result<TypeRow, PgError> {
 #[derive(Default)]
 struct Found {
     types: Types,
-    names: Pool<[SmolStr]>,
-    columns: Pool<[TableColumn]>,
+    shapes: Pool<Shape>,
+    origins: Pool<Origin>,
     tables: Vec<Table>,
     /// Places of tables, whether they are partitions, and the OIDs of their parents.
     children: Vec<(usize, bool, Vec<u32>)>,
@@ -247,27 +261,13 @@ impl Found {
 
     /// A table of which the parents are not known yet.
     fn table(&mut self, row: &DataRow) -> Result<Table, PgError> {
-        let columns = self.columns.share(columns(row, &self.types)?);
-        let primary_key = self.names.share(row.get::<Vec<SmolStr>>(11)?);
-        let identity = row.get::<String>(5)?;
-        let identity = identity
-            .bytes()
-            .next()
-            .and_then(ReplicaIdentity::from_letter);
-        let identity =
-            identity.ok_or_else(|| unreadable("pg_class.relreplident", "d, n, f or i"))?;
-        let identity_columns = match identity {
-            ReplicaIdentity::Default => Arc::clone(&primary_key),
-            ReplicaIdentity::Nothing => Arc::default(),
-            ReplicaIdentity::Full => {
-                let stored = columns.iter().filter(|column| !column.generated);
-                let names: Vec<SmolStr> = stored.map(|column| column.name.clone()).collect();
-                self.names.share(names)
-            }
-            ReplicaIdentity::Index => self.names.share(row.get::<Vec<SmolStr>>(12)?),
-        };
+        let shape = shape(row, &self.types)?;
         let extension: bool = row.get(16)?;
         let condition: Option<String> = row.get(17)?;
+        let origin = Origin {
+            extension_condition: extension.then(|| condition.unwrap_or_default().into()),
+            ..Origin::default()
+        };
         Ok(Table {
             oid: row.get(0)?,
             name: row.table_name(1, 2)?,
@@ -276,17 +276,12 @@ impl Found {
                 _ => TableKind::Ordinary,
             },
             unlogged: row.get::<String>(4)? == "u",
-            identity,
-            identity_columns,
-            primary_key,
-            columns,
+            data: true,
+            shape: self.shapes.share(shape),
+            origin: self.origins.share(origin),
             estimated_rows: row.get(6)?,
             heap_bytes: row.get(7)?,
             toast_bytes: row.get(8)?,
-            partition_of: None,
-            inherits: Box::default(),
-            data: true,
-            extension_condition: extension.then(|| condition.unwrap_or_default().into()),
         })
     }
 
@@ -298,14 +293,38 @@ impl Found {
         for (place, partition, parents) in self.children {
             let mut parents = parents.iter().filter_map(|oid| names.get(oid));
             let table = &mut self.tables[place];
+            let mut origin = (*table.origin).clone();
             if partition {
-                table.partition_of = parents.next_back().cloned();
+                origin.partition_of = parents.next_back().cloned();
             }
-            table.inherits = parents.map(|name| (**name).clone()).collect();
+            origin.inherits = parents.map(|name| (**name).clone()).collect();
+            table.origin = self.origins.share(origin);
         }
         self.tables.shrink_to_fit();
         self.tables
     }
+}
+
+fn shape(row: &DataRow, types: &Types) -> Result<Shape, PgError> {
+    let mut shape = Shape {
+        columns: columns(row, types)?.into(),
+        primary_key: row.get::<Vec<SmolStr>>(11)?.into(),
+        ..Shape::default()
+    };
+    let identity = row.get::<String>(5)?;
+    let letter = identity.bytes().next();
+    let identity = letter.and_then(ReplicaIdentity::from_letter);
+    shape.identity = identity.ok_or_else(|| unreadable("pg_class.relreplident", "d, n, f or i"))?;
+    shape.identity_columns = match shape.identity {
+        ReplicaIdentity::Default => shape.primary_key.clone(),
+        ReplicaIdentity::Nothing => Box::default(),
+        ReplicaIdentity::Full => {
+            let stored = shape.stored_columns();
+            stored.map(|column| column.name.clone()).collect()
+        }
+        ReplicaIdentity::Index => row.get::<Vec<SmolStr>>(12)?.into(),
+    };
+    Ok(shape)
 }
 
 fn columns(row: &DataRow, types: &Types) -> Result<Vec<TableColumn>, PgError> {

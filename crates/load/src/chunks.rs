@@ -90,7 +90,9 @@ pub(crate) enum Plan {
 /// reads a range of pages without reading the table (from version 14 on).
 pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: bool) -> Plan {
     // A crash of the target empties an unlogged table: all of its rows are there, or none.
-    if table.kind == TableKind::Partitioned || table.extension_condition.is_some() || table.unlogged
+    if table.kind == TableKind::Partitioned
+        || table.origin.extension_condition.is_some()
+        || table.unlogged
     {
         return Plan::Whole;
     }
@@ -121,10 +123,14 @@ pub(crate) fn plan(table: &Table, sizes: &SplitSizes, alone: bool, page_ranges: 
 
 /// The primary key, if it is one integer column.
 fn integer_key(table: &Table) -> Option<&str> {
-    let [key] = &*table.primary_key else {
+    let [key] = &*table.shape.primary_key else {
         return None;
     };
-    let column = table.columns.iter().find(|column| column.name == *key)?;
+    let column = table
+        .shape
+        .columns
+        .iter()
+        .find(|column| column.name == *key)?;
     ["pg_catalog.int2", "pg_catalog.int4", "pg_catalog.int8"]
         .contains(&column.column_type.base.as_str())
         .then_some(key)
@@ -196,8 +202,9 @@ mod tests {
         let mut table = Table::bare(TableName::new("public", "t"));
         (table.heap_bytes, table.toast_bytes) = (heap, toast);
         if key {
-            table.primary_key = ["id".into()].into();
-            table.columns = [crate::catalog::TableColumn {
+            let shape = std::sync::Arc::make_mut(&mut table.shape);
+            shape.primary_key = ["id".into()].into();
+            shape.columns = [crate::catalog::TableColumn {
                 name: "id".into(),
                 column_type: std::sync::Arc::new(crate::format::ColumnType {
                     schema: "pg_catalog".into(),

@@ -94,6 +94,7 @@ impl Loader {
             let views = self.fill_views(structure, &record).await?;
             self.make_late(structure, Stage::ViewIndex, &record).await?;
             self.analyze(&inventory.tables, &views, &record).await?;
+            drop(record);
             let keys = entries.iter().map(|entry| key(entry)).chain(closed);
             if self.have_lasted(keys).await?.is_some() {
                 self.analyze_catalogs(structure.entries.len()).await;
@@ -115,6 +116,9 @@ impl Loader {
     async fn foreign_keys(&self, inventory: &Inventory) -> Result<(), LoadError> {
         let structure = &inventory.structure;
         let entries = structure.staged(Stage::ForeignKey);
+        if entries.is_empty() {
+            return Ok(());
+        }
         let by_id = structure.by_id();
         let target_major = self.target_major().await?;
         let partitioned: HashSet<&TableName> = inventory
@@ -138,6 +142,7 @@ impl Loader {
             let mut runner = self.runner("foreign keys").forgiving(structure.partial);
             let mut left = entries.clone();
             left.retain(|entry| !record.holds(&key(entry)));
+            drop(record);
             // One that is not validated later may take long when it is added, and one of or to
             // a partitioned table locks every partition.
             let is_quick = |(entry, split): &(&Entry, ForeignKey)| {
@@ -201,7 +206,7 @@ impl Loader {
     ) -> Result<Vec<TableName>, LoadError> {
         let entries = structure.entries.iter();
         let mut views: Vec<&Entry> = entries
-            .filter(|entry| entry.kind == "MATERIALIZED VIEW")
+            .filter(|entry| entry.kind() == "MATERIALIZED VIEW")
             .collect();
         if views.is_empty() {
             return Ok(Vec::new());

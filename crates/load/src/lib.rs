@@ -36,7 +36,7 @@ mod undo;
 mod workers;
 
 pub use catalog::{
-    IdentityColumn, Table, TableColumn, TableKind, all_tables, tables, tables_by_now,
+    IdentityColumn, Origin, Shape, Table, TableColumn, TableKind, all_tables, tables, tables_by_now,
 };
 pub use chunks::SplitSizes;
 pub use copy::Standby;

@@ -15,7 +15,7 @@ pub struct Lineage<'a> {
 impl<'a> Lineage<'a> {
     /// Of these tables.
     pub fn of(tables: &'a [Table]) -> Self {
-        let parent = |table: &'a Table| Some((&table.name, table.partition_of.as_deref()?));
+        let parent = |table: &'a Table| Some((&table.name, table.origin.partition_of.as_deref()?));
         Lineage {
             parents: tables.iter().filter_map(parent).collect(),
         }

@@ -80,6 +80,7 @@ impl Loader {
             let removed = self.remove_columns(inventory, &record).await?;
             self.make_stage(structure, Stage::Statistics, &record, count)
                 .await?;
+            drop(record);
             let made = entries.iter().map(|entry| structure::key(entry));
             if self.have_lasted(made.chain(removed)).await?.is_some() {
                 self.analyze_catalogs(entries.len()).await;
@@ -192,6 +193,7 @@ impl Loader {
             let mut runner = self.runner("structure");
             let mut left = keys.clone();
             left.retain(|entry| !record.holds(&structure::key(entry)));
+            drop(record);
             make_in_order(&mut runner, &left, || ()).await?;
             let made = keys.iter().map(|entry| structure::key(entry));
             if self.have_lasted(made).await?.is_some() {
@@ -262,7 +264,7 @@ impl Loader {
         let asked =
             |t: &Table| large.contains(&t.name) || t.kind == catalog::TableKind::Partitioned;
         let standing = tables.into_iter().filter(asked);
-        let parents = standing.map(|table| (table.name, table.partition_of));
+        let parents = standing.map(|table| (table.name, table.origin.partition_of.clone()));
         Ok((jobs, parents.collect()))
     }
 

@@ -142,7 +142,7 @@ impl Loader {
             with_objects.extend(relations.map(Entry::table_name));
         }
         // A parent's statistics are of its children's rows too, which may still be missing.
-        let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.inherits).collect();
+        let parents: HashSet<&TableName> = tables.iter().flat_map(|t| &t.origin.inherits).collect();
         let gathered = |table: &Table| {
             is_large(table) && !parents.contains(&table.name) && !with_objects.contains(&table.name)
         };

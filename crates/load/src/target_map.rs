@@ -50,8 +50,10 @@ mod tests {
     fn a_leaf_goes_to_its_own_place_or_the_nearest_ancestor() {
         let name = |text: &str| TableName::new("public", text);
         let mut tables = ["root", "middle", "leaf", "alone", "gone"].map(|n| Table::bare(name(n)));
-        tables[1].partition_of = Some(name("root").into());
-        tables[2].partition_of = Some(name("middle").into());
+        for (place, parent) in [(1, "root"), (2, "middle")] {
+            let origin = std::sync::Arc::make_mut(&mut tables[place].origin);
+            origin.partition_of = Some(name(parent).into());
+        }
         let map = target_map_by(&tables, &[name("root"), name("alone")], Some);
         assert_eq!(map[&name("leaf")], name("root"));
         assert_eq!(map[&name("alone")], name("alone"));

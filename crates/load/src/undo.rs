@@ -40,7 +40,7 @@ impl Loader {
             .entries
             .iter()
             .filter(|entry| record.made(&key(entry)))
-            .filter(|entry| !keep.contains(&format!("{} {}", entry.kind, entry.name)))
+            .filter(|entry| !keep.contains(&format!("{} {}", entry.kind(), entry.name)))
             .collect();
         let dropped = on_their_own(&structure, &made);
         unlink_large_objects(&mut target).await?;
@@ -80,7 +80,7 @@ fn on_their_own(structure: &Structure, made: &[&Entry]) -> Vec<u32> {
     let by_id = structure.by_id();
     let made_ids: HashSet<u32> = made.iter().map(|entry| entry.id).collect();
     let with_its_table = |entry: &Entry| {
-        ["INDEX", "CONSTRAINT", "INDEX ATTACH"].contains(&entry.kind.as_str())
+        ["INDEX", "CONSTRAINT", "INDEX ATTACH"].contains(&entry.kind().as_str())
             && relation_of(entry, &by_id).is_some_and(|table| made_ids.contains(&table.id))
     };
     made.iter()

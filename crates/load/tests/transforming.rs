@@ -4,7 +4,8 @@ use std::sync::Arc;
 use trunkline_changes::{ReplicaIdentity, TableName};
 
 use trunkline_load::{
-    ColumnType, Layout, Naming, Renames, Table, TableColumn, TableKind, TableRules, Transform,
+    ColumnType, Layout, Naming, Renames, Shape, Table, TableColumn, TableKind, TableRules,
+    Transform,
 };
 
 fn name(text: &str) -> TableName {
@@ -26,31 +27,31 @@ fn table(text: &str, columns: &[&str]) -> Table {
         identity: None,
         not_null: false,
     };
-    let key: Arc<[_]> = columns.iter().take(1).map(|c| (*c).into()).collect();
+    let key: Box<[_]> = columns.iter().take(1).map(|c| (*c).into()).collect();
+    let shape = Shape {
+        identity: ReplicaIdentity::Default,
+        identity_columns: key.clone(),
+        primary_key: key,
+        columns: columns.iter().map(column).collect(),
+    };
     Table {
         oid: 0,
         name: name(text),
         kind: TableKind::Ordinary,
         unlogged: false,
-        identity: ReplicaIdentity::Default,
-        identity_columns: Arc::clone(&key),
-        primary_key: key,
-        columns: columns.iter().map(column).collect(),
+        data: true,
+        shape: Arc::new(shape),
+        origin: Arc::default(),
         estimated_rows: 0,
         heap_bytes: 0,
         toast_bytes: 0,
-        partition_of: None,
-        inherits: Box::default(),
-        data: true,
-        extension_condition: None,
     }
 }
 
 fn partition(text: &str, of: &str, columns: &[&str]) -> Table {
-    Table {
-        partition_of: Some(name(of).into()),
-        ..table(text, columns)
-    }
+    let mut table = table(text, columns);
+    Arc::make_mut(&mut table.origin).partition_of = Some(name(of).into());
+    table
 }
 
 fn rules(of: &str, rules: TableRules) -> Transform {
@@ -194,7 +195,7 @@ fn two_things_never_get_one_name() {
 #[test]
 fn what_rows_are_told_apart_by_stays_and_odd_names_are_refused() {
     let mut heir = table("public.heir", &["id", "x"]);
-    heir.inherits = [name("public.a")].into();
+    Arc::make_mut(&mut heir.origin).inherits = [name("public.a")].into();
     let tables = [
         table("public.a", &["id", "x"]),
         table("public.b", &["id", "x"]),

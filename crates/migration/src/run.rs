@@ -321,5 +321,5 @@ pub fn is_streamed(table: &Table) -> bool {
     table.kind == TableKind::Ordinary
         && !table.unlogged
         && table.data
-        && table.extension_condition.is_none()
+        && table.origin.extension_condition.is_none()
 }

@@ -87,7 +87,7 @@ impl ValidationPlan {
         }
         for (of, column) in &self.columns_left_out {
             let table = tables.iter().find(|table| table.name == *of);
-            let mut columns = table.iter().flat_map(|table| &*table.columns);
+            let mut columns = table.iter().flat_map(|table| &*table.shape.columns);
             if !columns.any(|found| found.name == *column) {
                 return Err(refused("exclude_columns", &format!("{of}.{column}")));
             }

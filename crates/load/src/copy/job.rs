@@ -103,7 +103,7 @@ pub(crate) fn jobs(by: &Preparation<'_>, mut ledger: Ledger) -> Result<Vec<CopyJ
         let target = standing.get(place).ok_or_else(missing)?;
         let alone = shared.get(place) == Some(&1)
             && target.kind == TableKind::Ordinary
-            && table.extension_condition.is_none();
+            && table.origin.extension_condition.is_none();
         let recorded = ledger.remove(&table.name).unwrap_or_default();
         jobs.push(job(table, target, alone, by, recorded, &mut lists)?);
     }
@@ -155,7 +155,7 @@ fn job(
     };
     let unrecorded = AtomicBool::new(recorded.is_empty());
     let special = Special {
-        condition: table.extension_condition.clone(),
+        condition: table.origin.extension_condition.clone(),
         filter: by.layout.condition(&table.name).map(str::to_owned),
         wide,
         plan: plan(table, &by.sizes, alone, by.page_ranges),

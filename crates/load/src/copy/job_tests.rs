@@ -7,7 +7,7 @@ use crate::transform::{Naming, TableRules, Transform};
 
 fn table(name: &str, columns: &[&str]) -> Table {
     let mut table = Table::bare(TableName::new("public", name));
-    table.columns = columns
+    Arc::make_mut(&mut table.shape).columns = columns
         .iter()
         .map(|column| TableColumn {
             name: (*column).into(),
@@ -119,9 +119,9 @@ fn a_missing_table_or_column_is_refused_before_anything_is_copied() {
     ));
     let generated_there = [{
         let mut t = table("t", &["a"]);
-        let mut column = t.columns[0].clone();
+        let mut column = t.shape.columns[0].clone();
         column.generated = true;
-        t.columns = [column].into();
+        Arc::make_mut(&mut t.shape).columns = [column].into();
         t
     }];
     assert!(matches!(
@@ -135,7 +135,8 @@ fn leaves_that_share_a_place_never_empty_it() {
     let mut leaves = [table("p", &["a"]), table("p1", &["a"]), table("p2", &["a"])];
     leaves[0].kind = TableKind::Partitioned;
     for leaf in &mut leaves[1..] {
-        leaf.partition_of = Some(TableName::new("public", "p").into());
+        let origin = Arc::make_mut(&mut leaf.origin);
+        origin.partition_of = Some(TableName::new("public", "p").into());
     }
     let jobs = prepared(&leaves, &[table("p", &["a"])]).expect("jobs");
     assert_eq!(jobs.len(), 2);

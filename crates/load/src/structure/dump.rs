@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt;
@@ -15,6 +16,7 @@ use trunkline_changes::{TableName, quote_ident};
 use trunkline_postgres::Conninfo;
 
 use super::entry::{Entry, LeftOut};
+use super::listing::Lists;
 use super::programs::Programs;
 use super::script;
 use super::toc;
@@ -58,8 +60,13 @@ pub(crate) struct Dumped<'a> {
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
 
-/// Name of its text, until it is opened.
-const TEXT: &str = "structure.sql";
+/// Names of its text and of the lists of what comes before the rows and after them, until they
+/// are opened.
+const FILES: [&str; 3] = [
+    "structure.sql",
+    "structure.before.list",
+    "structure.after.list",
+];
 
 /// Whether a whole dump lies in the directory: then the restore has begun.
 pub(crate) fn is_dumped(directory: &Path) -> bool {
@@ -98,7 +105,7 @@ pub(crate) async fn dump(
         for table in what.excluded_tables {
             command.arg(format!("--exclude-table={}", table.quoted()));
         }
-        output(command, "pg_dump", cancel).await?;
+        run(command, "pg_dump", cancel).await?;
         std::fs::rename(&unfinished, &archive).map_err(|cause| LoadError::File {
             doing: "moving",
             path: unfinished.clone(),
@@ -111,14 +118,17 @@ pub(crate) async fn dump(
         no_owner: what.no_owner,
         cancel,
     };
-    let text = what.directory.join(TEXT);
-    let with_text = ["--verbose".as_ref(), "--file".as_ref(), text.as_os_str()];
-    let (pre_data, post_data, _) = tokio::try_join!(
-        restore.run(&["--list", "--section=pre-data"]),
-        restore.run(&["--list", "--section=post-data"]),
-        restore.run(&with_text),
+    let [text, before, after] = FILES.map(|name| what.directory.join(name));
+    tokio::try_join!(
+        restore.write(&text, &["--verbose"]),
+        restore.write(&before, &["--list", "--section=pre-data"]),
+        restore.write(&after, &["--list", "--section=post-data"]),
     )?;
-    toc::split(&script::take(&text)?, &pre_data, &post_data)
+    let lists = Lists {
+        pre_data: script::take(&before)?,
+        post_data: script::take(&after)?,
+    };
+    toc::split(&Arc::new(script::take(&text)?), lists)
 }
 
 struct Restore<'a> {
@@ -129,24 +139,23 @@ struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    async fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Result<String, LoadError> {
+    async fn write(&self, file: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<(), LoadError> {
         let mut command = Command::new(&self.programs.pg_restore);
-        command.args(arguments);
+        command.args(arguments).arg("--file").arg(file);
         if self.no_owner {
             command.arg("--no-owner");
         }
         command.arg(self.archive);
-        let text = output(command, "pg_restore", self.cancel).await?;
-        String::from_utf8(text).map_err(|_| LoadError::Toc("it is not UTF-8".to_owned()))
+        run(command, "pg_restore", self.cancel).await
     }
 }
 
-/// Runs a program to its end; its stdout, or an error with the end of its stderr.
-async fn output(
+/// Runs a program to its end, or to an error with the end of its stderr.
+async fn run(
     mut command: Command,
     program: &str,
     cancel: &CancellationToken,
-) -> Result<Vec<u8>, LoadError> {
+) -> Result<(), LoadError> {
     let failed = |status: String, said: &Said| LoadError::Program {
         program: program.to_owned(),
         status,
@@ -156,48 +165,34 @@ async fn output(
         .env("PGCLIENTENCODING", "UTF8")
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut child = command
         .spawn()
         .map_err(|cause| failed(cause.to_string(), &Said::default()))?;
     let mut ends = Ends(child.id());
-    let mut stdout = child.stdout.take();
     let mut stderr = child.stderr.take();
     let work = async {
-        let mut text = Vec::new();
         let mut said = Said::default();
-        let reading = async {
-            match &mut stdout {
-                Some(stdout) => stdout.read_to_end(&mut text).await.map(drop),
-                None => Ok(()),
+        let mut piece = [0; 4096];
+        while let Some(stderr) = &mut stderr {
+            let length = stderr.read(&mut piece).await?;
+            if length == 0 {
+                break;
             }
-        };
-        let listening = async {
-            let mut piece = [0; 4096];
-            while let Some(stderr) = &mut stderr {
-                let length = stderr.read(&mut piece).await?;
-                if length == 0 {
-                    break;
-                }
-                said.listen(&piece[..length]);
-            }
-            Ok::<_, std::io::Error>(())
-        };
-        let (read, heard) = tokio::join!(reading, listening);
-        read.and(heard)?;
+            said.listen(&piece[..length]);
+        }
         let status = child.wait().await?;
         ends.0 = None;
-        Ok::<_, std::io::Error>((status, text, said))
+        Ok::<_, std::io::Error>((status, said))
     };
     let ended = tokio::select! {
         () = cancel.cancelled() => return Err(LoadError::Cancelled),
         ended = work => ended,
     };
-    let (status, text, said) =
-        ended.map_err(|cause| failed(cause.to_string(), &Said::default()))?;
+    let (status, said) = ended.map_err(|cause| failed(cause.to_string(), &Said::default()))?;
     if status.success() {
-        Ok(text)
+        Ok(())
     } else {
         Err(failed(status.to_string(), &said))
     }
@@ -268,13 +263,11 @@ pub(crate) async fn drop_script(
         no_owner: true,
         cancel,
     };
-    let clean = ["--clean", "--if-exists", "--file=-", "--use-list"].map(OsStr::new);
-    let text = restore
-        .run(&[&clean[..], &[list.as_os_str()]].concat())
-        .await?;
-    // The drops stand before the first entry's header.
-    let end = text.find("\n--\n-- Name: ").unwrap_or(text.len());
-    Ok(text[..end].to_owned())
+    let text = directory.join("undo.sql");
+    let clean = ["--clean", "--if-exists", "--use-list"].map(OsStr::new);
+    let arguments = [&clean[..], &[list.as_os_str()]].concat();
+    restore.write(&text, &arguments).await?;
+    script::up_to_entries(script::take(&text)?)
 }
 
 #[cfg(test)]

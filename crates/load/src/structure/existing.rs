@@ -41,7 +41,7 @@ pub async fn existing_objects(
     let of = |kinds: &[&str]| -> Vec<&Entry> {
         let entries = structure.entries.iter();
         entries
-            .filter(|entry| kinds.contains(&entry.kind.as_str()))
+            .filter(|entry| kinds.contains(&entry.kind().as_str()))
             .collect()
     };
     let mut existing = standing(target, "pg_class", of(&RELATIONS)).await?;
@@ -49,7 +49,7 @@ pub async fn existing_objects(
     let record = Record::read(target).await?;
     existing.retain(|entry| !record.holds(&key(entry)));
     let named = existing.into_iter().map(|entry| Existing {
-        kind: entry.kind.to_string(),
+        kind: entry.kind().to_string(),
         name: entry.table_name(),
     });
     Ok(named.collect())
@@ -69,7 +69,7 @@ async fn standing<'e>(
     let doing = "looking for objects of the same names";
     let mut found = HashSet::new();
     for (page, names) in wanted.chunks(NAMES_PER_QUERY).enumerate() {
-        let schemas: Vec<&str> = names.iter().map(|entry| entry.schema.as_str()).collect();
+        let schemas: Vec<&str> = names.iter().map(|entry| entry.schema().as_str()).collect();
         let tables: Vec<&str> = names.iter().map(|entry| entry.name.as_str()).collect();
         for row in target
             .query(&sql, &[&schemas, &tables])
@@ -124,7 +124,7 @@ fn hanging_on(structure: &Structure, tables: &[TableName]) -> Vec<super::record:
     let mut keys = Vec::new();
     // pg_dump writes what is needed first, so one pass reaches everything.
     for entry in &structure.entries {
-        let is_dropped = entry.kind == "TABLE" && dropped.contains(&entry.table_name());
+        let is_dropped = entry.kind() == "TABLE" && dropped.contains(&entry.table_name());
         if is_dropped || entry.needs.iter().any(|id| ids.contains(id)) {
             ids.insert(entry.id);
             keys.push(key(entry));

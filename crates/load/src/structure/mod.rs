@@ -9,6 +9,7 @@ mod existing;
 mod foreign_key;
 mod identifier;
 mod lines;
+mod listing;
 mod options;
 mod order;
 mod programs;

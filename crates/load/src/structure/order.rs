@@ -44,7 +44,7 @@ pub(crate) enum Company {
 
 impl Company {
     fn of(entry: &Entry) -> Self {
-        match (entry.kind.as_str(), entry.splits) {
+        match (entry.kind().as_str(), entry.splits) {
             ("CONSTRAINT", true) => Company::NothingOrIndexes,
             ("CONSTRAINT", false) => Company::Nothing,
             _ => Company::Indexes,
@@ -98,29 +98,29 @@ impl Stage {
     /// need be known of all the others.
     fn may_hold(self, entry: &Entry) -> bool {
         let kinds: &[&str] = match self {
-            Stage::PreData => return entry.section == Section::PreData,
+            Stage::PreData => return entry.section() == Section::PreData,
             Stage::Statistics => &["STATISTICS"],
             Stage::Build | Stage::ViewIndex => &["INDEX", "CONSTRAINT"],
             Stage::Attach => &["INDEX ATTACH"],
             Stage::ForeignKey => &["FK CONSTRAINT"],
-            Stage::Rest => return entry.section == Section::PostData,
+            Stage::Rest => return entry.section() == Section::PostData,
         };
-        entry.section == Section::PostData && kinds.contains(&entry.kind.as_str())
+        entry.section() == Section::PostData && kinds.contains(&entry.kind().as_str())
     }
 }
 
 /// When an entry is made; `owner` is what [`relation_of`] says.
 fn stage(entry: &Entry, owner: Option<&Entry>, by_id: &HashMap<u32, &Entry>) -> Stage {
-    if entry.section == Section::PreData {
+    if entry.section() == Section::PreData {
         return Stage::PreData;
     }
     // A materialized view that groups by a primary key comes after it.
     let waits = || {
         let mut needed = entry.needs.iter().filter_map(|id| by_id.get(id));
-        needed.any(|needed| needed.section != Section::PreData)
+        needed.any(|needed| needed.section() != Section::PreData)
     };
-    let owned_by = |kind: &str| owner.is_some_and(|owner| owner.kind == kind);
-    match entry.kind.as_str() {
+    let owned_by = |kind: &str| owner.is_some_and(|owner| owner.kind() == kind);
+    match entry.kind().as_str() {
         "INDEX" if owned_by("MATERIALIZED VIEW") => Stage::ViewIndex,
         "INDEX" | "CONSTRAINT" if owned_by("TABLE") => Stage::Build,
         "STATISTICS" if !waits() => Stage::Statistics,
@@ -164,10 +164,10 @@ pub(crate) fn relation_of<'a>(entry: &Entry, by_id: &HashMap<u32, &'a Entry>) ->
         .needs
         .iter()
         .filter_map(|id| by_id.get(id).copied())
-        .filter(|needed| ["TABLE", "MATERIALIZED VIEW"].contains(&needed.kind.as_str()));
+        .filter(|needed| ["TABLE", "MATERIALIZED VIEW"].contains(&needed.kind().as_str()));
     let first = relations.clone().next();
     let named = relations.filter(|needed| {
-        needed.schema == entry.schema
+        needed.schema() == entry.schema()
             && entry
                 .name
                 .strip_prefix(needed.name.as_str())
@@ -202,7 +202,7 @@ pub(crate) fn table_builds(
         }
         let facts = facts_of
             .get(&entry.oid)
-            .filter(|_| [1259, 2606].contains(&entry.class));
+            .filter(|_| [1259, 2606].contains(&entry.class()));
         let number = facts.and_then(|facts| by_oid.get(&facts.table_oid).copied());
         let by_owner = || by_name.get(&owner?.table_name()).copied();
         let Some(number) = number.or_else(by_owner) else {
@@ -256,28 +256,16 @@ fn weight(method: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::structure::script::Script;
 
     fn entry(id: u32, kind: &str, name: &str, needs: &[u32]) -> Entry {
-        Entry {
-            id,
-            class: 1259,
-            oid: id + 1000,
-            kind: kind.into(),
-            schema: "public".into(),
-            name: name.into(),
-            needs: needs.into(),
-            section: if kind == "TABLE" {
-                Section::PreData
-            } else {
-                Section::PostData
-            },
-            ordinal: 0,
-            unique_index: false,
-            splits: false,
-            script: Script::default(),
+        let mut entry = Entry::bare(id, kind, "public", name, needs);
+        if kind != "TABLE" {
+            Arc::make_mut(&mut entry.group).section = Section::PostData;
         }
+        entry
     }
 
     #[test]

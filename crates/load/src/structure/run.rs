@@ -315,9 +315,9 @@ fn with_sql<'e>(
 /// database has `public`.
 fn sql_of(entry: &Entry, knows_multiranges: bool) -> Result<String, LoadError> {
     let sql = entry.sql()?;
-    Ok(if entry.kind == "TYPE" && !knows_multiranges {
+    Ok(if entry.kind() == "TYPE" && !knows_multiranges {
         without_multirange(&sql)
-    } else if entry.kind == "SCHEMA" {
+    } else if entry.kind() == "SCHEMA" {
         sql.replacen("CREATE SCHEMA ", "CREATE SCHEMA IF NOT EXISTS ", 1)
     } else {
         sql
@@ -350,7 +350,7 @@ fn lacks_another(entry: &Entry, cause: &PgError) -> bool {
     cause
         .sqlstate()
         .is_some_and(|state| lacking.contains(state))
-        && dispensable.contains(&entry.kind.as_str())
+        && dispensable.contains(&entry.kind().as_str())
 }
 
 /// What a role without superuser may lack without harm to the data: an extension's own
@@ -358,10 +358,10 @@ fn lacks_another(entry: &Entry, cause: &PgError) -> bool {
 /// in every database; before 15 it belongs to the superuser who made the server.
 fn may_be_missing(entry: &Entry, cause: &PgError) -> bool {
     let refused = cause.sqlstate() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
-    let extension_comment = entry.kind == "COMMENT" && entry.name.starts_with("EXTENSION ");
-    let public = entry.kind == "SCHEMA" && entry.name == "public";
+    let extension_comment = entry.kind() == "COMMENT" && entry.name.starts_with("EXTENSION ");
+    let public = entry.kind() == "SCHEMA" && entry.name == "public";
     refused
         && (extension_comment
             || public
-            || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind.as_str()))
+            || ["EVENT TRIGGER", "SECURITY LABEL"].contains(&entry.kind().as_str()))
 }

@@ -2,11 +2,12 @@
 //! than all else that is known of them.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lines::Lines;
 use super::options::without_server_marks;
 use crate::error::LoadError;
 
@@ -52,12 +53,24 @@ pub(crate) fn finished(settings: &str, body: &str) -> String {
 
 /// Opens a text and takes it out of its folder: nobody else needs it, and it goes with its last
 /// entry.
-pub(crate) fn take(path: &Path) -> Result<Arc<File>, LoadError> {
+pub(crate) fn take(path: &Path) -> Result<File, LoadError> {
     let opened = File::open(path).and_then(|file| std::fs::remove_file(path).map(|()| file));
-    let opened = opened.map_err(|cause: io::Error| LoadError::File {
+    opened.map_err(|cause: io::Error| LoadError::File {
         doing: "reading",
         path: path.to_owned(),
         cause,
-    })?;
-    Ok(Arc::new(opened))
+    })
+}
+
+/// What stands before the first entry that a text makes: with `--clean`, what drops them all.
+pub(crate) fn up_to_entries(text: File) -> Result<String, LoadError> {
+    let mut lines = Lines::new(BufReader::new(text))?;
+    let mut before = String::new();
+    while lines.advance()? {
+        if lines.current == "--\n" && lines.next.starts_with("-- Name: ") {
+            break;
+        }
+        before.push_str(&lines.current);
+    }
+    Ok(before)
 }

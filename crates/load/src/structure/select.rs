@@ -62,7 +62,7 @@ pub(crate) fn select(mut entries: Vec<Entry>, by: &Selection<'_>) -> Structure {
     spread(&entries, &tables, &mut reasons);
     let consequences: HashSet<u32> = consequences(&entries, &tables, &reasons);
     let mut structure = Structure::default();
-    let known: HashSet<(u32, u32)> = entries.iter().map(|e| (e.class, e.oid)).collect();
+    let known: HashSet<(u32, u32)> = entries.iter().map(|e| (e.class(), e.oid)).collect();
     // What stands within a table's definition goes with the column.
     let within = by
         .users
@@ -99,21 +99,21 @@ fn consequences(
 ) -> HashSet<u32> {
     let made: HashSet<u32> = entries
         .iter()
-        .filter(|entry| entry.kind == "TABLE" && !reasons.contains_key(&entry.id))
+        .filter(|entry| entry.kind() == "TABLE" && !reasons.contains_key(&entry.id))
         .map(|entry| entry.id)
         .collect();
     let stands_alone = |entry: &Entry| {
-        if !is_of_table(&entry.kind) {
-            return entry.class != 0 && entry.kind != "TABLE";
+        if !is_of_table(entry.kind()) {
+            return entry.class() != 0 && entry.kind() != "TABLE";
         }
         // A foreign key needs two tables; its name begins with the one that has it.
         let mut spaces = entry.name.match_indices(' ');
         let mut has_it = || {
-            let name = |at| TableName::new(entry.schema.as_str(), &entry.name[..at]);
+            let name = |at| TableName::new(entry.schema().as_str(), &entry.name[..at]);
             spaces.any(|(at, _)| tables.contains_key(&name(at)))
         };
         entry.needs.iter().any(|id| made.contains(id))
-            && (entry.kind != "FK CONSTRAINT" || has_it())
+            && (entry.kind() != "FK CONSTRAINT" || has_it())
     };
     let left_out = entries.iter().filter(|entry| {
         let reason = reasons.get(&entry.id);
@@ -141,7 +141,7 @@ fn needed_by_tables(entries: &[Entry], tables: &HashMap<&TableName, &Table>) -> 
     let mut needed = HashSet::new();
     let mut pending: Vec<u32> = entries
         .iter()
-        .filter(|entry| entry.kind == "TABLE" && tables.contains_key(&entry.table_name()))
+        .filter(|entry| entry.kind() == "TABLE" && tables.contains_key(&entry.table_name()))
         .map(|entry| entry.id)
         .collect();
     while let Some(id) = pending.pop() {
@@ -159,14 +159,14 @@ fn own_reason(
     excluded_indexes: &HashSet<u32>,
     needed: &HashSet<u32>,
 ) -> Option<String> {
-    let kind = entry.kind.as_str();
+    let kind = entry.kind().as_str();
     if NEVER.contains(&kind) {
         return Some("never copied".to_owned());
     }
     if by.no_privileges && (kind == "ACL" || kind == "DEFAULT ACL") {
         return Some("privileges are not copied".to_owned());
     }
-    if entry.schema == OWN_SCHEMA || (kind == "SCHEMA" && entry.name == OWN_SCHEMA) {
+    if entry.schema() == OWN_SCHEMA || (kind == "SCHEMA" && entry.name == OWN_SCHEMA) {
         return Some("Trunkline's own".to_owned());
     }
     if kind == "EVENT TRIGGER" && is_our_log(&entry.name) {
@@ -176,21 +176,21 @@ fn own_reason(
         let known = tables.contains_key(&entry.table_name());
         return (!known).then(|| "not in scope".to_owned());
     }
-    if excluded_indexes.contains(&entry.oid) && [1259, 2606].contains(&entry.class) {
+    if excluded_indexes.contains(&entry.oid) && [1259, 2606].contains(&entry.class()) {
         return Some(EXCLUDED.to_owned());
     }
-    if leaving_out::is_about_one(by.left_behind, &entry.schema, &entry.name) {
+    if leaving_out::is_about_one(by.left_behind, entry.schema(), &entry.name) {
         return Some("its column is left out".to_owned());
     }
-    if let Some(user) = by.users.get(&(entry.class, entry.oid)) {
+    if let Some(user) = by.users.get(&(entry.class(), entry.oid)) {
         return Some(needs_column(user));
     }
     let is_relation = ["VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE"].contains(&kind);
     if is_relation && by.scope.excludes_table(&entry.table_name()) {
         return Some(EXCLUDED.to_owned());
     }
-    let outside = !entry.schema.is_empty() && !by.scope.covers_schema(&entry.schema);
-    let belongs_to_another = entry.class == 0 || is_of_table(kind);
+    let outside = !entry.schema().is_empty() && !by.scope.covers_schema(entry.schema());
+    let belongs_to_another = entry.class() == 0 || is_of_table(kind);
     if outside && !belongs_to_another && !needed.contains(&entry.id) {
         return Some("its schema is not in scope".to_owned());
     }
@@ -253,15 +253,15 @@ fn spread(
             if reasons.contains_key(&entry.id) {
                 continue;
             }
-            let partition = entry.kind == "TABLE"
+            let partition = entry.kind() == "TABLE"
                 && tables
                     .get(&entry.table_name())
-                    .is_some_and(|t| t.partition_of.is_some());
+                    .is_some_and(|t| t.origin.partition_of.is_some());
             let missing = entry.needs.iter().find_map(|id| {
                 let (needed, reason) = (by_id.get(id)?, reasons.get(id)?);
-                let is_parent_table = partition && needed.kind == "TABLE";
+                let is_parent_table = partition && needed.kind() == "TABLE";
                 let is_parent_index =
-                    [entry, needed].iter().all(|e| is_index(&e.kind)) && reason != EXCLUDED;
+                    [entry, needed].iter().all(|e| is_index(e.kind())) && reason != EXCLUDED;
                 (!is_parent_table && !is_parent_index).then_some(needed)
             });
             if let Some(missing) = missing {
@@ -277,11 +277,11 @@ fn leave_out_schemas(entries: &[Entry], scope: &Scope, reasons: &mut HashMap<u32
     let used: HashSet<&str> = entries
         .iter()
         .filter(|entry| {
-            entry.kind != "SCHEMA" && entry.class != 0 && !reasons.contains_key(&entry.id)
+            entry.kind() != "SCHEMA" && entry.class() != 0 && !reasons.contains_key(&entry.id)
         })
-        .map(|entry| entry.schema.as_str())
+        .map(|entry| entry.schema().as_str())
         .collect();
-    for entry in entries.iter().filter(|entry| entry.kind == "SCHEMA") {
+    for entry in entries.iter().filter(|entry| entry.kind() == "SCHEMA") {
         if !scope.covers_schema(&entry.name) && !used.contains(entry.name.as_str()) {
             reasons
                 .entry(entry.id)
@@ -293,35 +293,22 @@ fn leave_out_schemas(entries: &[Entry], scope: &Scope, reasons: &mut HashMap<u32
 impl Entry {
     /// Schema and name as a table's.
     pub(crate) fn table_name(&self) -> TableName {
-        TableName::new(self.schema.as_str(), self.name.as_str())
+        TableName::new(self.schema().clone(), self.name.clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::structure::entry::Section;
-    use crate::structure::script::Script;
 
     fn entry(id: u32, kind: &str, schema: &str, name: &str, needs: &[u32]) -> Entry {
-        Entry {
-            id,
-            class: if ["COMMENT", "ACL", "TABLE ATTACH"].contains(&kind) {
-                0
-            } else {
-                1259
-            },
-            oid: id + 1000,
-            kind: kind.into(),
-            schema: schema.into(),
-            name: name.into(),
-            needs: needs.into(),
-            section: Section::PreData,
-            ordinal: 0,
-            unique_index: false,
-            splits: false,
-            script: Script::default(),
+        let mut entry = Entry::bare(id, kind, schema, name, needs);
+        if ["COMMENT", "ACL", "TABLE ATTACH"].contains(&kind) {
+            Arc::make_mut(&mut entry.group).class = 0;
         }
+        entry
     }
 
     fn world() -> Vec<Entry> {
@@ -350,7 +337,8 @@ mod tests {
             .iter()
             .map(|name| {
                 let mut table = Table::bare(TableName::new("app", *name));
-                table.partition_of = (*name == "leaf").then(|| TableName::new("app", "tmp").into());
+                let parent = || TableName::new("app", "tmp").into();
+                Arc::make_mut(&mut table.origin).partition_of = (*name == "leaf").then(parent);
                 table
             })
             .collect();

@@ -30,7 +30,7 @@ enum Company {
 
 /// None: whatever comes before it.
 fn company(entry: &Entry) -> Option<Company> {
-    match entry.kind.as_str() {
+    match entry.kind().as_str() {
         "COMMENT" => None,
         "TABLE ATTACH" => Some(Company::Attachments),
         "ACL" => Some(Company::Grants),
@@ -86,7 +86,7 @@ struct Tables {
 
 impl Tables {
     fn of(entries: &[Entry]) -> Self {
-        let is = |kind| move |entry: &&Entry| entry.kind == kind;
+        let is = |kind| move |entry: &&Entry| entry.kind() == kind;
         let pairs = entries.iter().filter(is("TABLE ATTACH")).flat_map(|entry| {
             let needs = &entry.needs;
             let pair = |&id: &u32| needs.iter().map(move |&other| (id, other));
@@ -99,7 +99,7 @@ impl Tables {
     }
 
     fn is_partition_of(&self, entry: &Entry, id: u32) -> bool {
-        entry.kind == "TABLE" && self.attached.contains(&(entry.id, id))
+        entry.kind() == "TABLE" && self.attached.contains(&(entry.id, id))
     }
 
     /// A run in parts that are made one after the other. Partitions come after their parents,
@@ -118,7 +118,7 @@ impl Tables {
                 ))
             });
             let (after_view, depth) = needed.max().unwrap_or_default();
-            let tier = (after_view || entry.kind == "VIEW", depth);
+            let tier = (after_view || entry.kind() == "VIEW", depth);
             tier_of.insert(entry.id, tier);
             tiers.entry(tier).or_default().push(place);
         }
@@ -148,7 +148,7 @@ impl<'e> Run<'e> {
     /// parent that it locks, an object whose grants it changes.
     fn bonds(&self, entry: &Entry) -> impl Iterator<Item = u32> {
         let held = entry.needs.iter().copied().filter(|&id| {
-            let is_held = match entry.kind.as_str() {
+            let is_held = match entry.kind().as_str() {
                 "TABLE" if self.tables.is_partition_of(entry, id) => return false,
                 "TABLE" | "TABLE ATTACH" => self.tables.ids.contains(&id),
                 kind => kind == "ACL",
@@ -221,24 +221,9 @@ impl Sets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::structure::entry::Section;
-    use crate::structure::script::Script;
 
     fn entry(id: u32, kind: &str, needs: &[u32]) -> Entry {
-        Entry {
-            id,
-            class: 1259,
-            oid: id,
-            kind: kind.into(),
-            schema: "public".into(),
-            name: id.to_string().into(),
-            needs: needs.into(),
-            section: Section::PreData,
-            ordinal: 0,
-            unique_index: false,
-            splits: false,
-            script: Script::default(),
-        }
+        Entry::bare(id, kind, "public", &id.to_string(), needs)
     }
 
     /// As many tables as make a stretch, each with a sequence and a default at the end, the

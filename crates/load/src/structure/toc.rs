@@ -9,69 +9,40 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
+use trunkline_changes::Pool;
+
 use super::announcement::{Announcement, toc_line};
 use super::constraint;
-use super::entry::{Entry, Section};
+use super::entry::{Entry, Group, Section};
 use super::lines::{Lines, last_line};
+use super::listing::{Listed, Lists};
 use super::script::{Script, Within, finished};
 use crate::error::LoadError;
 
-/// An entry's line in `pg_restore --list`: `215; 1259 16385 TABLE public orders owner`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Listed<'a> {
-    line: &'a str,
-    section: Section,
-    /// Its text was seen.
-    seen: bool,
-}
-
-/// Cuts the text into entries, in its order. `pre_data` and `post_data` are the two lists.
-pub(crate) fn split(
-    text: &Arc<File>,
-    pre_data: &str,
-    post_data: &str,
-) -> Result<Vec<Entry>, LoadError> {
-    let mut expected = HashMap::new();
-    listed(pre_data, Section::PreData, &mut expected)?;
-    listed(post_data, Section::PostData, &mut expected)?;
-    let mut cutter = Cutter::new(text, expected);
+/// Cuts the text into entries, in its order.
+pub(crate) fn split(text: &Arc<File>, lists: Lists) -> Result<Vec<Entry>, LoadError> {
+    let mut cutter = Cutter::new(text, lists)?;
     let mut lines = Lines::new(BufReader::new(&**text))?;
     while lines.advance()? {
-        if lines.current == "--\n" && cutter.announces(&lines.next) {
-            cutter.open(&mut lines)?;
-        } else {
-            cutter.add(&lines.current);
+        let announced = match lines.current.as_str() {
+            "--\n" => cutter.announced(&lines.next)?,
+            _ => None,
+        };
+        match announced {
+            Some(listed) => cutter.open(&mut lines, &listed)?,
+            None => cutter.add(&lines.current),
         }
     }
     cutter.finish()
 }
 
-fn listed<'a>(
-    list: &'a str,
-    section: Section,
-    expected: &mut HashMap<u32, Listed<'a>>,
-) -> Result<(), LoadError> {
-    for line in list.lines() {
-        if line.is_empty() || line.starts_with(';') {
-            continue;
-        }
-        let id = line.split_once(';').and_then(|(id, _)| id.parse().ok());
-        let id = id.ok_or_else(|| LoadError::Toc(format!("the list's line `{line}`")))?;
-        let listed = Listed {
-            line,
-            section,
-            seen: false,
-        };
-        expected.insert(id, listed);
-    }
-    Ok(())
-}
-
-struct Cutter<'a> {
+struct Cutter {
     text: Arc<File>,
-    by_id: HashMap<u32, Listed<'a>>,
+    lists: Lists,
+    by_id: HashMap<u32, Listed>,
     entries: Vec<Entry>,
     current: Option<Opened>,
+    groups: Pool<Group>,
     /// `SET default_…` lines in force, by setting.
     defaults: Vec<(String, String)>,
     /// The same as one text.
@@ -101,30 +72,38 @@ fn within(text: &Arc<File>, settings: impl Into<String>) -> Arc<Within> {
     })
 }
 
-impl<'a> Cutter<'a> {
-    fn new(text: &Arc<File>, by_id: HashMap<u32, Listed<'a>>) -> Self {
-        Cutter {
+impl Cutter {
+    fn new(text: &Arc<File>, lists: Lists) -> Result<Self, LoadError> {
+        let by_id = lists.read()?;
+        Ok(Cutter {
             text: Arc::clone(text),
+            lists,
             entries: Vec::with_capacity(by_id.len()),
             by_id,
             current: None,
+            groups: Pool::default(),
             defaults: Vec::new(),
             storage: within(text, ""),
             nowhere: within(text, "SET default_tablespace = '';\n"),
             nothing: within(text, ""),
-        }
-    }
-
-    /// Whether a line is the announcement of an entry that was not seen yet.
-    fn announces(&self, line: &str) -> bool {
-        toc_line(line).is_some_and(|(id, class, oid)| {
-            let start = format!("{id}; {class} {oid} ");
-            let listed = self.by_id.get(&id);
-            listed.is_some_and(|listed| !listed.seen && listed.line.starts_with(&start))
         })
     }
 
-    fn open(&mut self, lines: &mut Lines<impl BufRead>) -> Result<(), LoadError> {
+    /// The list's line of the entry that a line announces, if none of it was seen yet.
+    fn announced(&self, line: &str) -> Result<Option<String>, LoadError> {
+        let Some((id, class, oid)) = toc_line(line) else {
+            return Ok(None);
+        };
+        let Some(listed) = self.by_id.get(&id).filter(|listed| !listed.seen) else {
+            return Ok(None);
+        };
+        let listed = self.lists.line(listed)?;
+        let start = format!("{id}; {class} {oid} ");
+        Ok(Some(listed).filter(|listed| listed.starts_with(&start)))
+    }
+
+    /// `listed` is what the list says of it.
+    fn open(&mut self, lines: &mut Lines<impl BufRead>, listed: &str) -> Result<(), LoadError> {
         self.close(is_between)?;
         let mut announcement = Announcement::default();
         while lines.advance()? && lines.current != "--\n" {
@@ -143,14 +122,14 @@ impl<'a> Cutter<'a> {
             announcement.kind,
             announcement.name
         );
-        let listed = self.by_id.get_mut(&announcement.id);
-        let listed = listed.filter(|listed| listed.line.starts_with(&start));
+        let found = self.by_id.get_mut(&announcement.id);
+        let found = found.filter(|_| listed.starts_with(&start));
         let not_listed = || LoadError::Toc(format!("`{start}` is not what the list says"));
-        let listed = listed.ok_or_else(not_listed)?;
-        listed.seen = true;
+        let found = found.ok_or_else(not_listed)?;
+        found.seen = true;
         self.current = Some(Opened {
             announcement,
-            section: listed.section,
+            section: found.section,
             at: lines.end,
             text: String::new(),
         });
@@ -205,7 +184,7 @@ impl<'a> Cutter<'a> {
     }
 
     fn entry(
-        &self,
+        &mut self,
         announcement: Announcement,
         section: Section,
         (at, body): (u64, &str),
@@ -228,33 +207,36 @@ impl<'a> Cutter<'a> {
         let length = length.map_err(|_| LoadError::Toc(format!("{kind} {name} has over 4 GB")))?;
         let splits =
             kind == "CONSTRAINT" && constraint::split(&finished(&within.settings, body)).is_some();
-        Ok(Entry {
-            id,
+        let script = Script {
+            within: Some(Arc::clone(within)),
+            at,
+            length,
+        };
+        let unique_index = kind == "INDEX" && body.starts_with("CREATE UNIQUE INDEX");
+        let group = Group {
             class,
-            oid,
-            unique_index: kind == "INDEX" && body.starts_with("CREATE UNIQUE INDEX"),
-            splits,
             kind,
             schema,
+            section,
+        };
+        Ok(Entry {
+            group: self.groups.share(group),
+            id,
+            oid,
             name,
             needs,
-            section,
             ordinal: 0,
-            script: Script {
-                within: Some(Arc::clone(within)),
-                at,
-                length,
-            },
+            unique_index,
+            splits,
+            script,
         })
     }
 
     fn finish(mut self) -> Result<Vec<Entry>, LoadError> {
         self.close(is_at_the_end)?;
         if let Some(missing) = self.by_id.values().find(|listed| !listed.seen) {
-            return Err(LoadError::Toc(format!(
-                "no text for the entry `{}`",
-                missing.line
-            )));
+            let line = self.lists.line(missing)?;
+            return Err(LoadError::Toc(format!("no text for the entry `{line}`")));
         }
         number_alike(&mut self.entries);
         Ok(self.entries)
@@ -283,7 +265,7 @@ fn is_at_the_end(line: &str) -> bool {
 /// Numbers the entries of the same kind, schema and name, in their order.
 fn number_alike(entries: &mut [Entry]) {
     fn named(entry: &Entry) -> (&str, &str, &str) {
-        (&entry.kind, &entry.schema, &entry.name)
+        (entry.kind(), entry.schema(), &entry.name)
     }
     let mut places: Vec<usize> = (0..entries.len()).collect();
     places.sort_unstable_by(|&one, &other| {
@@ -317,11 +299,20 @@ mod tests {
         --\n-- TOC entry 12 (class 1259 OID 103)\n-- Dependencies: 10 8\n-- Name: i; Type: INDEX; Schema: public; Owner: owner\n--\n\n\
         CREATE INDEX i ON x;\n\n\n-- Completed on today\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n\n";
 
-    fn file(text: &str) -> Arc<File> {
+    fn file(text: &str) -> File {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(text.as_bytes()).expect("written");
         file.rewind().expect("rewound");
-        Arc::new(file)
+        file
+    }
+
+    /// Of a text with the lists of its sections.
+    fn entries(text: &str, pre_data: &str, post_data: &str) -> Result<Vec<Entry>, LoadError> {
+        let lists = Lists {
+            pre_data: file(pre_data),
+            post_data: file(post_data),
+        };
+        split(&Arc::new(file(text)), lists)
     }
 
     #[test]
@@ -329,13 +320,13 @@ mod tests {
         let body =
             "CREATE FUNCTION f() AS '\r\nbegin\r\n  return ''a\r\nb'';\r\n\nend\n-- of it';\n";
         let text = TEXT.replace("CREATE FUNCTION f() AS '\n--\n-- TOC entry 10 (class 1259 OID 101)\n-- Name: fake\n--\n';\n", body);
-        let entries = split(&file(&text), PRE, POST).expect("entries");
+        let entries = entries(&text, PRE, POST).expect("entries");
         assert_eq!(entries[2].sql().expect("its text"), body);
     }
 
     #[test]
     fn the_text_is_cut_where_the_list_says() {
-        let entries = split(&file(TEXT), PRE, POST).expect("entries");
+        let entries = entries(TEXT, PRE, POST).expect("entries");
         let sql: Vec<String> = entries.iter().map(|e| e.sql().expect("its text")).collect();
         assert_eq!(
             sql,
@@ -348,25 +339,12 @@ mod tests {
         );
         assert_eq!(entries[1].name, "odd; Type: TABLE");
         assert_eq!(*entries[1].needs, [8]);
-        assert_eq!(entries[3].section, Section::PostData);
+        assert_eq!(entries[3].section(), Section::PostData);
     }
 
     #[test]
     fn entries_alike_are_numbered_in_their_order() {
-        let entry = |kind: &str, schema: &str, name: &str| Entry {
-            id: 0,
-            class: 0,
-            oid: 0,
-            kind: kind.into(),
-            schema: schema.into(),
-            name: name.into(),
-            needs: Box::default(),
-            section: Section::PreData,
-            ordinal: 0,
-            unique_index: false,
-            splits: false,
-            script: Script::default(),
-        };
+        let entry = |kind, schema, name| Entry::bare(0, kind, schema, name, &[]);
         let mut entries = [
             entry("ACL", "s", "b"),
             entry("ACL", "s", "a"),
@@ -383,7 +361,7 @@ mod tests {
     #[test]
     fn an_entry_without_text_is_an_error() {
         let longer = format!("{POST}13; 1259 104 INDEX public j owner\n");
-        let error = split(&file(TEXT), PRE, &longer).expect_err("13 is missing");
+        let error = entries(TEXT, PRE, &longer).expect_err("13 is missing");
         assert!(error.to_string().contains("104"), "{error}");
     }
 }

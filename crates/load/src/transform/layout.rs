@@ -122,7 +122,7 @@ pub(super) fn roots(tables: &[Table]) -> HashMap<TableName, TableName> {
 
 fn columns(transform: &Transform, root: &TableName, table: &Table, naming: Naming) -> ColumnMap {
     let mut map = ColumnMap::same();
-    for column in &*table.columns {
+    for column in &*table.shape.columns {
         match transform.column(root, &column.name) {
             None => map.leave_out(column.name.as_str()),
             Some(new) if new != column.name && naming == Naming::Final => {
@@ -166,7 +166,7 @@ impl Transform {
                 continue;
             }
             let mut heirs = tables.iter();
-            if let Some(heir) = heirs.find(|heir| heir.inherits.contains(&table.name)) {
+            if let Some(heir) = heirs.find(|heir| heir.origin.inherits.contains(&table.name)) {
                 return Err(refused(format!(
                     "{} inherits from {}: the columns of neither can be renamed or left out",
                     heir.name, table.name
@@ -188,7 +188,7 @@ impl Transform {
                 Action::Place(_) | Action::Schema(_) | Action::Table(_) => found.next().is_some(),
                 Action::Column(column, _) | Action::LeaveOut(column) | Action::KeepOnly(column) => {
                     let mut roots = found.filter(is_root);
-                    roots.any(|table| table.columns.iter().any(|c| column.matches(&c.name)))
+                    roots.any(|table| table.shape.columns.iter().any(|c| column.matches(&c.name)))
                 }
             }
         };
@@ -262,7 +262,7 @@ impl Transform {
             .iter()
             .filter(|table| roots[&table.name] == table.name)
         {
-            for column in &*table.columns {
+            for column in &*table.shape.columns {
                 let rules = self.about(&table.name).filter(|rule| match &rule.action {
                     Action::Column(pick, to) => {
                         pick.matches(&column.name) && to.of(&column.name) != column.name
@@ -283,8 +283,8 @@ fn refuse_columns(table: &Table, columns: &ColumnMap) -> Result<(), LoadError> {
         return Ok(());
     }
     let name = &table.name;
-    let related = !table.inherits.is_empty();
-    if related || table.extension_condition.is_some() {
+    let related = !table.origin.inherits.is_empty();
+    if related || table.origin.extension_condition.is_some() {
         let why = if related {
             "inherits from another table"
         } else {
@@ -295,7 +295,7 @@ fn refuse_columns(table: &Table, columns: &ColumnMap) -> Result<(), LoadError> {
         )));
     }
     let mut taken = HashSet::new();
-    for column in &*table.columns {
+    for column in &*table.shape.columns {
         let Some(new) = columns.there(&column.name) else {
             refuse_needed(table, &column.name)?;
             continue;
@@ -316,11 +316,15 @@ fn refuse_columns(table: &Table, columns: &ColumnMap) -> Result<(), LoadError> {
 /// Rows are found by their key: without it no change could be applied.
 fn refuse_needed(table: &Table, column: &str) -> Result<(), LoadError> {
     use trunkline_changes::ReplicaIdentity::{Default, Full, Index, Nothing};
-    let of_identity = match table.identity {
-        Default | Index => table.identity_columns.iter().any(|name| name == column),
+    let of_identity = match table.shape.identity {
+        Default | Index => table
+            .shape
+            .identity_columns
+            .iter()
+            .any(|name| name == column),
         Full | Nothing => false,
     };
-    if of_identity || table.primary_key.iter().any(|name| name == column) {
+    if of_identity || table.shape.primary_key.iter().any(|name| name == column) {
         return Err(refused(format!(
             "{}.{column} cannot be left out: rows are told apart by it",
             table.name

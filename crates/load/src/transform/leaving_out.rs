@@ -118,6 +118,7 @@ pub(crate) fn removals(tables: &[Table], columns: &Columns) -> Vec<(TableName, S
         let names = columns.get(&table.name)?;
         // What is generated from others goes first.
         let (generated, stored): (Vec<_>, Vec<_>) = table
+            .shape
             .columns
             .iter()
             .filter(|column| names.contains(column.name.as_str()))

@@ -73,7 +73,7 @@ struct Tables<'a> {
 
 impl<'a> Tables<'a> {
     fn new(tables: &'a [Table]) -> Self {
-        let compared = |table: &&Table| table.data && table.extension_condition.is_none();
+        let compared = |table: &&Table| table.data && table.origin.extension_condition.is_none();
         let by_name: BTreeMap<&TableName, &Table> = tables
             .iter()
             .filter(compared)
@@ -81,7 +81,8 @@ impl<'a> Tables<'a> {
             .collect();
         let mut families = BTreeMap::new();
         for table in by_name.values() {
-            let above = |table: &&'a Table| by_name.get(table.partition_of.as_deref()?).copied();
+            let above =
+                |table: &&'a Table| by_name.get(table.origin.partition_of.as_deref()?).copied();
             let root = std::iter::successors(Some(*table), above).last();
             let root = root.unwrap_or(table);
             let family = families
@@ -189,7 +190,7 @@ impl Pairing {
 }
 
 fn column_names(table: &Table) -> BTreeSet<&str> {
-    let columns = table.columns.iter();
+    let columns = table.shape.columns.iter();
     columns.map(|column| column.name.as_str()).collect()
 }
 
@@ -202,29 +203,28 @@ fn common_columns(from: &Table, to: &Table) -> Arc<[SmolStr]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trunkline_changes::ReplicaIdentity;
+    use trunkline_load::Origin;
 
     fn name(text: &str) -> TableName {
         TableName::new("public", text)
     }
 
     fn table(text: &str, of: Option<&str>) -> Table {
+        let origin = Origin {
+            partition_of: of.map(|of| name(of).into()),
+            ..Origin::default()
+        };
         Table {
             oid: 0,
             name: name(text),
             kind: TableKind::Ordinary,
             unlogged: false,
-            identity: ReplicaIdentity::Default,
-            identity_columns: Arc::default(),
-            primary_key: Arc::default(),
-            columns: Arc::default(),
+            data: true,
+            shape: Arc::default(),
+            origin: Arc::new(origin),
             estimated_rows: 0,
             heap_bytes: 0,
             toast_bytes: 0,
-            partition_of: of.map(|of| name(of).into()),
-            inherits: Box::default(),
-            data: true,
-            extension_condition: None,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use trunkline_changes::{Side, TableName};
-use trunkline_postgres::{PgError, Session};
+use trunkline_postgres::{DataRow, PgError, Session};
 
 use super::finding::{Finding, all_on};
 use super::listing::each;
@@ -34,7 +34,7 @@ pub(super) async fn control_schema(session: &mut Session) -> Result<bool, PgErro
 
 pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
     let mut relations = BTreeMap::new();
-    for row in session.query(include_str!("sql/existing.sql"), &[]).await? {
+    let take = |row: DataRow| {
         let name = row.table_name(0, 1)?;
         let relation = Relation {
             droppable: row.get(3)?,
@@ -42,7 +42,10 @@ pub(super) async fn read(session: &mut Session) -> Result<Facts, PgError> {
             owner: row.get(5)?,
         };
         relations.insert(name, relation);
-    }
+        Ok(())
+    };
+    let sql = include_str!("sql/existing.sql");
+    session.query_each(sql, &[], take).await?;
     Ok(Facts {
         relations,
         control_schema: control_schema(session).await?,

@@ -128,7 +128,7 @@ fn judge_publishing(
     let mut by_owner: BTreeMap<(&str, bool), Vec<&TableName>> = BTreeMap::new();
     for table in tables.streamed().filter(|table| !table.owned) {
         if publication.is_none_or(|publication| !publication.covers(&table.name)) {
-            let owner = (table.owner.as_str(), table.owner_is_superuser);
+            let owner = (&*table.owner, table.owner_is_superuser);
             by_owner.entry(owner).or_default().push(&table.name);
         }
     }

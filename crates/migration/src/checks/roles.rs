@@ -1,7 +1,7 @@
 //! The roles that own or were granted what moves: they must exist on the target, and our role
 //! must be able to give objects to the owners and to act for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use trunkline_changes::{Side, quote_ident};
 use trunkline_postgres::{PgError, Session};
@@ -47,11 +47,11 @@ pub(super) async fn read_source(
 ) -> Result<BTreeMap<String, Part>, PgError> {
     let mut parts: BTreeMap<String, Part> = BTreeMap::new();
     for table in &tables.list {
-        let owner = parts.entry(table.owner.clone()).or_default();
+        let owner = parts.entry(table.owner.to_string()).or_default();
         owner.owns = true;
         owner.superuser = table.owner_is_superuser;
         owner.count_table(&table.name.to_string());
-        for grantee in &table.grantees {
+        for grantee in &*table.grantees {
             parts
                 .entry(grantee.clone())
                 .or_default()
@@ -213,6 +213,11 @@ fn judge_schemas(
     intent: Intent,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let mut owners_in: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+    for table in &tables.list {
+        let owners = owners_in.entry(&table.name.schema).or_default();
+        owners.insert(&table.owner);
+    }
     for (schema, (ours, creators)) in &facts.schemas {
         if !ours {
             let remedy = format!(
@@ -227,16 +232,11 @@ fn judge_schemas(
                     .mend(remedy),
             );
         }
-        let owners: BTreeSet<&str> = tables
-            .list
-            .iter()
-            .filter(|table| table.name.schema == *schema)
-            .map(|table| table.owner.as_str())
-            .filter(|owner| {
-                !intent.no_owner && facts.known.contains_key(*owner) && !creators.contains(*owner)
-            })
-            .collect();
-        let owners: Vec<_> = owners.into_iter().collect();
+        let mut owners: Vec<&str> = match owners_in.get(schema.as_str()) {
+            Some(owners) if !intent.no_owner => owners.iter().copied().collect(),
+            _ => Vec::new(),
+        };
+        owners.retain(|owner| facts.known.contains_key(*owner) && !creators.contains(*owner));
         if !owners.is_empty() {
             let quoted: Vec<_> = owners.iter().map(|owner| quote_ident(owner)).collect();
             let message = format!(

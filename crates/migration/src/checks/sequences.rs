@@ -1,7 +1,7 @@
 //! The sequences that move: those of tables in scope, and free ones that are in scope by name.
 
 use trunkline_changes::{Side, TableName};
-use trunkline_postgres::{PgError, Session};
+use trunkline_postgres::{DataRow, PgError, Session};
 
 use super::finding::{Finding, all_on};
 use super::listing::each;
@@ -19,10 +19,7 @@ pub(super) async fn read(
     scope: &Scope<'_>,
 ) -> Result<Vec<Sequence>, PgError> {
     let mut sequences = Vec::new();
-    for row in session
-        .query(include_str!("sql/sequences.sql"), &[])
-        .await?
-    {
+    let take = |row: DataRow| {
         let name = row.table_name(0, 1)?;
         let (schema, table): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
         let holder = match (schema, table) {
@@ -35,7 +32,10 @@ pub(super) async fn read(
                 selectable: row.get(4)?,
             });
         }
-    }
+        Ok(())
+    };
+    let sql = include_str!("sql/sequences.sql");
+    session.query_each(sql, &[], take).await?;
     Ok(sequences)
 }
 

@@ -1,9 +1,10 @@
 //! The tables that move, and what is special about each.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use trunkline_changes::{ReplicaIdentity, Side, TableName};
-use trunkline_postgres::{PgError, Session};
+use trunkline_changes::{Pool, ReplicaIdentity, Side, TableName};
+use trunkline_postgres::{DataRow, PgError, Session};
 
 use super::finding::Finding;
 use super::listing::{each, joined};
@@ -29,7 +30,7 @@ pub(super) enum Kind {
 pub(super) struct Table {
     pub name: TableName,
     pub kind: Kind,
-    pub owner: String,
+    pub owner: Arc<str>,
     pub owner_is_superuser: bool,
     /// Whether we have the owner's rights.
     pub owned: bool,
@@ -49,7 +50,7 @@ pub(super) struct Table {
     /// Heap and TOAST, by the planner's figures.
     pub bytes: u64,
     /// Roles other than the owner that were granted something.
-    pub grantees: Vec<String>,
+    pub grantees: Arc<[String]>,
 }
 
 /// The tables in scope.
@@ -89,11 +90,13 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
         complete: true,
         ..Tables::default()
     };
-    for row in session.query(include_str!("sql/tables.sql"), &[]).await? {
+    // Tables that are alike share what they have in common: the list is long.
+    let (mut owners, mut grantees) = (Pool::default(), Pool::default());
+    let take = |row: DataRow| {
         let name = row.table_name(0, 1)?;
         if !(scope.included)(&name) {
             tables.complete = false;
-            continue;
+            return Ok(());
         }
         let (kind, persistence, identity): (String, String, String) =
             (row.get(2)?, row.get(3)?, row.get(11)?);
@@ -106,7 +109,7 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
                 (_, "u") => Kind::Unlogged,
                 _ => Kind::Ordinary,
             },
-            owner: row.get(4)?,
+            owner: owners.share(row.get::<String>(4)?),
             owner_is_superuser: row.get(5)?,
             owned: row.get(6)?,
             schema_usable: row.get(7)?,
@@ -130,9 +133,12 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
             virtual_columns: row.get(17)?,
             identity_columns: row.get(18)?,
             bytes: row.get(19)?,
-            grantees: row.get(20)?,
+            grantees: grantees.share(row.get::<Vec<String>>(20)?),
         });
-    }
+        Ok(())
+    };
+    let sql = include_str!("sql/tables.sql");
+    session.query_each(sql, &[], take).await?;
     Ok(tables)
 }
 
@@ -240,7 +246,7 @@ pub(super) fn example(name: &str) -> Table {
     Table {
         name: TableName::new("public", name),
         kind: Kind::Ordinary,
-        owner: "app_owner".to_owned(),
+        owner: "app_owner".into(),
         owner_is_superuser: false,
         owned: true,
         schema_usable: true,
@@ -257,7 +263,7 @@ pub(super) fn example(name: &str) -> Table {
         virtual_columns: 0,
         identity_columns: 0,
         bytes: 8_192,
-        grantees: Vec::new(),
+        grantees: Arc::default(),
     }
 }
 

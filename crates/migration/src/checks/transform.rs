@@ -125,17 +125,24 @@ impl Probe<'_> {
     /// Asks the server for the filter over all columns, then over those that it may look at.
     async fn run(&self, source: &mut Session) -> Result<Option<Finding>, PgError> {
         let name = &self.table.name;
-        let all: Vec<&str> = self.table.columns.iter().map(|c| c.name.as_str()).collect();
+        let all: Vec<&str> = self
+            .table
+            .shape
+            .columns
+            .iter()
+            .map(|c| c.name.as_str())
+            .collect();
         if let Some(why) = refusal(source, name, &all, self.condition).await? {
             let message = format!("the source refuses the row filter: {why}");
             let finding = Finding::blocker("transform-filter", message);
             return Ok(Some(finding.on(Side::Source).about(name)));
         }
-        if !self.by_identity || self.table.identity == ReplicaIdentity::Full {
+        if !self.by_identity || self.table.shape.identity == ReplicaIdentity::Full {
             return Ok(None);
         }
         let identity: Vec<&str> = self
             .table
+            .shape
             .identity_columns
             .iter()
             .map(SmolStr::as_str)

@@ -9,7 +9,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use trunkline_changes::{Side, TableName};
-use trunkline_postgres::{Fault, OnSide, PgError, Session};
+use trunkline_postgres::{DataRow, Fault, OnSide, PgError, Session};
 
 use super::finding::Finding;
 use super::replication::setting_remedy;
@@ -196,15 +196,15 @@ async fn unwritable(
     question: &Question<'_>,
 ) -> Result<Vec<TableName>, PgError> {
     let mut names = Vec::new();
-    for row in session
-        .query(include_str!("sql/unwritable.sql"), &[])
-        .await?
-    {
+    let take = |row: DataRow| {
         let name = row.table_name(0, 1)?;
         if question.known(side, &name).is_some() {
             names.push(name);
         }
-    }
+        Ok(())
+    };
+    let sql = include_str!("sql/unwritable.sql");
+    session.query_each(sql, &[], take).await?;
     Ok(names)
 }
 

@@ -30,7 +30,7 @@ fn published(table: &Table, major: u32, layout: &Layout) -> String {
     }
     let names = layout.columns(&table.name);
     // With the whole row as identity, a list of some columns would forbid every update.
-    if names.left_out().next().is_some() && table.identity != ReplicaIdentity::Full {
+    if names.left_out().next().is_some() && table.shape.identity != ReplicaIdentity::Full {
         let kept = table.stored_columns().map(|column| &column.name);
         let kept = kept.filter(|column| names.there(column).is_some());
         let kept: Vec<String> = kept.map(|column| quote_ident(column)).collect();

@@ -110,7 +110,11 @@ fn column_names(plan: &Plan, standing: &Tables, table: &Table) -> Vec<SmolStr> {
         let is_left_out = |name| plan.validation.leaves_out_column(of, name);
         names.there(column).is_some() && !name.is_some_and(is_left_out)
     };
-    let columns = table.columns.iter().map(|column| column.name.as_str());
+    let columns = table
+        .shape
+        .columns
+        .iter()
+        .map(|column| column.name.as_str());
     let mut names: Vec<SmolStr> = columns.filter(compared).map(SmolStr::from).collect();
     names.sort();
     names

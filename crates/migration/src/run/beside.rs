@@ -51,9 +51,17 @@ impl Beside {
     }
 
     fn columns_of(&mut self, table: &Table, place: &Table, names: &ColumnMap) {
-        let moved = table.columns.iter().map(|column| column.name.as_str());
+        let moved = table
+            .shape
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
         let moved: HashSet<&str> = moved.filter_map(|name| names.there(name)).collect();
-        let standing = place.columns.iter().map(|column| column.name.as_str());
+        let standing = place
+            .shape
+            .columns
+            .iter()
+            .map(|column| column.name.as_str());
         let standing: HashSet<&str> = standing.collect();
         let named = |name: &&str| (place.name.clone(), (*name).to_owned());
         self.columns.extend(standing.difference(&moved).map(named));
@@ -66,12 +74,9 @@ fn tables_below(placed: &HashSet<&TableName>, standing: &[Table]) -> Vec<TableNa
     let parents: HashMap<&TableName, Vec<&TableName>> = standing
         .iter()
         .map(|table| {
-            let above = table
-                .partition_of
-                .as_deref()
-                .into_iter()
-                .chain(&table.inherits);
-            (&table.name, above.collect())
+            let origin = &table.origin;
+            let above = origin.partition_of.as_deref().into_iter();
+            (&table.name, above.chain(&origin.inherits).collect())
         })
         .collect();
     let is_partitioned: HashSet<&TableName> = standing

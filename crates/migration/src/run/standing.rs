@@ -149,13 +149,21 @@ impl Run<'_> {
     async fn read_both(&self, way: Way) -> Result<(Tables, Vec<Table>), Error> {
         self.refuse_other_transform()?;
         let layout = self.layout().await?;
-        let mut from = self.connect(way.from(), "catalog").await?;
         let scope = self.scope_on(way.from(), &layout);
-        let moving = trunkline_load::tables_by_now(&mut from, way.from(), &scope).await?;
-        from.close().await;
-        let mut to = self.connect(way.to(), "catalog").await?;
-        let standing = trunkline_load::all_tables(&mut to, way.to()).await?;
-        to.close().await;
+        let moving = async {
+            let mut from = self.connect(way.from(), "catalog").await?;
+            let moving = trunkline_load::tables_by_now(&mut from, way.from(), &scope).await?;
+            from.close().await;
+            Ok::<_, Error>(moving)
+        };
+        let standing = async {
+            let mut to = self.connect(way.to(), "catalog").await?;
+            let standing = trunkline_load::all_tables(&mut to, way.to()).await?;
+            to.close().await;
+            Ok::<_, Error>(standing)
+        };
+        // Of very many tables each takes seconds.
+        let (moving, standing) = tokio::try_join!(moving, standing)?;
         let names: Vec<&TableName> = standing.iter().map(|table| &table.name).collect();
         let places = match way {
             Way::There => target_map_by(&moving, names, |table| Some(layout.place(table))),

@@ -46,7 +46,7 @@ fn remedy<'a>(findings: &'a [Finding], code: &str) -> &'a str {
 fn others_table() -> Table {
     Table {
         owned: false,
-        owner: "Another".to_owned(),
+        owner: "Another".into(),
         ..example("orders")
     }
 }

@@ -82,8 +82,8 @@ pub(crate) async fn carry_over(
     let everything = Scope::everything();
     // Each to its end, also when the other fails: the sessions go on.
     let (ours, standing) = tokio::join!(
-        listed(from, way.from(), scope),
-        listed(to, way.to(), &everything)
+        list_sequences(from, way.from(), scope, Unowned::BySchema),
+        list_sequences(to, way.to(), &everything, Unowned::BySchema)
     );
     let (mut ours, standing) = (ours?, standing?);
     let names = names_on(&standing, &ours, way, layout);
@@ -102,17 +102,6 @@ pub(crate) async fn carry_over(
     let wanted: Vec<Sequence> = wanted.collect();
     set_where_elsewhere(to, way.to(), &wanted, &mut found).await?;
     Ok((wanted, found))
-}
-
-async fn listed(
-    session: &mut Session,
-    side: Side,
-    scope: &Scope,
-) -> Result<Vec<Sequence>, LoadError> {
-    // To compile it takes the server as long as to run it.
-    let doing = "reading the sequences";
-    session.batch("SET jit TO off").await.on(side, doing)?;
-    list_sequences(session, side, scope, Unowned::BySchema).await
 }
 
 /// Most stand where they should, if they were set before: those that do not are set, and read
