@@ -141,8 +141,10 @@ impl Loader {
         let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
         let mut unreadable = catalog::unreadable_tables(source).await?;
         unreadable.retain(|table| !covered.contains(table));
+        self.end_orphans(directory).await?;
         let what = structure::Dumped {
             source: &self.source,
+            attempt: "",
             directory,
             excluded_schemas: &excluded,
             excluded_tables: &unreadable,
@@ -150,6 +152,26 @@ impl Loader {
         };
         let entries = self.dumped_politely(&what, &programs).await?;
         Ok((entries, unreadable))
+    }
+
+    /// Ends dumps that outlived the command that began them, when it was killed: they keep what
+    /// they locked, and wait for what they want.
+    async fn end_orphans(&self, directory: &Path) -> Result<(), LoadError> {
+        for attempt in structure::attempts(directory) {
+            self.end_dump(&attempt).await?;
+            structure::forget_attempt(directory, &attempt)?;
+        }
+        Ok(())
+    }
+
+    async fn end_dump(&self, attempt: &str) -> Result<(), LoadError> {
+        let sql = "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a \
+                   WHERE a.application_name = $1 AND a.datname = pg_catalog.current_database() \
+                     AND a.usename = current_user";
+        let mut source = self.connect(Side::Source, "structure").await?;
+        let ended = source.query(sql, &[&session_of(attempt)]).await;
+        ended.on(Side::Source, "ending a pg_dump that was left")?;
+        Ok(())
     }
 
     /// `pg_dump` locks all tables, and keeps what it has while it waits for one: clients who
@@ -164,15 +186,24 @@ impl Loader {
         let mut patience = DUMP_PATIENCE;
         loop {
             // Of another name each time: what is left of one says nothing of the next.
-            let name = format!("trunkline dump {:08x}", fastrand::u32(..));
+            let attempt = format!("{:08x}", fastrand::u32(..));
+            let name = session_of(&attempt);
             let source = self.source.with_application_name(&name);
             let what = structure::Dumped {
                 source: &source,
+                attempt: &attempt,
                 ..*what
             };
             // Dropped, it is told to end, and asks its server to end what it was at.
             let (mut session, process) = tokio::select! {
-                dumped = structure::dump(&what, programs, &self.cancel) => return dumped,
+                dumped = structure::dump(&what, programs, &self.cancel) => {
+                    if !matches!(dumped, Ok(_) | Err(LoadError::Cancelled)) {
+                        // One that was killed could ask nobody.
+                        let end = self.end_dump(&attempt);
+                        let _ended = tokio::time::timeout(DUMP_ENDS_WITHIN, end).await;
+                    }
+                    return dumped;
+                }
                 found = in_the_way(&self.source, &name, patience) => found,
             };
             // What is between may not let that through.
@@ -192,6 +223,11 @@ impl Loader {
             patience = (patience * 2).min(DUMP_PATIENCE_MOST);
         }
     }
+}
+
+/// What the session of a dump calls itself.
+fn session_of(attempt: &str) -> String {
+    format!("trunkline dump {attempt}")
 }
 
 /// Waits until the `pg_dump` of this name has been in the way of clients for so long, all in all,

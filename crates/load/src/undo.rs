@@ -111,15 +111,22 @@ fn drops(script: &str) -> impl Iterator<Item = &str> {
 
 async fn unlink_large_objects(target: &mut Session) -> Result<(), LoadError> {
     let doing = "removing large objects";
-    let sql = "SELECT count(pg_catalog.lo_unlink(few.loid)) FROM (\
-               SELECT l.loid FROM trunkline.large_objects l \
-               JOIN pg_catalog.pg_largeobject_metadata m ON m.oid = l.loid LIMIT $1::bigint) AS few";
-    let most = LARGE_OBJECTS_UNLINKED_AT_ONCE;
+    // Each time from where the last one ended: else all that are gone are passed over again.
+    let sql = "SELECT max(few.loid), \
+                      count(pg_catalog.lo_unlink(few.loid)) FILTER (WHERE few.stands) FROM (\
+               SELECT l.loid, EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata m \
+                                       WHERE m.oid = l.loid) AS stands \
+                 FROM trunkline.large_objects l \
+                WHERE l.loid > $1::oid ORDER BY l.loid LIMIT $2::bigint) AS few";
+    let mut last = 0;
     loop {
-        let row = target.query_one(sql, &[&most]).await;
+        let row = target
+            .query_one(sql, &[&last, &LARGE_OBJECTS_UNLINKED_AT_ONCE])
+            .await;
         let row = row.on(Side::Target, doing)?;
-        if row.get::<u64>(0).on(Side::Target, doing)? < most {
-            return Ok(());
+        match row.get::<Option<u32>>(0).on(Side::Target, doing)? {
+            Some(reached) => last = reached,
+            None => return Ok(()),
         }
     }
 }

@@ -27,7 +27,7 @@ fn waiting_programs(folder: &Path) {
     let real = real.expect("version 15").display().to_string();
     let here = folder.display();
     let waits = format!(
-        "#!/bin/sh\nif [ \"$1\" != --version ]; then touch {here}/begun; \
+        "#!/bin/sh\nif [ \"$1\" != --version ]; then echo $$ > {here}/begun; \
          while [ ! -e {here}/leave ]; do sleep 0.05; done; fi\nexec {real}/pg_dump \"$@\"\n"
     );
     let passes = format!("#!/bin/sh\nexec {real}/pg_restore \"$@\"\n");
@@ -92,6 +92,17 @@ impl Scene {
         let client = connect(&self.databases.source).await;
         until(PATIENCE, async || {
             client.query_one(WAITS, &[]).await.expect("locks").get(0)
+        })
+        .await;
+    }
+
+    /// Nobody dumps any more.
+    async fn no_dump_is_left(&self) {
+        let client = connect(&self.databases.source).await;
+        let gone = "SELECT count(*) = 0 FROM pg_stat_activity \
+                    WHERE application_name LIKE 'trunkline dump %'";
+        until(PATIENCE, async || {
+            client.query_one(gone, &[]).await.expect("sessions").get(0)
         })
         .await;
     }
@@ -167,4 +178,50 @@ async fn a_pg_dump_that_is_stopped_lets_go_of_its_tables() {
     assert!(matches!(loaded, Err(LoadError::Cancelled)), "{loaded:?}");
     scene.takes_the_free_one().await;
     holder.batch_execute("COMMIT").await.expect("released");
+}
+
+#[tokio::test]
+async fn a_pg_dump_that_is_killed_lets_go_of_its_tables() {
+    skip_unless_available!(15);
+    let scene = Scene::new().await;
+    let clients = async {
+        let holder = scene.taken().await;
+        let process = std::fs::read_to_string(scene.programs.path().join("begun"));
+        let killed = std::process::Command::new("kill")
+            .args(["-9", process.expect("its process").trim()])
+            .status();
+        assert!(killed.expect("kill").success());
+        holder
+    };
+    let (loaded, holder) = tokio::join!(
+        Box::pin(load_with(&scene.loader, &scene.databases)),
+        clients
+    );
+    let loaded = loaded.map(drop);
+    assert!(
+        matches!(loaded, Err(LoadError::Program { .. })),
+        "{loaded:?}"
+    );
+    scene.no_dump_is_left().await;
+    scene.takes_the_free_one().await;
+    holder.batch_execute("COMMIT").await.expect("released");
+}
+
+#[tokio::test]
+async fn a_pg_dump_that_outlived_its_command_is_ended_by_the_next() {
+    skip_unless_available!(15);
+    let scene = Scene::new().await;
+    let orphan = connect(&scene.databases.source).await;
+    let locks = "SET application_name = 'trunkline dump 0badcafe'; BEGIN; \
+                 LOCK TABLE a_free IN ACCESS SHARE MODE";
+    orphan.batch_execute(locks).await.expect("a lock");
+    let folder = scene.databases.directory.path();
+    let unfinished = folder.join("structure.dump.unfinished-0badcafe");
+    std::fs::write(&unfinished, "half").expect("a file");
+    std::fs::write(scene.programs.path().join("leave"), "").expect("leave");
+    let loaded = Box::pin(load_with(&scene.loader, &scene.databases)).await;
+    loaded.expect("a load");
+    scene.no_dump_is_left().await;
+    assert!(!unfinished.exists());
+    scene.databases.assert_same_contents().await;
 }

@@ -322,3 +322,7 @@ pub(crate) const AHEAD_WAITS: &str = "1s";
 /// Unlogged tables that are copied again in one transaction: each is locked until it ends, and a
 /// commit waits for the disk while clients are held.
 pub(crate) const UNLOGGED_AT_ONCE: usize = 100;
+
+/// Tables whose validation is forgotten in one statement: each is a row that is looked up by its
+/// place.
+pub(crate) const OTHERS_FORGOTTEN_AT_ONCE: usize = 10_000;

@@ -52,6 +52,30 @@ async fn a_run_that_is_held_up_ends_when_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prepared_transaction_that_holds_up_the_target_is_named_and_a_run_behind_it_ends() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    let mut running = follows(&scene).await;
+    let client = scene.on_target().await;
+    for sql in [
+        "BEGIN",
+        "LOCK TABLE public.notes IN SHARE MODE",
+        "PREPARE TRANSACTION 'forgotten'",
+    ] {
+        client.batch_execute(sql).await.expect("a superuser may");
+    }
+    scene.source_says("UPDATE public.notes SET body = 'held up' WHERE id = 1");
+    let who = "changes wait on the target for a prepared transaction, one of 'forgotten' (";
+    running.must_say(who).await;
+    running.signal("INT").await;
+    running.ended().await.expect_code(130);
+    let ended = client.batch_execute("ROLLBACK PREPARED 'forgotten'").await;
+    ended.expect("it is there");
+    scene.done(&["verify"]).await;
+    scene.assert_same_rows().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_commits_wait_for_in_vain_is_told_of() {
     skip_unless_available!(any_major());
     let scene = notes().await;

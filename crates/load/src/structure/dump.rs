@@ -51,6 +51,8 @@ impl Structure {
 #[derive(Clone, Copy)]
 pub(crate) struct Dumped<'a> {
     pub(crate) source: &'a Conninfo,
+    /// Tells it from all others.
+    pub(crate) attempt: &'a str,
     pub(crate) directory: &'a Path,
     pub(crate) excluded_schemas: &'a [&'a str],
     pub(crate) excluded_tables: &'a [TableName],
@@ -59,6 +61,10 @@ pub(crate) struct Dumped<'a> {
 
 /// Name of the archive in the working directory.
 const ARCHIVE: &str = "structure.dump";
+
+/// What an archive that is being written is called, before the name of its attempt: one that lives
+/// on writes into no other's.
+const UNFINISHED: &str = "structure.dump.unfinished-";
 
 /// Names of its text and of the lists of what comes before the rows and after them, until they
 /// are opened.
@@ -73,6 +79,30 @@ pub(crate) fn is_dumped(directory: &Path) -> bool {
     directory.join(ARCHIVE).exists()
 }
 
+fn unfinished(directory: &Path, attempt: &str) -> PathBuf {
+    directory.join(format!("{UNFINISHED}{attempt}"))
+}
+
+/// Dumps that were begun and did not end, by the names of their attempts.
+pub(crate) fn attempts(directory: &Path) -> Vec<String> {
+    // Whether the folder can be read shows where the next one is written.
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = files.filter_map(|file| file.file_name().into_string().ok());
+    names
+        .filter_map(|name| Some(name.strip_prefix(UNFINISHED)?.to_owned()))
+        .collect()
+}
+
+/// Forgets one of them.
+pub(crate) fn forget_attempt(directory: &Path, attempt: &str) -> Result<(), LoadError> {
+    let path = unfinished(directory, attempt);
+    std::fs::remove_file(&path).map_err(|cause| LoadError::File {
+        doing: "removing",
+        path,
+        cause,
+    })
+}
+
 /// Dumps the source's structure into the directory, unless a whole dump is there already,
 /// and reads it.
 pub(crate) async fn dump(
@@ -82,7 +112,7 @@ pub(crate) async fn dump(
 ) -> Result<Vec<Entry>, LoadError> {
     let archive = what.directory.join(ARCHIVE);
     if !archive.exists() {
-        let unfinished = what.directory.join(format!("{ARCHIVE}.unfinished"));
+        let unfinished = unfinished(what.directory, what.attempt);
         let mut command = Command::new(&programs.pg_dump);
         for variable in Conninfo::child_environment_cleared() {
             command.env_remove(variable);

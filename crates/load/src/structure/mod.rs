@@ -22,7 +22,7 @@ mod toc;
 
 pub(crate) use constraint::split as split_constraint;
 pub use dump::Structure;
-pub(crate) use dump::{Dumped, drop_script, dump, is_dumped};
+pub(crate) use dump::{Dumped, attempts, drop_script, dump, forget_attempt, is_dumped};
 pub use entry::{Entry, LeftOut, Section};
 pub use existing::{Existing, drop_tables, existing_objects};
 pub(crate) use foreign_key::{ForeignKey, split as split_foreign_key};

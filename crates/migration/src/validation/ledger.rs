@@ -2,15 +2,18 @@
 //! rows that differ. Holds always: a part and what it found are recorded in one transaction,
 //! so that whoever goes on after a crash neither skips a part nor counts one twice.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 use trunkline_changes::{Lsn, Side, TableName};
-use trunkline_postgres::{OnSide, PgError, Session};
+use trunkline_postgres::{DataRow, OnSide, PgError, Session, ToParam};
 use trunkline_verify::{PartReport, RowDifference};
 
 use super::changed::Key;
 use super::table::{TableValidation, ValidationState};
 use crate::error::Error;
+use crate::limits::OTHERS_FORGOTTEN_AT_ONCE;
 
 pub(super) const DOING: &str = "recording what was validated";
 
@@ -46,6 +49,9 @@ impl Ledger {
     ) -> Result<(), Error> {
         let make = include_str!("../sql/validation/schema.sql");
         session.batch(make).await.on(Side::Target, DOING)?;
+        self.forget_others(session, tables)
+            .await
+            .on(Side::Target, DOING)?;
         let column =
             |of: fn(&Expected) -> String| -> Vec<String> { tables.iter().map(of).collect() };
         let schemas = column(|expected| expected.table.schema.to_string());
@@ -67,6 +73,34 @@ impl Ledger {
             )
             .await
             .on(Side::Target, DOING)?;
+        Ok(())
+    }
+
+    /// Forgets what was to be validated and is not any more. Which these are is not left to a
+    /// join: of a table that has no statistics yet the server expects one row, and goes through all
+    /// for each.
+    async fn forget_others(
+        &self,
+        session: &mut Session,
+        tables: &[Expected],
+    ) -> Result<(), PgError> {
+        let asked: HashSet<&TableName> = tables.iter().map(|asked| &asked.table).collect();
+        let mut others: Vec<String> = Vec::new();
+        let sql = "SELECT table_schema, table_name, ctid::text FROM trunkline.validation \
+                   WHERE migration = $1 AND leg = $2::int";
+        let take = |row: DataRow| {
+            if !asked.contains(&row.table_name(0, 1)?) {
+                others.push(row.get(2)?);
+            }
+            Ok(())
+        };
+        let params: &[&dyn ToParam] = &[&self.migration, &self.leg];
+        session.query_each(sql, params, take).await?;
+        // Nobody else writes there while the migration is ours.
+        let sql = "DELETE FROM trunkline.validation WHERE ctid = ANY ($1::tid[])";
+        for some in others.chunks(OTHERS_FORGOTTEN_AT_ONCE) {
+            session.execute(sql, &[&some.to_vec()]).await?;
+        }
         Ok(())
     }
 

@@ -26,10 +26,13 @@ WITH extension_member AS (
            CASE WHEN r.oid IS NOT NULL THEN r.name || a.attname::text END AS owner_name
       FROM pg_catalog.pg_class c
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      LEFT JOIN pg_catalog.pg_depend d
-        ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
-       AND d.objsubid = 0 AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-       AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+      LEFT JOIN LATERAL (
+            SELECT o.refobjid, o.refobjsubid
+              FROM pg_catalog.pg_depend o
+             WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.objid = c.oid
+               AND o.objsubid = 0 AND o.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+               AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i')
+             LIMIT 1) d ON true
       LEFT JOIN relation r ON r.oid = d.refobjid
       LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = d.refobjsubid
      WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'trunkline')
