@@ -39,10 +39,6 @@ pub(crate) const PULL_BYTES: usize = 1 << 20;
 /// memory. One message larger than this passes alone.
 pub(crate) const QUEUE_BYTES: usize = 16 << 20;
 
-/// Bundles received and not yet pulled; with at most [`BUNDLE_BYTES`] each they fill the
-/// queue's bytes at about this number, and small ones are bounded by it.
-pub(crate) const QUEUE_BUNDLES: usize = 256;
-
 /// Messages that are there already are handed over together, up to this size.
 pub(crate) const BUNDLE_BYTES: usize = 64 << 10;
 
@@ -80,6 +76,11 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// of 400,000 2.2 s, all at once 1.9 s. What does not fit its `work_mem` is written to temporary
 /// files there.
 pub(crate) const PEEK_BYTES: u64 = 48 << 20;
+
+/// Bytes of peeks received and not yet pulled, of all that run together: a whole peek, so that
+/// the source goes on decoding as soon as it has sent it. With 16 MB it waited for the target's
+/// last third of each, and the target for the source's next (docs/decisions/0012).
+pub(crate) const PEEK_QUEUE_BYTES: usize = 48 << 20;
 
 /// From this major version on a session says how much memory decoding may take
 /// (`logical_decoding_work_mem`).

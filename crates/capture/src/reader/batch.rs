@@ -11,13 +11,15 @@
 use super::copy_tuples::Columns;
 use super::peeking::{peek_sql, read_peek};
 use super::puller::{Broken, Puller, Step, Text};
-use super::queue::{Drain, queue};
+use super::queue::{Drain, Room, queue};
 use super::reading::{Messages, Peek, Reading};
 use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
 use crate::error::{CaptureError, StreamError};
-use crate::limits::{DECODING_MEMORY_FROM, SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES};
+use crate::limits::{
+    DECODING_MEMORY_FROM, PEEK_QUEUE_BYTES, SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES,
+};
 use std::path::PathBuf;
 use tokio::task::JoinHandle;
 use trunkline_changes::Lsn;
@@ -34,6 +36,8 @@ pub struct BatchReader {
     text: Option<Text>,
     spill_folder: PathBuf,
     messages: Messages,
+    /// What peeks that follow on each other may hold.
+    room: Room,
     /// The end of some record, seen at an earlier peek: flushed by now in most cases.
     boundary: Option<Lsn>,
 }
@@ -60,6 +64,7 @@ impl BatchReader {
             text: None,
             spill_folder: std::env::temp_dir(),
             messages: Messages::default(),
+            room: Room::new(PEEK_QUEUE_BYTES),
             boundary: None,
         };
         let session = reader.session().await?;
@@ -215,7 +220,7 @@ impl BatchReader {
         let copy = self.ahead.as_ref().and_then(|ahead| ahead.copy.as_deref());
         let asked = self.messages.ask(max_changes);
         let sql = peek_sql(&self.feed, copy, upto, asked, session.version());
-        let (feeder, drain) = queue();
+        let (feeder, drain) = queue(&self.room);
         let columns = match self.feed.decoder {
             Decoder::Pgoutput { .. } => Columns::Data,
             Decoder::TestDecoding { .. } => Columns::PositionAndData,

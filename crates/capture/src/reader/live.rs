@@ -2,13 +2,13 @@
 //! run where the server can.
 
 use super::puller::{Broken, Puller, Step};
-use super::queue::queue;
+use super::queue::{Room, queue};
 use super::receiver::Receiver;
 use super::{Feed, Pulled, ReadPosition, pacing::status_interval};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
 use crate::error::CaptureError;
-use crate::limits::{SLOT_BUSY_DEADLINE, STOP_DEADLINE, STREAMED_MEMORY_BYTES};
+use crate::limits::{QUEUE_BYTES, SLOT_BUSY_DEADLINE, STOP_DEADLINE, STREAMED_MEMORY_BYTES};
 use crate::mode::Mode;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,7 +71,7 @@ impl LiveReader {
             .map_err(|cause| feed.fault("preparing to stream", cause))?;
         let text = feed.text(options.after).await?;
         let stream = open_stream(&feed, &options, version).await?;
-        let (feeder, drain) = queue();
+        let (feeder, drain) = queue(&Room::new(QUEUE_BYTES));
         let (durable, durable_seen) = watch::channel(Lsn::ZERO);
         let stop = CancellationToken::new();
         let receiver = Receiver::new(

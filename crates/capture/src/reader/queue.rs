@@ -2,7 +2,7 @@
 //! bundles, bounded by bytes. Small messages are copied into the bundle's own memory, so
 //! that they do not keep the connection's read buffers.
 
-use crate::limits::{BUNDLE_BYTES, BUNDLE_MESSAGES, QUEUE_BUNDLES, QUEUE_BYTES};
+use crate::limits::{BUNDLE_BYTES, BUNDLE_MESSAGES};
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -72,10 +72,27 @@ impl Bundler {
     }
 }
 
+/// Room for messages that were received and not yet pulled. Queues that follow on each other
+/// share it.
+#[derive(Clone)]
+pub(super) struct Room {
+    bytes: usize,
+    left: Arc<Semaphore>,
+}
+
+impl Room {
+    pub(super) fn new(bytes: usize) -> Self {
+        Room {
+            bytes,
+            left: Arc::new(Semaphore::new(bytes)),
+        }
+    }
+}
+
 /// The end that receives from the connection.
 #[derive(Clone)]
 pub(super) struct Feeder {
-    budget: Arc<Semaphore>,
+    room: Room,
     sender: mpsc::Sender<Result<Bundle, PgError>>,
 }
 
@@ -86,9 +103,9 @@ pub(super) struct Abandoned;
 impl Feeder {
     /// Waits for room, then hands the bundle over.
     pub(super) async fn hand_over(self, mut bundle: Bundle) -> Result<(), Abandoned> {
-        // A message larger than the whole budget passes alone.
-        let wanted = u32::try_from(bundle.bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
-        let permit = self.budget.acquire_many_owned(wanted).await;
+        // A message larger than all the room passes alone.
+        let wanted = u32::try_from(bundle.bytes.min(self.room.bytes)).unwrap_or(u32::MAX);
+        let permit = self.room.left.acquire_many_owned(wanted).await;
         bundle.permit = Some(permit.map_err(|_| Abandoned)?);
         self.sender.send(Ok(bundle)).await.map_err(|_| Abandoned)
     }
@@ -150,11 +167,12 @@ impl Drain {
     }
 }
 
-/// A queue with room for [`QUEUE_BYTES`].
-pub(super) fn queue() -> (Feeder, Drain) {
-    let (sender, receiver) = mpsc::channel(QUEUE_BUNDLES);
+/// A queue. Full bundles fill the room at about as many as it holds; small ones are bounded by
+/// their number.
+pub(super) fn queue(room: &Room) -> (Feeder, Drain) {
+    let (sender, receiver) = mpsc::channel(room.bytes / BUNDLE_BYTES);
     let feeder = Feeder {
-        budget: Arc::new(Semaphore::new(QUEUE_BYTES)),
+        room: room.clone(),
         sender,
     };
     let drain = Drain {
@@ -169,6 +187,8 @@ pub(super) fn queue() -> (Feeder, Drain) {
 mod tests {
     use super::*;
 
+    const BYTES: usize = 1 << 20;
+
     fn bundle_of(bytes: usize) -> Bundle {
         let mut bundler = Bundler::default();
         bundler.push(Lsn::ZERO, Bytes::from(vec![0; bytes]));
@@ -177,8 +197,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_waits_until_its_bytes_were_pulled() {
-        let (feeder, mut drain) = queue();
-        let half = QUEUE_BYTES / 2;
+        let (feeder, mut drain) = queue(&Room::new(BYTES));
+        let half = BYTES / 2;
         for _ in 0..2 {
             assert!(feeder.clone().hand_over(bundle_of(half)).await.is_ok());
         }
@@ -194,23 +214,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn queues_that_share_a_room_have_no_more_of_it() {
+        let room = Room::new(BYTES);
+        let ((first, mut drain), (second, _drain)) = (queue(&room), queue(&room));
+        assert!(first.hand_over(bundle_of(BYTES)).await.is_ok());
+        let mut waits = Box::pin(second.hand_over(bundle_of(1)));
+        let full = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waits).await;
+        assert!(full.is_err(), "there is no room");
+        assert!(drain.try_next().is_ok());
+        assert!(matches!(drain.try_next(), Err(Nothing::More)));
+        assert!(waits.await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_message_larger_than_the_queue_passes_alone() {
-        let (feeder, mut drain) = queue();
+        let (feeder, mut drain) = queue(&Room::new(BYTES));
+        assert!(feeder.clone().hand_over(bundle_of(BYTES + 1)).await.is_ok());
         assert!(
-            feeder
-                .clone()
-                .hand_over(bundle_of(QUEUE_BYTES + 1))
-                .await
-                .is_ok()
-        );
-        assert!(
-            matches!(drain.try_next(), Ok(Received::Message(_, message)) if message.len() == QUEUE_BYTES + 1)
+            matches!(drain.try_next(), Ok(Received::Message(_, message)) if message.len() == BYTES + 1)
         );
     }
 
     #[tokio::test]
     async fn the_reason_for_the_end_comes_after_what_was_received() {
-        let (feeder, mut drain) = queue();
+        let (feeder, mut drain) = queue(&Room::new(BYTES));
         assert!(feeder.clone().hand_over(bundle_of(5)).await.is_ok());
         feeder.fail(PgError::Closed).await;
         assert!(drain.try_next().is_ok());
