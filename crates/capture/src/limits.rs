@@ -77,8 +77,8 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// files there.
 pub(crate) const PEEK_BYTES: u64 = 48 << 20;
 
-/// Bytes of peeks received and not yet pulled, of all that run together: a whole peek, so that
-/// the source goes on decoding as soon as it has sent it. With 16 MB it waited for the target's
+/// Bytes of peeks received and not yet pulled, their places included, of all that run together: a
+/// whole peek, where messages are not small, so that the source goes on decoding as soon as it has sent it. With 16 MB it waited for the target's
 /// last third of each, and the target for the source's next (docs/decisions/0012).
 pub(crate) const PEEK_QUEUE_BYTES: usize = 48 << 20;
 

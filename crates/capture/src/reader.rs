@@ -18,9 +18,8 @@ use crate::error::{CaptureError, StreamError};
 use crate::mode::Mode;
 use crate::test_decoding::{Lookup, LookupError, StreamedTable, Translator};
 use puller::Text;
-use tokio::task::JoinHandle;
 use trunkline_changes::{Lsn, Side, StreamEvent, quote_ident};
-use trunkline_postgres::{Conninfo, Fault, PgError, ServerVersion, Session};
+use trunkline_postgres::{Conninfo, Fault, PgError, ServerVersion};
 
 /// Where changes come from.
 #[derive(Clone)]
@@ -104,18 +103,6 @@ impl Feed {
             Err(LookupError::Server(cause)) => {
                 Err(self.fault("reading the tables of the stream", cause).into())
             }
-        }
-    }
-
-    /// What a task that read gives back.
-    async fn session_of(
-        &self,
-        task: JoinHandle<Result<Session, StreamError>>,
-    ) -> Result<Session, CaptureError> {
-        match task.await {
-            Ok(Ok(session)) => Ok(session),
-            Ok(Err(cause)) => Err(self.stream_error(cause)),
-            Err(_) => Err(CaptureError::Ended { side: self.side }),
         }
     }
 

@@ -26,6 +26,9 @@ use crate::workers::all_ended;
 /// Commits wait for the target's disk.
 const DURABLE: &str = "SET synchronous_commit = local";
 
+/// The queries of views are the user's: they are compiled if his server does that.
+const AS_THE_SERVER_COMPILES: &str = "SET jit TO DEFAULT";
+
 /// A statement that is recorded under a key.
 pub(crate) struct Task {
     pub(crate) key: Key,
@@ -216,7 +219,7 @@ impl Loader {
         let mut runner = Runner::new(
             &self.target,
             "materialized views",
-            DURABLE.to_owned(),
+            format!("{DURABLE}; {AS_THE_SERVER_COMPILES}"),
             &self.cancel,
         );
         for view in &views {

@@ -141,7 +141,7 @@ impl Loader {
         let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
         let mut unreadable = catalog::unreadable_tables(source).await?;
         unreadable.retain(|table| !covered.contains(table));
-        self.end_orphans(directory).await?;
+        self.end_orphans(directory).await;
         let what = structure::Dumped {
             source: &self.source,
             attempt: "",
@@ -155,23 +155,34 @@ impl Loader {
     }
 
     /// Ends dumps that outlived the command that began them, when it was killed: they keep what
-    /// they locked, and wait for what they want.
-    async fn end_orphans(&self, directory: &Path) -> Result<(), LoadError> {
+    /// they locked, and wait for what they want. One that cannot be ended is told of.
+    async fn end_orphans(&self, directory: &Path) {
         for attempt in structure::attempts(directory) {
-            self.end_dump(&attempt).await?;
-            structure::forget_attempt(directory, &attempt)?;
+            let ended = tokio::time::timeout(DUMP_ENDS_WITHIN, self.end_dump(&attempt)).await;
+            if matches!(ended, Ok(Ok(true))) {
+                structure::forget_attempt(directory, &attempt);
+                continue;
+            }
+            tracing::warn!(
+                session = session_of(&attempt),
+                "a pg_dump of an earlier command may still be at work on the source, with its locks"
+            );
         }
-        Ok(())
     }
 
-    async fn end_dump(&self, attempt: &str) -> Result<(), LoadError> {
-        let sql = "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a \
-                   WHERE a.application_name = $1 AND a.datname = pg_catalog.current_database() \
-                     AND a.usename = current_user";
+    /// Gives whether no session of it is left.
+    async fn end_dump(&self, attempt: &str) -> Result<bool, LoadError> {
+        let doing = "ending a pg_dump that was left";
         let mut source = self.connect(Side::Source, "structure").await?;
-        let ended = source.query(sql, &[&session_of(attempt)]).await;
-        ended.on(Side::Source, "ending a pg_dump that was left")?;
-        Ok(())
+        // The login's sessions are ended by the login's right, whatever role it plays.
+        let role = "SET ROLE NONE";
+        source.batch(role).await.on(Side::Source, doing)?;
+        let sql = "SELECT coalesce(bool_and(CASE WHEN a.usename = session_user \
+                          THEN pg_catalog.pg_terminate_backend(a.pid) ELSE false END), true) \
+                   FROM pg_catalog.pg_stat_activity a \
+                   WHERE a.application_name = $1 AND a.datname = pg_catalog.current_database()";
+        let ended = source.query_one(sql, &[&session_of(attempt)]).await;
+        Ok(ended.and_then(|row| row.get(0)).on(Side::Source, doing)?)
     }
 
     /// `pg_dump` locks all tables, and keeps what it has while it waits for one: clients who
@@ -199,8 +210,7 @@ impl Loader {
                 dumped = structure::dump(&what, programs, &self.cancel) => {
                     if !matches!(dumped, Ok(_) | Err(LoadError::Cancelled)) {
                         // One that was killed could ask nobody.
-                        let end = self.end_dump(&attempt);
-                        let _ended = tokio::time::timeout(DUMP_ENDS_WITHIN, end).await;
+                        self.end_orphans(what.directory).await;
                     }
                     return dumped;
                 }
@@ -216,6 +226,7 @@ impl Loader {
                 "pg_dump waited for a table while clients waited for others that it had: it lets \
                  them pass, and begins again"
             );
+            structure::forget_attempt(what.directory, &attempt);
             tokio::select! {
                 () = tokio::time::sleep(CLIENTS_FIRST) => {}
                 () = self.cancel.cancelled() => return Err(LoadError::Cancelled),

@@ -12,7 +12,7 @@ use super::copy_tuples::Columns;
 use super::peeking::{peek_sql, read_peek};
 use super::puller::{Broken, Puller, Step, Text};
 use super::queue::{Drain, Room, queue};
-use super::reading::{Messages, Peek, Reading};
+use super::reading::{Messages, Peek, Reading, Weight};
 use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
 use crate::busy_slot::BusySlot;
@@ -247,9 +247,26 @@ impl BatchReader {
         let Some(task) = peek.reading.task.take_if(finished) else {
             return Ok(());
         };
-        self.messages.weigh(&peek.puller);
-        self.session = Some(self.feed.session_of(task).await?);
+        self.take_back(task).await?;
         self.begin_next(wanted).await
+    }
+
+    /// The session of a reading whose end was seen, and what it read.
+    async fn take_back(
+        &mut self,
+        task: JoinHandle<Result<(Session, Weight), StreamError>>,
+    ) -> Result<(), CaptureError> {
+        let (session, weight) = match task.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(cause)) => return Err(self.feed.stream_error(cause)),
+            Err(_) => {
+                let side = self.feed.side;
+                return Err(CaptureError::Ended { side });
+            }
+        };
+        self.messages.weigh(weight);
+        self.session = Some(session);
+        Ok(())
     }
 
     /// The end of a record up to which the log is flushed, so that a peek which is not cut
@@ -307,8 +324,7 @@ impl BatchReader {
             return Err(CaptureError::Ended { side });
         };
         if let Some(task) = peek.reading.task.take() {
-            self.messages.weigh(&peek.puller);
-            self.session = Some(self.feed.session_of(task).await?);
+            self.take_back(task).await?;
         }
         if !peek.puller.is_between_transactions() {
             let problem = "a batch ended inside of a transaction".to_owned();
@@ -344,7 +360,7 @@ impl BatchReader {
             };
             task.abort();
             // Ended already: the session can be kept. It answers at once after an abort.
-            if let Ok(Ok(session)) = (&mut task).await {
+            if let Ok(Ok((session, _))) = (&mut task).await {
                 self.session = Some(session).filter(|_| self.ahead.is_none());
             } else if let Err(error) = reading.canceller.cancel().await {
                 tracing::debug!(%error, "a given-up batch could not be cancelled");

@@ -2,6 +2,7 @@
 
 use super::copy_tuples::{Columns, CopyTuples};
 use super::queue::{Abandoned, Bundler, Feeder};
+use super::reading::Weight;
 use super::{Decoder, Feed};
 use crate::busy_slot::BusySlot;
 use crate::error::StreamError;
@@ -41,24 +42,25 @@ pub(super) fn peek_sql(
     sql
 }
 
-/// Runs a peek into the queue, and gives the session back when it is whole. Failures of the
-/// server go through the queue, behind what came before them.
+/// Runs a peek into the queue, and gives the session back when it is whole, with what came.
+/// Failures of the server go through the queue, behind what came before them.
 pub(super) async fn read_peek(
     mut session: Session,
     sql: String,
     columns: Columns,
     feeder: Feeder,
-) -> Result<Session, StreamError> {
+) -> Result<(Session, Weight), StreamError> {
     let mut busy = BusySlot::new(SLOT_BUSY_DEADLINE);
     let mut tuples = CopyTuples::new(columns);
+    let mut weight = Weight::default();
     loop {
-        match copy_into(&mut session, &sql, &feeder, &mut tuples).await {
-            Ok(()) | Err(Stopped::Abandoned) => return Ok(session),
+        match copy_into(&mut session, &sql, &feeder, &mut tuples, &mut weight).await {
+            Ok(()) | Err(Stopped::Abandoned) => return Ok((session, weight)),
             Err(Stopped::Malformed(error)) => return Err(error),
             Err(Stopped::Server(error)) => {
                 let Some(pause) = busy.pause(&error) else {
                     feeder.fail(error).await;
-                    return Ok(session);
+                    return Ok((session, weight));
                 };
                 tokio::time::sleep(pause).await;
             }
@@ -77,12 +79,16 @@ async fn copy_into(
     sql: &str,
     feeder: &Feeder,
     tuples: &mut CopyTuples,
+    weight: &mut Weight,
 ) -> Result<(), Stopped> {
     let mut bundler = Bundler::default();
     let mut copy = session.copy_out(sql).await.map_err(Stopped::Server)?;
     while let Some(frame) = copy.next().await.map_err(Stopped::Server)? {
         tuples
-            .push(frame, |position, message| bundler.push(position, message))
+            .push(frame, |position, message| {
+                weight.add(&message);
+                bundler.push(position, message);
+            })
             .map_err(Stopped::Malformed)?;
         if bundler.bundle().is_full() {
             hand_over(feeder, &mut bundler).await?;

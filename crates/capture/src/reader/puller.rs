@@ -16,7 +16,6 @@ pub(super) struct Puller {
     assembler: Assembler,
     keepalive: Option<Lsn>,
     messages: u64,
-    bytes: u64,
 }
 
 /// Puts lines into messages, and asks the catalog what they do not say.
@@ -63,7 +62,6 @@ impl Puller {
             assembler,
             keepalive: None,
             messages: 0,
-            bytes: 0,
         }
     }
 
@@ -91,11 +89,6 @@ impl Puller {
     /// Messages taken so far.
     pub(super) fn messages(&self) -> u64 {
         self.messages
-    }
-
-    /// What they weighed together.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
     }
 
     /// How far the server has read: the last position that came behind everything delivered.
@@ -177,7 +170,6 @@ impl Puller {
         match received {
             Received::Message(position, message) => {
                 self.messages += 1;
-                self.bytes += message.len() as u64;
                 match &mut self.text {
                     Some(text) => text.translator.feed(position, message)?,
                     None => self.assembler.feed(message)?,

@@ -16,6 +16,10 @@ pub(super) enum Received {
     Keepalive(Lsn),
 }
 
+/// What a message takes beside its own bytes: its place in a list, which has up to twice as many
+/// as it needs. Of small messages that is most of it.
+const PLACE_BYTES: usize = 2 * size_of::<Received>();
+
 /// Messages that travel together.
 #[derive(Default)]
 pub(super) struct Bundle {
@@ -44,7 +48,7 @@ pub(super) struct Bundler {
 impl Bundler {
     /// Adds a message.
     pub(super) fn push(&mut self, position: Lsn, message: Bytes) {
-        self.bundle.bytes += message.len();
+        self.bundle.bytes += message.len() + PLACE_BYTES;
         let kept = if message.len() > BUNDLE_BYTES / 4 {
             message
         } else {
@@ -191,7 +195,7 @@ mod tests {
 
     fn bundle_of(bytes: usize) -> Bundle {
         let mut bundler = Bundler::default();
-        bundler.push(Lsn::ZERO, Bytes::from(vec![0; bytes]));
+        bundler.push(Lsn::ZERO, Bytes::from(vec![0; bytes - PLACE_BYTES]));
         bundler.take()
     }
 
@@ -218,7 +222,7 @@ mod tests {
         let room = Room::new(BYTES);
         let ((first, mut drain), (second, _drain)) = (queue(&room), queue(&room));
         assert!(first.hand_over(bundle_of(BYTES)).await.is_ok());
-        let mut waits = Box::pin(second.hand_over(bundle_of(1)));
+        let mut waits = Box::pin(second.hand_over(bundle_of(PLACE_BYTES)));
         let full = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waits).await;
         assert!(full.is_err(), "there is no room");
         assert!(drain.try_next().is_ok());
@@ -231,14 +235,20 @@ mod tests {
         let (feeder, mut drain) = queue(&Room::new(BYTES));
         assert!(feeder.clone().hand_over(bundle_of(BYTES + 1)).await.is_ok());
         assert!(
-            matches!(drain.try_next(), Ok(Received::Message(_, message)) if message.len() == BYTES + 1)
+            matches!(drain.try_next(), Ok(Received::Message(_, message)) if message.len() + PLACE_BYTES == BYTES + 1)
         );
     }
 
     #[tokio::test]
     async fn the_reason_for_the_end_comes_after_what_was_received() {
         let (feeder, mut drain) = queue(&Room::new(BYTES));
-        assert!(feeder.clone().hand_over(bundle_of(5)).await.is_ok());
+        assert!(
+            feeder
+                .clone()
+                .hand_over(bundle_of(PLACE_BYTES))
+                .await
+                .is_ok()
+        );
         feeder.fail(PgError::Closed).await;
         assert!(drain.try_next().is_ok());
         assert!(matches!(

@@ -16,7 +16,7 @@ pub(super) struct Peek {
 /// What the server does for a peek, or has done.
 pub(super) struct Reading {
     /// `None` once its end was seen and the session taken back.
-    pub(super) task: Option<JoinHandle<Result<Session, StreamError>>>,
+    pub(super) task: Option<JoinHandle<Result<(Session, Weight), StreamError>>>,
     pub(super) canceller: Canceller,
     /// The most messages that the caller wanted.
     pub(super) wanted: u32,
@@ -33,6 +33,21 @@ impl Drop for Reading {
     }
 }
 
+/// What the server sent of a batch. It is counted where it is received: all of it may be there
+/// before any of it is pulled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Weight {
+    pub(super) fn add(&mut self, message: &[u8]) {
+        self.messages += 1;
+        self.bytes += message.len() as u64;
+    }
+}
+
 /// What messages weighed in the last two batches, and how many were asked for at last.
 #[derive(Default)]
 pub(super) struct Messages {
@@ -41,9 +56,9 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Looks at what was taken of a batch, once for each.
-    pub(super) fn weigh(&mut self, puller: &Puller) {
-        if let Some(each) = puller.bytes().checked_div(puller.messages()) {
+    /// Looks at what came with a batch, once for each.
+    pub(super) fn weigh(&mut self, weight: Weight) {
+        if let Some(each) = weight.bytes.checked_div(weight.messages) {
             self.bytes_each = [self.bytes_each[1], Some(each.max(1))];
         }
     }
@@ -66,7 +81,7 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::Messages;
+    use super::{Messages, Weight};
     use crate::limits::{PEEK_BYTES, PEEK_GROWTH, PEEK_MESSAGES_FIRST, PEEK_MESSAGES_LEAST};
 
     #[test]
@@ -82,6 +97,20 @@ mod tests {
         }
         assert_eq!(ask([None, Some(u64::MAX)]), PEEK_MESSAGES_LEAST);
         assert_eq!(Messages::default().ask(10), 10);
+    }
+
+    #[test]
+    fn what_came_decides_how_many_are_asked_for_next() {
+        let mut messages = Messages::default();
+        assert_eq!(messages.ask(400_000), PEEK_MESSAGES_FIRST);
+        let mut weight = Weight::default();
+        for message in [&[0; 20_000][..], &[0; 10_000]] {
+            weight.add(message);
+        }
+        messages.weigh(weight);
+        assert_eq!(u64::from(messages.ask(400_000)), PEEK_BYTES / 15_000);
+        messages.weigh(Weight::default());
+        assert_eq!(u64::from(messages.ask(400_000)), PEEK_BYTES / 15_000);
     }
 
     #[test]

@@ -94,13 +94,10 @@ pub(crate) fn attempts(directory: &Path) -> Vec<String> {
 }
 
 /// Forgets one of them.
-pub(crate) fn forget_attempt(directory: &Path, attempt: &str) -> Result<(), LoadError> {
-    let path = unfinished(directory, attempt);
-    std::fs::remove_file(&path).map_err(|cause| LoadError::File {
-        doing: "removing",
-        path,
-        cause,
-    })
+pub(crate) fn forget_attempt(directory: &Path, attempt: &str) {
+    if let Err(error) = std::fs::remove_file(unfinished(directory, attempt)) {
+        tracing::debug!(%error, attempt, "an unfinished dump stays");
+    }
 }
 
 /// Dumps the source's structure into the directory, unless a whole dump is there already,

@@ -5,8 +5,8 @@
 -- from 14 on.
 WITH lock AS MATERIALIZED (
     SELECT k.pid, k.mode, k.relation, k.granted,
-           pg_catalog.date_trunc('second',
-               (pg_catalog.to_jsonb(k) ->> 'waitstart')::timestamptz)::text AS since
+           CASE WHEN NOT k.granted THEN pg_catalog.date_trunc('second',
+               (pg_catalog.to_jsonb(k) ->> 'waitstart')::timestamptz)::text END AS since
       FROM pg_catalog.pg_locks k
      WHERE k.locktype = 'relation'
        AND k.database = (SELECT d.oid FROM pg_catalog.pg_database d

@@ -96,10 +96,13 @@ impl Ledger {
         };
         let params: &[&dyn ToParam] = &[&self.migration, &self.leg];
         session.query_each(sql, params, take).await?;
-        // Nobody else writes there while the migration is ours.
-        let sql = "DELETE FROM trunkline.validation WHERE ctid = ANY ($1::tid[])";
+        // A row of another place by now is met the next time.
+        let sql = "DELETE FROM trunkline.validation \
+                   WHERE ctid = ANY ($3::tid[]) AND migration = $1 AND leg = $2::int";
         for some in others.chunks(OTHERS_FORGOTTEN_AT_ONCE) {
-            session.execute(sql, &[&some.to_vec()]).await?;
+            let some = some.to_vec();
+            let params: &[&dyn ToParam] = &[&self.migration, &self.leg, &some];
+            session.execute(sql, params).await?;
         }
         Ok(())
     }
