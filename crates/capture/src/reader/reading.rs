@@ -104,8 +104,8 @@ mod tests {
         let mut messages = Messages::default();
         assert_eq!(messages.ask(400_000), PEEK_MESSAGES_FIRST);
         let mut weight = Weight::default();
-        for message in [&[0; 20_000][..], &[0; 10_000]] {
-            weight.add(message);
+        for message in [vec![0; 20_000], vec![0; 10_000]] {
+            weight.add(&message);
         }
         messages.weigh(weight);
         assert_eq!(u64::from(messages.ask(400_000)), PEEK_BYTES / 15_000);
