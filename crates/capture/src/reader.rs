@@ -1,6 +1,7 @@
 //! The two readers of a slot, with one way to take from them: pulls that are bounded by
 //! events and bytes.
 
+mod advancing;
 mod batch;
 mod copy_tuples;
 mod live;

@@ -74,6 +74,8 @@ impl Loader {
     }
 
     async fn read_inventory(&self, directory: &Path) -> Result<Inventory, LoadError> {
+        // First: what such a one waits for, the look at the tables waits for, too.
+        self.end_left_over_dumps(directory).await;
         let mut source = self.connect(Side::Source, "structure").await?;
         let scope = &self.options.scope;
         let tables = self.tables_by_now(&mut source, directory).await?;
@@ -141,7 +143,6 @@ impl Loader {
         let covered: HashSet<&TableName> = tables.iter().map(|table| &table.name).collect();
         let mut unreadable = catalog::unreadable_tables(source).await?;
         unreadable.retain(|table| !covered.contains(table));
-        self.end_orphans(directory).await;
         let what = structure::Dumped {
             source: &self.source,
             attempt: "",
@@ -154,9 +155,10 @@ impl Loader {
         Ok((entries, unreadable))
     }
 
-    /// Ends dumps that outlived the command that began them, when it was killed: they keep what
-    /// they locked, and wait for what they want. One that cannot be ended is told of.
-    async fn end_orphans(&self, directory: &Path) {
+    /// Ends dumps into `directory` that outlived the command that began them, when it was killed:
+    /// they keep what they locked, and wait for what they want. One that cannot be ended is told
+    /// of, and tried again by the next command.
+    pub async fn end_left_over_dumps(&self, directory: &Path) {
         for attempt in structure::attempts(directory) {
             let ended = tokio::time::timeout(DUMP_ENDS_WITHIN, self.end_dump(&attempt)).await;
             if matches!(ended, Ok(Ok(true))) {
@@ -210,7 +212,7 @@ impl Loader {
                 dumped = structure::dump(&what, programs, &self.cancel) => {
                     if !matches!(dumped, Ok(_) | Err(LoadError::Cancelled)) {
                         // One that was killed could ask nobody.
-                        self.end_orphans(what.directory).await;
+                        self.end_left_over_dumps(what.directory).await;
                     }
                     return dumped;
                 }
@@ -226,11 +228,12 @@ impl Loader {
                 "pg_dump waited for a table while clients waited for others that it had: it lets \
                  them pass, and begins again"
             );
-            structure::forget_attempt(what.directory, &attempt);
             tokio::select! {
                 () = tokio::time::sleep(CLIENTS_FIRST) => {}
                 () = self.cancel.cancelled() => return Err(LoadError::Cancelled),
             }
+            // It has ended by now, unless nobody's word came through.
+            self.end_left_over_dumps(what.directory).await;
             patience = (patience * 2).min(DUMP_PATIENCE_MOST);
         }
     }

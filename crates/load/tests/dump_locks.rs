@@ -211,17 +211,30 @@ async fn a_pg_dump_that_is_killed_lets_go_of_its_tables() {
 async fn a_pg_dump_that_outlived_its_command_is_ended_by_the_next() {
     skip_unless_available!(15);
     let scene = Scene::new().await;
+    let holder = connect(&scene.databases.source).await;
+    let lock = "BEGIN; LOCK TABLE taken";
+    holder.batch_execute(lock).await.expect("a lock");
     let orphan = connect(&scene.databases.source).await;
     let locks = "SET application_name = 'trunkline dump 0badcafe'; BEGIN; \
                  LOCK TABLE a_free IN ACCESS SHARE MODE";
     orphan.batch_execute(locks).await.expect("a lock");
+    let waiting = tokio::spawn(async move {
+        let wants = "LOCK TABLE taken IN ACCESS SHARE MODE";
+        orphan.batch_execute(wants).await
+    });
+    scene.waits().await;
     let folder = scene.databases.directory.path();
     let unfinished = folder.join("structure.dump.unfinished-0badcafe");
     std::fs::write(&unfinished, "half").expect("a file");
     std::fs::write(scene.programs.path().join("leave"), "").expect("leave");
-    let loaded = Box::pin(load_with(&scene.loader, &scene.databases)).await;
+    let client = async {
+        scene.takes_the_free_one().await;
+        holder.batch_execute("COMMIT").await.expect("released");
+    };
+    let (loaded, ()) = tokio::join!(Box::pin(load_with(&scene.loader, &scene.databases)), client);
     loaded.expect("a load");
     scene.no_dump_is_left().await;
+    assert!(waiting.await.expect("no panic").is_err(), "it was ended");
     assert!(!unfinished.exists());
     scene.databases.assert_same_contents().await;
 }

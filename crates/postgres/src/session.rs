@@ -68,11 +68,14 @@ pub(crate) fn pinned_settings(version: ServerVersion) -> String {
          SET client_min_messages = 'warning'; SET statement_timeout = 0; SET lock_timeout = 0; \
          SET idle_in_transaction_session_timeout = 0; SET default_transaction_isolation = 'read committed'; \
          SET default_transaction_deferrable = off; SET default_transaction_read_only = off; \
-         SET check_function_bodies = off; SET jit = off; SET tcp_keepalives_idle = 60; \
+         SET check_function_bodies = off; SET tcp_keepalives_idle = 60; \
          SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6; \
          SELECT pg_catalog.set_config('synchronous_commit', 'local', false) \
           WHERE pg_catalog.current_setting('synchronous_commit') = 'off'",
     );
+    if version.major() >= 11 {
+        sql.push_str("; SET jit = off");
+    }
     if version.major() >= 14 {
         // Servers on other systems may not be able to, and say so by an error.
         sql.push_str(

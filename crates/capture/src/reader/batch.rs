@@ -12,14 +12,11 @@ use super::copy_tuples::Columns;
 use super::peeking::{peek_sql, read_peek};
 use super::puller::{Broken, Puller, Step, Text};
 use super::queue::{Drain, Room, queue};
-use super::reading::{Messages, Peek, Reading, Weight};
+use super::reading::{Messages, Peek, Read, Reading};
 use super::{Decoder, Feed, Pulled, ReadPosition};
 use crate::assembler::Assembler;
-use crate::busy_slot::BusySlot;
 use crate::error::{CaptureError, StreamError};
-use crate::limits::{
-    DECODING_MEMORY_FROM, PEEK_QUEUE_BYTES, SLOT_BUSY_DEADLINE, STREAMED_MEMORY_BYTES,
-};
+use crate::limits::{DECODING_MEMORY_FROM, PEEK_QUEUE_BYTES, STREAMED_MEMORY_BYTES};
 use std::path::PathBuf;
 use tokio::task::JoinHandle;
 use trunkline_changes::Lsn;
@@ -27,11 +24,11 @@ use trunkline_postgres::{PgError, Session};
 
 /// Reads a slot by SQL.
 pub struct BatchReader {
-    feed: Feed,
+    pub(super) feed: Feed,
     /// The connection, while no peek runs and it is whole.
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
     peek: Option<Peek>,
-    ahead: Option<Ahead>,
+    pub(super) ahead: Option<Ahead>,
     /// What puts lines into messages, while no peek runs.
     text: Option<Text>,
     spill_folder: PathBuf,
@@ -44,13 +41,13 @@ pub struct BatchReader {
 
 /// What reading ahead needs.
 #[derive(Default)]
-struct Ahead {
+pub(super) struct Ahead {
     /// The temporary slot, which goes with the session.
     copy: Option<String>,
     /// The next batch, already being read.
     next: Option<(Drain, Reading)>,
     /// Moves the slot itself while the other session reads.
-    mover: Option<Session>,
+    pub(super) mover: Option<Session>,
 }
 
 impl BatchReader {
@@ -96,7 +93,7 @@ impl BatchReader {
     }
 
     /// The session, made anew when there is none or it is broken.
-    async fn session(&mut self) -> Result<Session, CaptureError> {
+    pub(super) async fn session(&mut self) -> Result<Session, CaptureError> {
         if let Some(session) = self.session.take().filter(|session| !session.is_broken()) {
             return Ok(session);
         }
@@ -107,7 +104,7 @@ impl BatchReader {
         self.connect_decoding().await
     }
 
-    async fn connect(&self) -> Result<Session, CaptureError> {
+    pub(super) async fn connect(&self) -> Result<Session, CaptureError> {
         Session::connect(&self.feed.conninfo, "batch")
             .await
             .map_err(|cause| self.feed.fault("connecting", cause).into())
@@ -228,6 +225,7 @@ impl BatchReader {
         let reading = Reading {
             canceller: session.canceller(),
             task: Some(tokio::spawn(read_peek(session, sql, columns, feeder))),
+            is_whole: false,
             wanted: max_changes,
             asked,
             complete_to,
@@ -247,16 +245,24 @@ impl BatchReader {
         let Some(task) = peek.reading.task.take_if(finished) else {
             return Ok(());
         };
-        self.take_back(task).await?;
+        let is_whole = self.take_back(task).await?;
+        if let Some(peek) = &mut self.peek {
+            peek.reading.is_whole = is_whole;
+        }
+        if !is_whole {
+            // What came of it is pulled, and then why there is no more.
+            return Ok(());
+        }
         self.begin_next(wanted).await
     }
 
-    /// The session of a reading whose end was seen, and what it read.
+    /// Takes the session of a reading whose end was seen back. Gives whether the server sent
+    /// everything.
     async fn take_back(
         &mut self,
-        task: JoinHandle<Result<(Session, Weight), StreamError>>,
-    ) -> Result<(), CaptureError> {
-        let (session, weight) = match task.await {
+        task: JoinHandle<Result<Read, StreamError>>,
+    ) -> Result<bool, CaptureError> {
+        let read = match task.await {
             Ok(Ok(read)) => read,
             Ok(Err(cause)) => return Err(self.feed.stream_error(cause)),
             Err(_) => {
@@ -264,9 +270,9 @@ impl BatchReader {
                 return Err(CaptureError::Ended { side });
             }
         };
-        self.messages.weigh(weight);
-        self.session = Some(session);
-        Ok(())
+        self.messages.weigh(read.weight);
+        self.session = Some(read.session);
+        Ok(read.is_whole)
     }
 
     /// The end of a record up to which the log is flushed, so that a peek which is not cut
@@ -324,7 +330,11 @@ impl BatchReader {
             return Err(CaptureError::Ended { side });
         };
         if let Some(task) = peek.reading.task.take() {
-            self.take_back(task).await?;
+            peek.reading.is_whole = self.take_back(task).await?;
+        }
+        if !peek.reading.is_whole {
+            // Whatever hid the reason: what was not read must not be taken for read.
+            return Err(CaptureError::Ended { side });
         }
         if !peek.puller.is_between_transactions() {
             let problem = "a batch ended inside of a transaction".to_owned();
@@ -341,7 +351,7 @@ impl BatchReader {
     }
 
     /// Gives what is being read up: its connection goes, and the server is told to stop.
-    async fn abandon(&mut self) {
+    pub(super) async fn abandon(&mut self) {
         let peek = self.peek.take();
         let next = self.ahead.as_mut().and_then(|ahead| ahead.next.take());
         if self.ahead.is_some() && (peek.is_some() || next.is_some()) {
@@ -360,61 +370,12 @@ impl BatchReader {
             };
             task.abort();
             // Ended already: the session can be kept. It answers at once after an abort.
-            if let Ok(Ok((session, _))) = (&mut task).await {
-                self.session = Some(session).filter(|_| self.ahead.is_none());
+            if let Ok(Ok(read)) = (&mut task).await {
+                self.session = Some(read.session).filter(|_| self.ahead.is_none());
             } else if let Err(error) = reading.canceller.cancel().await {
                 tracing::debug!(%error, "a given-up batch could not be cancelled");
             }
         }
-    }
-
-    /// The session that moves the slot: another than the one that reads ahead.
-    async fn moving_session(&mut self) -> Result<Session, CaptureError> {
-        let Some(ahead) = &mut self.ahead else {
-            self.abandon().await;
-            return self.session().await;
-        };
-        match ahead.mover.take().filter(|session| !session.is_broken()) {
-            Some(session) => Ok(session),
-            None => self.connect().await,
-        }
-    }
-
-    /// Moves the slot to what is durable on the other side: the end of a commit. Gives where
-    /// it stands, which is never beyond. Not while a peek runs: that is given up, unless it
-    /// is one that reads ahead.
-    pub async fn advance(&mut self, durable: Lsn) -> Result<Lsn, CaptureError> {
-        let mut session = self.moving_session().await?;
-        let mut busy = BusySlot::new(SLOT_BUSY_DEADLINE);
-        let reached: Option<Lsn> = loop {
-            let sql = include_str!("../../sql/advance.sql");
-            let answer = session.query_one(sql, &[&self.feed.slot, &durable]).await;
-            match answer.and_then(|row| row.get(0)) {
-                Ok(reached) => break reached,
-                Err(cause) => match busy.pause(&cause) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(self.feed.fault("advancing the slot", cause).into()),
-                },
-            }
-        };
-        match &mut self.ahead {
-            Some(ahead) => ahead.mover = Some(session),
-            None => self.session = Some(session),
-        }
-        match reached {
-            Some(reached) if reached > durable => Err(CaptureError::Overshot {
-                side: self.feed.side,
-                slot: self.feed.slot.clone(),
-                asked: durable,
-                reached,
-            }),
-            reached => Ok(reached.unwrap_or(durable)),
-        }
-    }
-
-    /// As [`BatchReader::advance`], for a position with nothing before it that is not durable.
-    pub async fn advance_read(&mut self, position: ReadPosition) -> Result<Lsn, CaptureError> {
-        self.advance(position.lsn()).await
     }
 
     /// Ends the connection; a peek that runs is cancelled.

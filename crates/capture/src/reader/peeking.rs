@@ -2,7 +2,7 @@
 
 use super::copy_tuples::{Columns, CopyTuples};
 use super::queue::{Abandoned, Bundler, Feeder};
-use super::reading::Weight;
+use super::reading::{Read, Weight};
 use super::{Decoder, Feed};
 use crate::busy_slot::BusySlot;
 use crate::error::StreamError;
@@ -42,30 +42,36 @@ pub(super) fn peek_sql(
     sql
 }
 
-/// Runs a peek into the queue, and gives the session back when it is whole, with what came.
+/// Runs a peek into the queue, and gives the session back, with what came.
 /// Failures of the server go through the queue, behind what came before them.
 pub(super) async fn read_peek(
     mut session: Session,
     sql: String,
     columns: Columns,
     feeder: Feeder,
-) -> Result<(Session, Weight), StreamError> {
+) -> Result<Read, StreamError> {
     let mut busy = BusySlot::new(SLOT_BUSY_DEADLINE);
     let mut tuples = CopyTuples::new(columns);
     let mut weight = Weight::default();
-    loop {
+    let is_whole = loop {
         match copy_into(&mut session, &sql, &feeder, &mut tuples, &mut weight).await {
-            Ok(()) | Err(Stopped::Abandoned) => return Ok((session, weight)),
+            Ok(()) => break true,
+            Err(Stopped::Abandoned) => break false,
             Err(Stopped::Malformed(error)) => return Err(error),
             Err(Stopped::Server(error)) => {
                 let Some(pause) = busy.pause(&error) else {
                     feeder.fail(error).await;
-                    return Ok((session, weight));
+                    break false;
                 };
                 tokio::time::sleep(pause).await;
             }
         }
-    }
+    };
+    Ok(Read {
+        session,
+        weight,
+        is_whole,
+    })
 }
 
 enum Stopped {

@@ -1,6 +1,6 @@
 //! From received messages to bounded lists of events, for both readers.
 
-use super::queue::{Drain, Nothing, Received};
+use super::queue::{Drain, NoMore, Nothing, Received};
 use crate::assembler::Assembler;
 use crate::error::StreamError;
 use crate::limits::{PULL_BYTES, PULL_EVENTS};
@@ -123,11 +123,10 @@ impl Puller {
                 Ok(received) => self.take(received)?,
                 Err(_) if !events.is_empty() => return Ok(Step::Events(events)),
                 Err(Nothing::More) => return Ok(Step::Ended),
-                Err(Nothing::Failed(error)) => return Err(Broken::Connection(error)),
                 Err(Nothing::Yet) => match self.wait(deadline).await {
-                    Some(Ok(()) | Err(Nothing::Yet)) => {}
-                    Some(Err(Nothing::More)) => return Ok(Step::Ended),
-                    Some(Err(Nothing::Failed(error))) => return Err(Broken::Connection(error)),
+                    Some(Ok(())) => {}
+                    Some(Err(NoMore::Ended)) => return Ok(Step::Ended),
+                    Some(Err(NoMore::Failed(error))) => return Err(Broken::Connection(error)),
                     None => return Ok(Step::TimedOut),
                 },
             }
@@ -157,7 +156,7 @@ impl Puller {
         Ok(())
     }
 
-    async fn wait(&mut self, deadline: Option<Instant>) -> Option<Result<(), Nothing>> {
+    async fn wait(&mut self, deadline: Option<Instant>) -> Option<Result<(), NoMore>> {
         match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, self.drain.ready())
                 .await
@@ -204,4 +203,39 @@ fn event_bytes(event: &StreamEvent) -> usize {
         | StreamEvent::Commit { .. } => 0,
     };
     rows + size_of::<StreamEvent>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::{Bundler, Room, queue};
+    use super::*;
+    use crate::pgoutput::encode::encode;
+    use crate::pgoutput::{Framing, Message};
+
+    #[tokio::test]
+    async fn a_cut_between_transactions_is_told_after_what_came_before_it() {
+        let (feeder, drain) = queue(&Room::new(1 << 20));
+        let begin = Message::Begin {
+            commit_lsn: Lsn::new(7),
+            committed_at_micros: 0,
+            xid: 1,
+        };
+        let commit = Message::Commit {
+            commit_lsn: Lsn::new(7),
+            end_lsn: Lsn::new(8),
+            committed_at_micros: 0,
+        };
+        let mut bundler = Bundler::default();
+        for message in [begin, commit] {
+            bundler.push(Lsn::ZERO, encode(&message, Framing::Plain, 0));
+        }
+        assert!(feeder.clone().hand_over(bundler.take()).await.is_ok());
+        feeder.fail(PgError::Closed).await;
+        let assembler = Assembler::new(Lsn::ZERO, std::env::temp_dir(), 1 << 20);
+        let mut puller = Puller::new(drain, None, assembler);
+        let first = puller.pull(None).await;
+        assert!(matches!(first, Ok(Step::Events(events)) if events.len() == 2));
+        let second = puller.pull(None).await;
+        assert!(matches!(second, Err(Broken::Connection(PgError::Closed))));
+    }
 }

@@ -127,47 +127,68 @@ pub(super) struct Drain {
     items: std::vec::IntoIter<Received>,
     /// Room of the bundle that is open, given back when the next one is opened.
     permit: Option<OwnedSemaphorePermit>,
+    /// Why nothing more comes, until that is told.
+    failed: Option<PgError>,
 }
 
 /// Why there is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Nothing {
-    /// None is here at the moment.
+    /// [`Drain::ready`] has to be asked.
     Yet,
-    /// None will come.
+    /// The connection has ended in an orderly way, and none will come.
     More,
+}
+
+/// What a wait for a message can end with, beside one.
+#[derive(Debug)]
+pub(super) enum NoMore {
+    /// The connection has ended in an orderly way.
+    Ended,
     /// The connection failed.
     Failed(PgError),
 }
 
 impl Drain {
-    /// The next message that is here.
+    /// The next message that is here. A failure is not told here, where the caller may have
+    /// something in hand to see to first and would take its silence at the next call for an
+    /// orderly end: [`Drain::ready`] tells it.
     pub(super) fn try_next(&mut self) -> Result<Received, Nothing> {
         loop {
             if let Some(item) = self.items.next() {
                 return Ok(item);
             }
             drop(self.permit.take());
+            if self.failed.is_some() {
+                return Err(Nothing::Yet);
+            }
             match self.receiver.try_recv() {
-                Ok(bundle) => self.open(bundle)?,
+                Ok(Ok(bundle)) => self.open(bundle),
+                Ok(Err(error)) => self.failed = Some(error),
                 Err(mpsc::error::TryRecvError::Empty) => return Err(Nothing::Yet),
                 Err(mpsc::error::TryRecvError::Disconnected) => return Err(Nothing::More),
             }
         }
     }
 
-    /// Waits until [`Drain::try_next`] has an answer. Cancel-safe.
-    pub(super) async fn ready(&mut self) -> Result<(), Nothing> {
+    /// Waits until [`Drain::try_next`] has a message. Cancel-safe.
+    pub(super) async fn ready(&mut self) -> Result<(), NoMore> {
+        if let Some(error) = self.failed.take() {
+            return Err(NoMore::Failed(error));
+        }
         match self.receiver.recv().await {
-            Some(bundle) => self.open(bundle),
-            None => Err(Nothing::More),
+            Some(Ok(bundle)) => {
+                self.open(bundle);
+                Ok(())
+            }
+            Some(Err(error)) => Err(NoMore::Failed(error)),
+            None => Err(NoMore::Ended),
         }
     }
 
-    fn open(&mut self, bundle: Result<Bundle, PgError>) -> Result<(), Nothing> {
-        let bundle = bundle.map_err(Nothing::Failed)?;
+    fn open(&mut self, bundle: Bundle) {
         self.items = bundle.items.into_iter();
         self.permit = bundle.permit;
-        Ok(())
     }
 }
 
@@ -183,6 +204,7 @@ pub(super) fn queue(room: &Room) -> (Feeder, Drain) {
         receiver,
         items: Vec::new().into_iter(),
         permit: None,
+        failed: None,
     };
     (feeder, drain)
 }
@@ -251,10 +273,12 @@ mod tests {
         );
         feeder.fail(PgError::Closed).await;
         assert!(drain.try_next().is_ok());
-        assert!(matches!(
-            drain.try_next(),
-            Err(Nothing::Failed(PgError::Closed))
-        ));
+        for _ in 0..2 {
+            let nothing = drain.try_next().err();
+            assert_eq!(nothing, Some(Nothing::Yet), "kept until it is waited for");
+        }
+        let told = drain.ready().await;
+        assert!(matches!(told, Err(NoMore::Failed(PgError::Closed))));
         assert!(matches!(drain.try_next(), Err(Nothing::More)));
     }
 }

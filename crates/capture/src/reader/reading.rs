@@ -16,7 +16,9 @@ pub(super) struct Peek {
 /// What the server does for a peek, or has done.
 pub(super) struct Reading {
     /// `None` once its end was seen and the session taken back.
-    pub(super) task: Option<JoinHandle<Result<(Session, Weight), StreamError>>>,
+    pub(super) task: Option<JoinHandle<Result<Read, StreamError>>>,
+    /// Whether the server was seen to send everything.
+    pub(super) is_whole: bool,
     pub(super) canceller: Canceller,
     /// The most messages that the caller wanted.
     pub(super) wanted: u32,
@@ -31,6 +33,14 @@ impl Drop for Reading {
             task.abort();
         }
     }
+}
+
+/// A batch that was read, or is not read on.
+pub(super) struct Read {
+    pub(super) session: Session,
+    pub(super) weight: Weight,
+    /// Whether the server said that this is all.
+    pub(super) is_whole: bool,
 }
 
 /// What the server sent of a batch. It is counted where it is received: all of it may be there

@@ -91,6 +91,43 @@ async fn a_stream_that_is_cut_goes_on_without_gap_or_repeat() {
     assert_same(applied.events, expected);
 }
 
+/// Reads batches up to the mark over a connection that is cut again and again, after so many
+/// bytes each time. Gives the events, and how often it was cut.
+async fn read_with_cuts(
+    reader: &mut BatchReader,
+    proxy: &FaultyProxy,
+    (from, mark): (Lsn, i32),
+    cuts: impl IntoIterator<Item = u64>,
+) -> (Vec<StreamEvent>, u32) {
+    let mut cuts = cuts.into_iter();
+    let (mut events, mut durable, mut failures) = (Vec::new(), from, 0);
+    let mut armed = false;
+    while !reaches(&events, mark) {
+        if !armed && let Some(bytes) = cuts.next() {
+            proxy.cut_after(bytes);
+            armed = true;
+        }
+        let mut batch = Vec::new();
+        match one_batch(reader, durable, 1_000, &mut batch).await {
+            Ok(to) => {
+                durable = to;
+                events.extend(batch);
+            }
+            Err(error) => {
+                assert!(error.may_reopen(), "{error}");
+                failures += 1;
+                armed = false;
+                // All of it is applied up to its last commit, whatever was lost behind that.
+                if let Some(StreamEvent::Commit { end_lsn, .. }) = batch.last() {
+                    durable = *end_lsn;
+                    events.extend(batch);
+                }
+            }
+        }
+    }
+    (events, failures)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn batches_that_are_cut_go_on_without_gap_or_repeat() {
     skip_unless_available!(13);
@@ -107,31 +144,47 @@ async fn batches_that_are_cut_go_on_without_gap_or_repeat() {
     let mut reader = BatchReader::open(feed_at(proxy.port(), "cut"))
         .await
         .expect("connected");
-    let (mut events, mut durable, mut failures) = (Vec::new(), cut.consistent_point, 0);
-    while !reaches(&events, mark) {
-        if failures < 5 {
-            proxy.cut_after(3_000 + 7_000 * failures);
-        }
-        let mut batch = Vec::new();
-        match one_batch(&mut reader, durable, 1_000, &mut batch).await {
-            Ok(to) => {
-                durable = to;
-                events.extend(batch);
-            }
-            Err(error) => {
-                assert!(error.may_reopen(), "{error}");
-                failures += 1;
-                // The batch was applied whole, and only the answer to the advance was lost.
-                if let Some(StreamEvent::Commit { end_lsn, .. }) = batch.last() {
-                    durable = *end_lsn;
-                    events.extend(batch);
-                }
-            }
-        }
-    }
+    let cuts = (0..5).map(|failures| 3_000 + 7_000 * failures);
+    let from = (cut.consistent_point, mark);
+    let (events, failures) = read_with_cuts(&mut reader, &proxy, from, cuts).await;
     assert!(failures > 2, "{failures}");
     let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
     assert_same(events, expected);
+}
+
+/// A connection that ends between two transactions looks most like an orderly end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cut_batch_did_not_bring_is_never_taken_for_read() {
+    skip_unless_available!(16);
+    let seed = fastrand::u64(..);
+    eprintln!("cuts: seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let source = Source::start(16).await;
+    let whole = source.slot("whole").await;
+    let mut slots = Vec::new();
+    for name in ["one_by_one", "ahead"] {
+        slots.push((name, source.slot(name).await));
+    }
+    let proxy = FaultyProxy::start(source.cluster.port()).await;
+    let one_by_one = "DO $$ BEGIN FOR n IN 1..2000 LOOP \
+                      INSERT INTO public.ledger (entry) VALUES (n::text); COMMIT; \
+                      END LOOP; END $$";
+    source.run(one_by_one).await;
+    let mark = source.mark().await;
+    let expected = drain_batches(source.feed("whole"), whole.consistent_point, 10_000, mark).await;
+    for (name, slot) in slots {
+        let opened = BatchReader::open(feed_at(proxy.port(), name)).await;
+        let mut reader = opened.expect("connected");
+        if name == "ahead" {
+            reader = reader.reading_ahead();
+        }
+        let cuts: Vec<u64> = (0..25).map(|_| random.u64(2_000..60_000)).collect();
+        let from = (slot.consistent_point, mark);
+        let (events, failures) = read_with_cuts(&mut reader, &proxy, from, cuts).await;
+        assert!(failures > 3, "{name}: {failures}");
+        assert_same(events, expected.clone());
+        reader.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

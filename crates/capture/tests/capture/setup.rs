@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use trunkline_capture::slot::{NewSlot, Plugin, SlotRecord};
 use trunkline_capture::test_decoding::StreamedTable;
 use trunkline_capture::{
-    BatchReader, CaptureError, Decoder, Feed, LiveOptions, LiveReader, Pulled,
+    BatchReader, CaptureError, Decoder, Feed, LiveOptions, LiveReader, Pulled, ReadPosition,
 };
 use trunkline_changes::{Change, Lsn, Side, StreamEvent, TableName, Value};
 use trunkline_postgres::Conninfo;
@@ -229,14 +229,16 @@ pub(crate) async fn one_batch(
     events: &mut Vec<StreamEvent>,
 ) -> Result<Lsn, CaptureError> {
     reader.peek(after, None, max_changes).await?;
-    loop {
+    let covered = loop {
         match reader.pull().await? {
             Pulled::Events(more) => events.extend(more),
-            Pulled::EndOfBatch { .. } => break,
+            Pulled::EndOfBatch { covered, .. } => break covered,
             Pulled::Idle { .. } => unreachable!("a batch is never idle"),
         }
-    }
-    let durable = last_commit(events).unwrap_or(after).max(after);
+    };
+    // As the follower does: nothing before what is covered will be asked for again.
+    let read = covered.map_or(after, ReadPosition::lsn);
+    let durable = last_commit(events).unwrap_or(after).max(read).max(after);
     let reached = reader.advance(durable).await?;
     assert!(reached <= durable);
     Ok(durable)

@@ -75,6 +75,13 @@ fn loader_into(run: &Run<'_>, structure: StructureSource) -> Loader {
     )
 }
 
+/// Ends dumps of the source that outlived the command that began them, as far as they can be.
+pub(crate) async fn end_left_over_dumps(run: &Run<'_>) -> Result<(), Error> {
+    let folder = folder(run)?;
+    loader(run).end_left_over_dumps(&folder).await;
+    Ok(())
+}
+
 /// Makes what comes before the rows.
 pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
     renaming::note_rules(run).await?;

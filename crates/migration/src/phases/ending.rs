@@ -65,6 +65,8 @@ pub(crate) async fn abort(mut run: Run<'_>, tables: TargetTables) -> Result<EndR
             hint: "leave --keep-target out: the standby goes, and can be made again".to_owned(),
         });
     }
+    // While a relay that one may be at work on is there.
+    copying::end_left_over_dumps(&run).await?;
     settle(&mut run).await?;
     let mut done = clean_up(&mut run).await?;
     done.extend(removing::stop_target(&mut run).await?);
