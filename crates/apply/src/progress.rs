@@ -13,6 +13,9 @@ pub(crate) const ADVANCE_SQL: &str = include_str!("../sql/advance.sql");
 /// Takes the row's lock, where it stands as expected.
 pub(crate) const HOLD_SQL: &str = include_str!("../sql/hold.sql");
 
+/// Matches where this transaction has moved the row.
+pub(crate) const STILL_OURS_SQL: &str = include_str!("../sql/still_ours.sql");
+
 /// A migration's row in `trunkline.progress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {

@@ -12,7 +12,7 @@ use crate::error::ApplyError;
 use crate::limits::{ONE_BY_ONE_BYTES, ONE_BY_ONE_ROWS};
 use crate::options::{ConflictPolicy, Durability};
 use crate::plan::{Body, Statement, row_params};
-use crate::progress::{ADVANCE_SQL, HOLD_SQL, Position};
+use crate::progress::{ADVANCE_SQL, HOLD_SQL, Position, STILL_OURS_SQL};
 use crate::stats::ApplyStats;
 
 /// The target's session and the state of its transaction.
@@ -164,8 +164,9 @@ impl Writer {
             tracing::debug!(sqlstate = ?error.sqlstate(), "a batch did not fit as a whole");
         }
         self.batch("ROLLBACK TO SAVEPOINT trunkline_batch").await?;
-        // The refusal hid whether the progress was ours to move: look again.
-        let moved = to.map(|to| advance(&self.migration, to.end_lsn, to));
+        // The refusal hid whether the progress was ours to move: look again. Somebody else may
+        // have moved it to the same place.
+        let moved = to.map(|to| of_the_row(STILL_OURS_SQL, &[&self.migration, &to.end_lsn]));
         match self.execute(moved.into_iter().collect()).await? {
             Outcome::Fits => Ok(()),
             Outcome::Misfit(_, misfit) => Err(self.prologue_failed(misfit)),

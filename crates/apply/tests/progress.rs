@@ -181,6 +181,20 @@ async fn a_second_run_is_noticed_by_the_progress_it_moved() {
         matches!(outcome, Err(ApplyError::ProgressMoved { .. })),
         "{outcome:?}"
     );
+    // Nor does it where the other run has come exactly as far as this one is about to.
+    let mut applier = bench.applier().await;
+    let events = bench.transaction(1, vec![insert(&table, &["1", "z"])]);
+    let moved = format!(
+        "UPDATE trunkline.progress SET applied_lsn = '{}'",
+        end(&events)
+    );
+    bench.target(&moved);
+    push_all(&mut applier, events).await.expect("it waits");
+    let outcome = applier.flush(Durability::Fast).await;
+    assert!(
+        matches!(outcome, Err(ApplyError::ProgressMoved { .. })),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]

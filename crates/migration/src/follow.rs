@@ -107,11 +107,11 @@ impl Stream {
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
         let writers = [self.applier.canceller(), self.to.canceller()];
-        let held_up = HeldUp::new(run, self.leg.way.to(), writers);
+        let held_up = HeldUp::new(run, &self.leg, writers);
         let (cancel, phase) = (run.cancel.clone(), run.control.state().phase);
         let reached = tokio::select! {
             reached = self.read_until(run, goal) => reached,
-            never = held_up.watch() => match never {},
+            error = held_up.watch() => Err(error),
         };
         reached.map_err(|error| {
             if error.is_cancelled_statement() && cancel.is_cancelled() {

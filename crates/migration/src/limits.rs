@@ -159,6 +159,9 @@ pub(crate) const HELD_UP_LOOK: Duration = Duration::from_secs(2);
 /// Between two looks at whom a copy waits for: who is there at both is told of.
 pub(crate) const WAITS_LOOK: Duration = Duration::from_secs(5);
 
+/// Between two looks whether a session of ours that was lost has ended.
+pub(crate) const LOST_LOOK: Duration = Duration::from_millis(20);
+
 /// How long such a look may take, with a connection of its own to a distant server.
 pub(crate) const HELD_UP_ANSWER: Duration = Duration::from_secs(10);
 

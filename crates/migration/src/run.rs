@@ -2,14 +2,16 @@
 //! and the facts about tables that follow from them.
 
 mod beside;
+mod budget;
 mod standing;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use trunkline_apply::{CopyCover, KeyRange, TableCover};
+use trunkline_capture::CaptureError;
+use trunkline_capture::slot::{SlotProblem, SlotRefused};
 use trunkline_changes::{Lsn, Side};
 use trunkline_load::{Cover, Inventory, Table, TableKind};
 use trunkline_postgres::{OnSide, PgError, Session};
@@ -23,6 +25,7 @@ use crate::plan::Plan;
 use crate::relay;
 use crate::validation::Changed;
 use crate::way::Way;
+pub(crate) use budget::LogBudget;
 pub(crate) use standing::{Tables, naming};
 
 /// A command at work on a migration that it holds.
@@ -32,9 +35,8 @@ pub(crate) struct Run<'a> {
     pub(crate) observer: &'a dyn Observer,
     pub(crate) cancel: CancellationToken,
     pulse: Pulse,
-    warned_of_wal: bool,
-    /// Whether the side that changes come from keeps more log than the plan likes.
-    pub(crate) over_budget: Arc<AtomicBool>,
+    /// How much of its log the side that changes come from may keep.
+    pub(crate) log_budget: LogBudget<'a>,
     /// Rows that changed since they were validated.
     pub(crate) changed: Arc<Changed>,
     /// What the copy's last phase knew of the source, for the next one.
@@ -68,6 +70,8 @@ pub(crate) struct SourceLook {
     pub(crate) position: Lsn,
     /// How far its log can be read: as far as the relay has replayed it, where there is one.
     pub(crate) readable: Lsn,
+    /// The log that is kept for us: there, or on the relay, whichever is more.
+    pub(crate) kept_bytes: u64,
 }
 
 impl<'a> Run<'a> {
@@ -84,8 +88,7 @@ impl<'a> Run<'a> {
             observer,
             cancel,
             pulse,
-            warned_of_wal: false,
-            over_budget: Arc::default(),
+            log_budget: LogBudget::new(plan.budget, observer),
             changed: Arc::default(),
             inventory: None,
         }
@@ -192,72 +195,9 @@ impl<'a> Run<'a> {
         relay: Option<&mut Session>,
         leg: &Leg,
     ) -> Result<SourceLook, Error> {
-        answered(leg.way.from(), self.ask_source(from, relay, leg)).await
-    }
-
-    async fn ask_source(
-        &mut self,
-        from: &mut Session,
-        relay: Option<&mut Session>,
-        leg: &Leg,
-    ) -> Result<SourceLook, Error> {
-        let (side, doing) = (leg.way.from(), "reading the log's position");
-        let look = match relay {
-            Some(relay) => {
-                let look = relay::look(relay, &leg.slot.name).await;
-                let look = look.on(side, "looking at the relay")?;
-                relay::refuse_promoted(&look)?;
-                Some(look)
-            }
-            None => None,
-        };
-        // For the relay the source keeps what its physical slot needs.
-        let slot = match &look {
-            Some(look) => relay::physical_slot(self.plan, look).unwrap_or_default(),
-            None => leg.slot.name.clone(),
-        };
-        let row = from
-            .query_one(include_str!("sql/status_source.sql"), &[&slot])
-            .await
-            .on(side, doing)?;
-        let position = row.get(0).on(side, doing)?;
-        let kept: Option<u64> = row.get(1).on(side, doing)?;
-        let on_relay = look.as_ref().and_then(|look| look.kept_bytes);
-        self.keep_budget(leg.way, kept.max(on_relay).unwrap_or(0))?;
-        Ok(SourceLook {
-            position,
-            readable: look.map_or(position, |look| look.replayed),
-        })
-    }
-
-    /// Says, or refuses, that more log is kept for us than the plan likes.
-    pub(crate) fn keep_budget(&mut self, way: Way, kept_bytes: u64) -> Result<(), Error> {
-        let budget = self.plan.budget;
-        let over = kept_bytes > budget.wal_kept_warn_bytes;
-        self.over_budget.store(over, Ordering::Relaxed);
-        let side = way.from();
-        if kept_bytes > budget.wal_kept_stop_bytes {
-            let ends = match way {
-                Way::There => "abort",
-                Way::Back => "complete",
-            };
-            return Err(Error::Refused {
-                why: format!(
-                    "the {side} keeps {kept_bytes} bytes of log for the migration, above the \
-                     plan's wal_kept_stop of {}",
-                    budget.wal_kept_stop_bytes
-                ),
-                hint: format!(
-                    "`trunkline {ends}` gives the log free; or raise the budget and run again"
-                ),
-            });
-        }
-        if over && !self.warned_of_wal {
-            self.warned_of_wal = true;
-            let warning = format!("the {side} keeps {} MB of log for us", kept_bytes >> 20);
-            self.observer.notice(Notice::Warning(&warning));
-        }
-        Ok(())
+        let look = answered(leg.way.from(), ask_source(self.plan, from, relay, leg)).await?;
+        self.log_budget.keep(leg.way, look.kept_bytes)?;
+        Ok(look)
     }
 
     /// Stops here if the operator asked for it.
@@ -296,6 +236,63 @@ pub(crate) async fn answered<T>(
         let doing = "its answer".to_owned();
         Ok(Err(PgError::TimedOut { doing }).on(side, "asking how far it is")?)
     })
+}
+
+/// Looks at the side that changes come from, and at the relay.
+pub(crate) async fn ask_source(
+    plan: &Plan,
+    from: &mut Session,
+    relay: Option<&mut Session>,
+    leg: &Leg,
+) -> Result<SourceLook, Error> {
+    let (side, doing) = (leg.way.from(), "reading the log's position");
+    let look = match relay {
+        Some(relay) => {
+            let look = relay::look(relay, &leg.slot.name).await;
+            let look = look.on(side, "looking at the relay")?;
+            relay::refuse_promoted(&look)?;
+            Some(look)
+        }
+        None => None,
+    };
+    // For the relay the source keeps what its physical slot needs.
+    let slot = match &look {
+        Some(look) => relay::physical_slot(plan, look).unwrap_or_default(),
+        None => leg.slot.name.clone(),
+    };
+    let row = from
+        .query_one(include_str!("sql/status_source.sql"), &[&slot])
+        .await
+        .on(side, doing)?;
+    let position = row.get(0).on(side, doing)?;
+    let kept: Option<u64> = row.get(1).on(side, doing)?;
+    if look.is_none() {
+        refuse_lost_slot(side, &slot, row.get(2).on(side, doing)?)?;
+    }
+    let on_relay = look.as_ref().and_then(|look| look.kept_bytes);
+    Ok(SourceLook {
+        position,
+        readable: look.map_or(position, |look| look.replayed),
+        kept_bytes: kept.max(on_relay).unwrap_or(0),
+    })
+}
+
+/// Of a slot that is gone nothing is kept: that is not little.
+fn refuse_lost_slot(side: Side, slot: &str, lost: Option<String>) -> Result<(), Error> {
+    let Some(reason) = lost else {
+        return Ok(());
+    };
+    let problem = match reason.as_str() {
+        "gone" => SlotProblem::Gone,
+        _ => SlotProblem::Invalidated { reason },
+    };
+    let slot = slot.to_owned();
+    Err(CaptureError::Refused(SlotRefused {
+        side,
+        slot,
+        problem,
+    })
+    .into())
 }
 
 fn table_cover(cover: Cover) -> TableCover {

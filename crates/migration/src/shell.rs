@@ -1,5 +1,7 @@
 //! A command of the operator's, run by the shell. Holds always: a command that outlives its
-//! time, or whose caller is gone, is ended with everything that it started.
+//! time, or whose caller is gone, is ended with everything that it started, also when our own
+//! process is killed: one that went on holding clients behind the next command's release would
+//! hold them for good.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -76,7 +78,7 @@ pub async fn run(
         .process_group(0)
         .spawn();
     let mut child = child.map_err(|error| ShellError::NotRun(error.to_string()))?;
-    let group = Group::of(&child);
+    let mut group = Group::of(&child);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let ended = {
         let reading = {
@@ -124,23 +126,51 @@ async fn beginning(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 }
 
 /// The process group of a command that runs; it ends with this value.
-struct Group(Option<Pid>);
+struct Group {
+    leader: Option<Pid>,
+    /// One of the group that ends it when the pipe that we have of it closes, by whatever end.
+    watchdog: Option<Child>,
+}
 
 impl Group {
     fn of(child: &Child) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Group(id.and_then(Pid::from_raw))
+        let leader = id.and_then(Pid::from_raw);
+        Group {
+            leader,
+            watchdog: leader.and_then(watchdog),
+        }
     }
 
-    /// The command ended by itself: its number may belong to another one soon.
-    fn has_ended(mut self) {
-        self.0 = None;
+    /// The command ended by itself: what it left running goes on, and its number may belong to
+    /// another one soon.
+    fn has_ended(&mut self) {
+        self.leader = None;
+        if let Some(mut watchdog) = self.watchdog.take()
+            && let Err(error) = watchdog.start_kill()
+        {
+            tracing::debug!(%error, "the watchdog of a command has ended before it");
+        }
     }
+}
+
+fn watchdog(leader: Pid) -> Option<Child> {
+    let watchdog = Command::new("/bin/sh")
+        .args(["-c", "read -r _; kill -KILL 0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(leader.as_raw_nonzero().get())
+        .spawn();
+    // The group of a command that has ended already cannot be joined.
+    watchdog
+        .inspect_err(|error| tracing::debug!(%error, "a command runs without a watchdog"))
+        .ok()
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.0 {
+        if let Some(leader) = self.leader {
             // Nothing is left to do about a group that is gone.
             let _gone = kill_process_group(leader, Signal::KILL);
         }

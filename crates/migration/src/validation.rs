@@ -158,7 +158,7 @@ impl Validation {
             workers: plan.jobs.max(1),
             changed: Arc::clone(&changed),
             applied: follow.applied_feed(),
-            over_budget: Arc::clone(&run.over_budget),
+            over_budget: run.log_budget.over(),
             stop: stop.clone(),
             round_done: told,
             subjects: by_source,

@@ -1,10 +1,11 @@
 //! Whatever is interrupted, and whenever: the same end.
 
 use fastrand::Rng;
-use trunkline_testkit::{any_major, skip_unless_available};
+use trunkline_testkit::{any_major, skip_unless_available, until};
 
+use crate::scene::notes::notes;
 use crate::scene::ordeal::{Blow, CUTOVER_STEPS, Ordeal, RUN_STEPS, Strike, survives};
-use crate::scene::{Scene, assert_same_catalog, seed};
+use crate::scene::{PATIENCE, Scene, assert_same_catalog, seed};
 
 /// A migration in which every one of these happens, one after the other.
 async fn struck(run: impl Fn(&mut Rng) -> Vec<Strike>) {
@@ -198,4 +199,31 @@ async fn an_abort_after_a_crash_in_any_step_leaves_both_servers_as_they_were() {
         assert_same_catalog(&format!("source, killed in {step}"), &before.0, &source);
         assert_same_catalog(&format!("target, killed in {step}"), &before.1, &target);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_ends_the_pg_dump_that_a_killed_command_left() {
+    skip_unless_available!(any_major());
+    let scene = notes().await;
+    // No look at the catalog wants a table without storage, and pg_dump does.
+    scene.source_says("CREATE TABLE public.parted (id int) PARTITION BY RANGE (id)");
+    let holder = scene.on_source().await;
+    let lock = "BEGIN; LOCK TABLE ONLY public.parted";
+    holder.batch_execute(lock).await.expect("nobody has it");
+    let running = scene.start(&["clone"]);
+    let client = scene.on_source().await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE application_name LIKE 'trunkline dump %' AND wait_event_type = 'Lock'";
+    let waiting = async || -> i64 {
+        let row = client.query_one(waiting, &[]).await.expect("it answers");
+        row.get(0)
+    };
+    until(PATIENCE, async || waiting().await == 1).await;
+    running.kill().await;
+    assert_eq!(waiting().await, 1, "the server knows nothing of it");
+    scene.done(&["abort"]).await;
+    until(PATIENCE, async || waiting().await == 0).await;
+    holder.batch_execute("COMMIT").await.expect("it is let go");
+    scene.done(&["clone"]).await;
+    scene.assert_same_rows().await;
 }

@@ -19,6 +19,8 @@ mod ending;
 mod held_up;
 mod idle;
 mod interruptions;
+mod late_tables;
+mod log_budget;
 mod made_relay;
 mod made_standby;
 mod many_tables;

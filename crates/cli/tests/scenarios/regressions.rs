@@ -2,6 +2,7 @@
 //! and the end that it must have.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio_postgres::Client;
@@ -27,12 +28,12 @@ impl Hooked {
     async fn new() -> Self {
         let mut scene = notes().await;
         let calls = scene.path("calls");
-        let gate = scene.path("gate");
-        let (log, gate) = (calls.display(), gate.display());
+        let (gate, holder) = (scene.path("gate"), scene.path("holder"));
+        let (log, gate, holder) = (calls.display(), gate.display(), holder.display());
         let call = format!("echo $TRUNKLINE_STEP for $TRUNKLINE_SERVES >> '{log}'");
         // Held clients are let go on by the test, or after a while: no process stays.
         let hold = format!(
-            "{call}; for i in $(seq 1200); do test -e '{gate}' && exit 0; sleep 0.05; done; exit 1"
+            "echo $$ > '{holder}'; {call}; for i in $(seq 1200); do test -e '{gate}' && exit 0; sleep 0.05; done; exit 1"
         );
         scene.plan(&format!(
             "[cutover]\ntraffic = {{ kind = \"command\", hold = \"{hold}\", switch = \"{call}\", \
@@ -44,6 +45,13 @@ impl Hooked {
     /// From now on `hold` ends at once.
     fn let_hold_end(&self) {
         std::fs::write(self.scene.path("gate"), "").expect("the gate can be opened");
+    }
+
+    /// Whether the process of `hold` has ended, reaped or not.
+    fn hold_has_ended(&self) -> bool {
+        let holder = std::fs::read_to_string(self.scene.path("holder")).expect("it was called");
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", holder.trim()));
+        state.map_or(true, |state| state.contains(") Z"))
     }
 
     fn calls(&self) -> Vec<String> {
@@ -213,12 +221,14 @@ async fn clients_that_a_killed_cutover_held_are_released_by_the_next_run() {
     hooked.scene.done(&["run", "--until", "verified"]).await;
     let cutover = hooked.scene.start(&["cutover"]);
     hooked.until_called("hold for source").await;
+    assert!(!hooked.hold_has_ended());
     cutover.kill().await;
+    // It would hold clients that nobody releases any more; by itself it takes a minute.
+    until(Duration::from_secs(20), async || hooked.hold_has_ended()).await;
 
     hooked.scene.done(&["run", "--until", "verified"]).await;
     assert_eq!(hooked.calls(), ["hold for source", "release for source"]);
     assert_source_takes_writes(&hooked.scene).await;
-    hooked.let_hold_end();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

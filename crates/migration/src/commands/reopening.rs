@@ -18,7 +18,7 @@ pub(super) async fn open(plan: &Plan, claim: Claim, begin: bool) -> Result<Contr
     let begin_there = begin && !plan.begins_in_file();
     let opened = match Control::open(&plan.target, &plan.name, claim, begin_there).await {
         Err(error) if is_closed(&error) => {
-            reopen(plan, error).await?;
+            reopen(plan, claim, error).await?;
             Control::open(&plan.target, &plan.name, claim, begin_there).await
         }
         opened => opened,
@@ -96,8 +96,8 @@ pub(super) async fn is_rolled_back(plan: &Plan) -> bool {
 
 /// Lets us in again: before the rollback's point of no return its fence is lifted, because
 /// the target serves; behind it, only we get in.
-async fn reopen(plan: &Plan, closed: Error) -> Result<(), Error> {
-    let Some((journal, state)) = away::claim(&plan.source, &plan.name).await? else {
+async fn reopen(plan: &Plan, claim: Claim, closed: Error) -> Result<(), Error> {
+    let Some((journal, state)) = away::claim(&plan.source, &plan.name, claim).await? else {
         // Whoever held it may just have finished.
         return Ok(());
     };
@@ -106,7 +106,18 @@ async fn reopen(plan: &Plan, closed: Error) -> Result<(), Error> {
     };
     let mut outside = outside(plan).await?;
     if state.phase == Phase::RolledBack {
-        fence::stand(&mut outside, Side::Target, before).await?;
+        let stands = fence::stand(&mut outside, Side::Target, before).await?;
+        if stands == fence::AfterSwitch::Closed {
+            return Err(Error::Refused {
+                why: "the target stays closed since the rollback: a superuser's own settings \
+                      would let it write there"
+                    .to_owned(),
+                hint: "take `default_transaction_read_only = off` from the superusers of the \
+                       target (ALTER ROLE ... RESET default_transaction_read_only), then run this \
+                       again"
+                    .to_owned(),
+            });
+        }
     } else {
         fence::lift(&mut outside, Side::Target, before).await?;
     }

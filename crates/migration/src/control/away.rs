@@ -159,10 +159,11 @@ impl Control {
 }
 
 /// Reads the journal that went to the source, while the target takes no connection, and
-/// holds it: `None` where there is none.
+/// holds it: `None` where there is none. A rollback that is behind its fence is waited for.
 pub(crate) async fn claim(
     source: &Conninfo,
     name: &str,
+    claim: Claim,
 ) -> Result<Option<(Session, State)>, Error> {
     let mut session = connect(source).await?;
     if !has_journal(&mut session).await? {
@@ -171,7 +172,8 @@ pub(crate) async fn claim(
     if find(&mut session, Side::Source, name).await?.is_none() {
         return Ok(None);
     }
-    let claim = Claim::HandedOver(HAND_OVER_WITHIN);
+    let patience = claim.patience().unwrap_or_default().max(HAND_OVER_WITHIN);
+    let claim = Claim::HandedOver(patience);
     take_lock(&mut session, Side::Source, name, claim).await?;
     let (state, _) = replay(&mut session, name).await?;
     Ok(state.away.then_some((session, state)))

@@ -123,7 +123,7 @@ async fn look_at_kept(run: &mut Run<'_>, source: &mut Session, slot: &str) -> Re
         .await
         .on(Side::Source, doing)?;
     let kept: Option<u64> = row.get(1).on(Side::Source, doing)?;
-    run.keep_budget(Way::There, kept.unwrap_or(0))
+    run.log_budget.keep(Way::There, kept.unwrap_or(0))
 }
 
 /// A copy that stands, with the programs of its own version; any, where nothing was written yet

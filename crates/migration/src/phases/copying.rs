@@ -6,30 +6,25 @@
 //! structure's records. Undone: [`super::ending`], by the same records.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use trunkline_changes::Side;
 use trunkline_load::{
     Inventory, LoadError, LoadOptions, Loader, Progress, SplitSizes, StructureSource, drop_tables,
     existing_objects,
 };
-use trunkline_postgres::{OnSide, Session};
+use trunkline_postgres::OnSide;
 
 use crate::error::Error;
 use crate::journal::{Entry, Object};
-use crate::limits::BUDGET_LOOK;
 use crate::observer::Notice;
 use crate::phase::{Event, Phase};
 use crate::phases::renaming;
+use crate::phases::watched::{shown, within_budget};
 use crate::plan::{Existing, Keep, Plan, RowsBy, StructurePlan};
 use crate::relay;
 use crate::run::Run;
 use crate::subscription;
 use crate::waiting;
-
-/// Between two looks at the copy's counters.
-const SHOW_EVERY: Duration = Duration::from_millis(200);
 
 /// The plan in the loader's words.
 pub(crate) fn load_options(plan: &Plan) -> LoadOptions {
@@ -88,8 +83,7 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
     run.step("structure");
     let folder = folder(run)?;
     let loader = loader(run);
-    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await;
-    let inventory = inventory.map_err(|error| ended_by(run, error))?;
+    let inventory = within_budget(run, loader.inventory(&folder)).await?;
     match run.plan.structure {
         StructurePlan::Present => run.control.record(Entry::StructureAdopted).await?,
         StructurePlan::Restore { existing, .. } => {
@@ -107,9 +101,7 @@ pub(crate) async fn restore(run: &mut Run<'_>) -> Result<(), Error> {
                     run.observer.notice(Notice::Warning(&left_out.to_string()));
                 }
             }
-            let restored = loader.restore_pre_data(&inventory);
-            let restored = waiting::told(run.plan, run.observer, restored).await;
-            restored.map_err(|error| ended_by(run, error))?;
+            within_budget(run, loader.restore_pre_data(&inventory)).await?;
         }
     }
     run.inventory = Some(inventory);
@@ -134,8 +126,7 @@ pub(crate) async fn copy(run: &mut Run<'_>) -> Result<(), Error> {
     let mut loader = loader(run);
     let earlier = run.inventory.take();
     let inventory = loader.inventory_after(&folder, earlier);
-    let inventory = waiting::told(run.plan, run.observer, inventory).await;
-    let inventory = inventory.map_err(|error| ended_by(run, error))?;
+    let inventory = within_budget(run, inventory).await?;
     if run.control.state().phase == Phase::Structured {
         let total: u64 = inventory
             .tables
@@ -187,8 +178,7 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
     let loader = loader(run);
     let earlier = run.inventory.take();
     let inventory = loader.inventory_after(&folder, earlier);
-    let inventory = waiting::told(run.plan, run.observer, inventory).await;
-    let inventory = inventory.map_err(|error| ended_by(run, error))?;
+    let inventory = within_budget(run, inventory).await?;
     run.step("foreign keys, triggers, views");
     shown(run, loader.progress(), loader.finish_structure(&inventory)).await?;
     for left_out in loader.given_up().await? {
@@ -203,57 +193,9 @@ pub(crate) async fn finish_structure(run: &mut Run<'_>) -> Result<(), Error> {
 pub(crate) async fn refill_unlogged(run: &mut Run<'_>) -> Result<(), Error> {
     let folder = folder(run)?;
     let loader = loader_into(run, StructureSource::Target);
-    let inventory = waiting::told(run.plan, run.observer, loader.inventory(&folder)).await;
-    let inventory = inventory.map_err(|error| ended_by(run, error))?;
+    let inventory = within_budget(run, loader.inventory(&folder)).await?;
     let refilled = loader.refill_unlogged(&inventory);
     shown(run, loader.progress(), refilled).await
-}
-
-/// Shows the counters while the loader works, and keeps the source's budget.
-async fn shown<T>(
-    run: &mut Run<'_>,
-    progress: &Arc<Progress>,
-    work: impl Future<Output = Result<T, LoadError>>,
-) -> Result<T, Error> {
-    let doing = "connecting to watch the log that is kept";
-    let mut source = Session::connect(&run.plan.source, "watch")
-        .await
-        .on(Side::Source, doing)?;
-    let mut relay = match &run.plan.relay {
-        Some(_) => Some(run.connect_reading(Side::Source, "watch").await?),
-        None => None,
-    };
-    let mut work = std::pin::pin!(waiting::told(run.plan, run.observer, work));
-    let mut looked = Instant::now();
-    let ended = loop {
-        tokio::select! {
-            ended = &mut work => break ended,
-            () = tokio::time::sleep(SHOW_EVERY) => {
-                run.alive();
-                run.observer.notice(Notice::Copy(progress));
-            }
-        }
-        if looked.elapsed() >= BUDGET_LOOK
-            && let Some(leg) = run.control.state().leg.clone()
-        {
-            looked = Instant::now();
-            if relay.is_none() && run.plan.relay.is_some() {
-                relay = run.connect_reading(Side::Source, "watch").await.ok();
-                continue;
-            }
-            let seen = run.look_at_source(&mut source, relay.as_mut(), &leg).await;
-            match seen {
-                // The copy waits for a relay that is being started again; so does the look.
-                Err(error) if relay.is_some() && !source.is_broken() && error.may_retry() => {
-                    relay = None;
-                }
-                Err(error) => return Err(error),
-                Ok(_) => {}
-            }
-        }
-    };
-    run.observer.notice(Notice::Copy(progress));
-    ended.map_err(|error| ended_by(run, error))
 }
 
 /// What a load's error means: also one that was stopped goes on from here.

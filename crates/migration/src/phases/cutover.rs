@@ -18,6 +18,7 @@ pub(crate) mod sequences;
 pub(crate) mod standby;
 mod stopwatch;
 mod summary;
+mod tables_then;
 mod unstreamed;
 
 pub(crate) use giving_back::{give_back, give_back_alone};
@@ -48,6 +49,7 @@ use crate::way::Way;
 use giving_back::give_up;
 use pause::{Missed, Proved, pause};
 use stopwatch::Stopwatch;
+use tables_then::TablesThen;
 
 /// How far a cutover goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,8 @@ struct Ready {
     layout: Layout,
     before: FenceBefore,
     verified: VerifyReport,
+    /// The tables of the side that serves when the comparison began.
+    then: TablesThen,
     /// Our own sessions in the database of the side that serves.
     ours: Vec<i32>,
 }
@@ -95,6 +99,7 @@ pub(crate) async fn cutover(
 ) -> Result<CutoverReport, Error> {
     let way = follow.leg().way;
     look_first(run, &mut follow, way).await?;
+    let then = TablesThen::read(follow.from(), way.from()).await?;
     let verified = verifying::verify(run, &mut follow, &Selection::All).await?;
     if !verified.equal {
         let names = verified
@@ -104,7 +109,7 @@ pub(crate) async fn cutover(
         return Err(Error::Differences(names.collect()));
     }
     gates::other_side_is_complete(run, way).await?;
-    let mut ready = match make_ready(run, &mut follow, verified, extent).await {
+    let mut ready = match make_ready(run, &mut follow, (verified, then), extent).await {
         Ok(ready) => ready,
         Err(error) => {
             take_back_prepared(run).await;
@@ -143,12 +148,35 @@ async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) ->
     consumers::catch_up(run, ready).await?;
     // Rights may have gone during the comparison.
     gates::may_be_fenced(follow.from(), ready.way.from()).await?;
+    refuse_other_tables(run, follow, ready).await?;
     if ready.way == Way::Back {
         // What is about to be closed holds the journal.
         let source = run.plan.server(Side::Source);
         run.control.go_away(source, ready.before.clone()).await?;
     }
     Ok(())
+}
+
+/// Tables may have come during the comparison, too.
+async fn refuse_other_tables(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    ready: &Ready,
+) -> Result<(), Error> {
+    let changed = pause::tables_changed(run, follow.from(), ready).await?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    // Which says more, where a table is on one side only.
+    verifying::refuse_gaps(run, follow).await?;
+    Err(Error::Refused {
+        why: format!(
+            "the {}'s tables have changed since the comparison began: {}",
+            ready.way.from(),
+            changed.join("; ")
+        ),
+        hint: "nothing was held: run this again, and it begins with what is there now".to_owned(),
+    })
 }
 
 /// Before the pause nothing was held: what was made for it is taken away again, because a
@@ -219,7 +247,7 @@ async fn note_latencies(run: &mut Run<'_>, from: &mut Session, way: Way) -> Resu
 async fn make_ready(
     run: &mut Run<'_>,
     follow: &mut Follow,
-    verified: VerifyReport,
+    (verified, then): (VerifyReport, TablesThen),
     extent: Extent,
 ) -> Result<Ready, Error> {
     let way = follow.leg().way;
@@ -258,6 +286,7 @@ async fn make_ready(
         layout: standing.layout().clone(),
         comparer: Some(comparer),
         verified,
+        then,
         ours,
     })
 }

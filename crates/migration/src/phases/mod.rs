@@ -13,4 +13,5 @@ pub(crate) mod publishing;
 pub(crate) mod renaming;
 pub(crate) mod seeding;
 pub(crate) mod verifying;
+pub(crate) mod watched;
 pub(crate) mod way_back;

@@ -1,7 +1,9 @@
 -- Every process in this database that could write, but for ours ($1) and for the server's
 -- own: autovacuum has no role. A walsender takes SQL as well, unless it streams: it then holds
--- a slot. Ours may rest between two streams. A process whose kind we may not see counts as one
--- that could write.
+-- a slot. That alone says nothing: any session holds the temporary slot that it made, and a
+-- permanent one while it reads that by SQL. Which processes are walsenders every role may see, and
+-- what they do some. Ours may rest between two streams. A process whose kind we may not see counts
+-- as one that could write.
 SELECT a.pid,
        coalesce(a.usename, 'no role'),
        CASE WHEN coalesce(a.backend_type, 'client backend') = 'client backend'
@@ -13,7 +15,10 @@ SELECT a.pid,
    AND a.pid <> pg_catalog.pg_backend_pid()
    AND a.pid <> ALL ($1::integer[])
    AND coalesce(a.backend_type, '') <> 'autovacuum worker'
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = a.pid)
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication r
+                     JOIN pg_catalog.pg_replication_slots s ON s.active_pid = r.pid
+                    WHERE r.pid = a.pid AND NOT s.temporary
+                      AND r.state IS DISTINCT FROM 'startup')
    AND NOT (a.backend_type = 'walsender'
             AND a.usename = session_user
             AND a.application_name LIKE 'trunkline %')

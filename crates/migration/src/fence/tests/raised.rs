@@ -92,6 +92,24 @@ async fn a_walsender_that_does_not_stream_could_write_and_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_holds_a_slot_could_write_and_is_ended() {
+    skip_unless_available!(any_major());
+    let scene = Scene::new(any_major(), Role::Superuser, Rights::Untouched);
+    let mut hands = Hands::of(&scene, "postgres").await;
+    scene
+        .cluster
+        .psql("postgres", "CREATE ROLE polls LOGIN REPLICATION");
+    let mut theirs = scene
+        .enter("polls", DATABASE)
+        .await
+        .expect("before the fence");
+    let make = "SELECT pg_catalog.pg_create_logical_replication_slot('polled', 'pgoutput', true)";
+    theirs.batch(make).await.expect("a temporary slot");
+    hands.raised().await;
+    assert!(theirs.batch("SELECT").await.is_err(), "it goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prepared_transaction_is_named() {
     skip_unless_available!(any_major());
     let scene = Scene::new(any_major(), Role::Plain, Rights::Untouched);

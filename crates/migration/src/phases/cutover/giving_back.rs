@@ -12,7 +12,9 @@ use super::stopwatch::Stopwatch;
 use super::{Extent, Ready, outside, standby, summary};
 use crate::error::Error;
 use crate::fence::{self, FenceBefore};
-use crate::limits::{CANCEL_WITHIN, LIFTED_WITHIN, LOCK_WAITS, RECORD_WITHIN, TAKE_BACK_WITHIN};
+use crate::limits::{
+    CANCEL_WITHIN, LIFTED_WITHIN, LOCK_WAITS, LOST_LOOK, RECORD_WITHIN, TAKE_BACK_WITHIN,
+};
 use crate::observer::Notice;
 use crate::phase::Event;
 use crate::phases::way_back;
@@ -23,7 +25,7 @@ use crate::way::Way;
 
 /// Before the point of no return: the fence is lifted and clients go on where they were.
 pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
-    lift_and_release(run).await?;
+    lift_and_release(run, None).await?;
     if run.control.state().is_pausing() {
         run.control.moved(Event::FenceLifted).await?;
     }
@@ -38,15 +40,16 @@ pub(crate) async fn give_back(run: &mut Run<'_>) -> Result<(), Error> {
 
 /// The same where nothing but the serving side is there any more.
 pub(crate) async fn give_back_alone(run: &mut Run<'_>) -> Result<(), Error> {
-    lift_and_release(run).await?;
+    lift_and_release(run, None).await?;
     run.control.moved(Event::FenceLifted).await
 }
 
-async fn lift_and_release(run: &Run<'_>) -> Result<(), Error> {
+/// `lost` is the process that a statement of the fence was given up in, if one was.
+async fn lift_and_release(run: &Run<'_>, lost: Option<i32>) -> Result<(), Error> {
     let serves = run.way().from();
     run.step("giving the clients their side back");
     if let Some(before) = run.control.state().fence(serves) {
-        lift_patiently(run, serves, before).await?;
+        lift_patiently(run, serves, (before, lost)).await?;
     }
     let patience = run.plan.cutover.max_pause.max(Duration::from_secs(10));
     let released = run.plan.cutover.traffic.release(serves, patience).await;
@@ -102,7 +105,7 @@ async fn take_back(run: &mut Run<'_>) {
 pub(super) async fn lift_patiently(
     run: &Run<'_>,
     serves: Side,
-    before: &FenceBefore,
+    (before, lost): (&FenceBefore, Option<i32>),
 ) -> Result<(), Error> {
     let mut backoff = Backoff::for_connecting();
     let mut said = BTreeSet::new();
@@ -110,6 +113,9 @@ pub(super) async fn lift_patiently(
         let lifted = async {
             // Connecting has a limit of its own for each address.
             let mut outside = outside(run, serves).await?;
+            if let Some(lost) = lost {
+                end_process(&mut outside, lost).await;
+            }
             let lifted = tokio::time::timeout(LIFTED_WITHIN, lift(&mut outside, serves, before));
             let late = |_| {
                 let doing = "its answer".to_owned();
@@ -165,11 +171,43 @@ fn is_concurrent(error: &Error) -> bool {
 }
 
 /// A statement that the deadline left waiting must not be done later: a sequence that is set
-/// then would be set back.
-async fn end_statement(session: Session) {
-    if session.is_broken() {
-        let cancel = session.canceller();
-        let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+/// then would be set back. Gives the process that it was sent to.
+async fn end_statement(session: Session) -> Option<i32> {
+    if !session.is_broken() {
+        return None;
+    }
+    let cancel = session.canceller();
+    let _sent = tokio::time::timeout(CANCEL_WITHIN, cancel.cancel()).await;
+    Some(cancel.process_id())
+}
+
+/// Ends a session of ours that a statement was given up in: on a connection that stands still it
+/// may not have come yet, which no cancel keeps from coming later.
+async fn end_process(session: &mut Session, lost: i32) {
+    let end = "SELECT pg_catalog.pg_terminate_backend(a.pid) \
+                 FROM pg_catalog.pg_stat_activity a \
+                WHERE a.pid = $1 AND a.usename = session_user \
+                  AND a.application_name LIKE 'trunkline %'";
+    let ended = async {
+        while !session.query(end, &[&lost]).await?.is_empty() {
+            tokio::time::sleep(LOST_LOOK).await;
+        }
+        Ok::<(), PgError>(())
+    };
+    match tokio::time::timeout(CANCEL_WITHIN, ended).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "our own session that was lost was not ended"),
+        Err(_) => tracing::warn!("our own session that was lost does not end"),
+    }
+}
+
+/// The same where it was sent to the side that was to serve.
+async fn end_process_on(run: &Run<'_>, side: Side, lost: i32) {
+    let connected = tokio::time::timeout(CANCEL_WITHIN, run.connect(side, "switch")).await;
+    match connected {
+        Ok(Ok(mut session)) => end_process(&mut session, lost).await,
+        Ok(Err(error)) => tracing::warn!(%error, "our own session that was lost was not ended"),
+        Err(_) => tracing::warn!("our own session that was lost was not ended"),
     }
 }
 
@@ -188,13 +226,15 @@ pub(super) async fn give_up(
         ..
     } = ready;
     drop(comparer);
-    end_statement(outside).await;
+    let lost = end_statement(outside).await;
     let reached = watch.total();
     // Held clients are let go also where the fence was never begun.
-    lift_and_release(run).await?;
+    lift_and_release(run, lost).await?;
     watch.lap("give back");
     let pause = watch.total();
-    end_statement(to).await;
+    if let Some(lost) = end_statement(to).await {
+        end_process_on(run, ready.way.to(), lost).await;
+    }
     let mut smoke = Vec::new();
     let (why, differences) = match missed {
         Missed::Rehearsed(proved) => {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use trunkline_changes::Side;
 use trunkline_postgres::Session;
 
 use super::giving_back::lift_patiently;
@@ -46,7 +47,7 @@ async fn open_and_point(run: &mut Run<'_>) -> Result<(), String> {
     // The side that clients left at an earlier switch has been closed to them since.
     if let Some(before) = run.control.state().fence(serves).cloned() {
         let lifted = async {
-            lift_patiently(run, serves, &before).await?;
+            lift_patiently(run, serves, (&before, None)).await?;
             run.control.record(Entry::Unfenced(serves)).await
         };
         lifted.await.map_err(|error| error.to_string())?;
@@ -77,6 +78,10 @@ pub(super) async fn stand_behind(run: &mut Run<'_>, mut outside: Session) -> Aft
             return AfterSwitch::Closed;
         }
     };
+    if after == AfterSwitch::Closed && left == Side::Target {
+        // Nobody could read the journal there: it stays on the source.
+        return after;
+    }
     if let Err(error) = tidy(run).await {
         tracing::warn!(%error, "what the last leg left is taken away later");
     }

@@ -100,6 +100,8 @@ pub(super) async fn pause(
     .await?;
     let fenced_entry = run.control.moved(Event::WritesFenced);
     within(deadline, "journal", watch, fenced_entry).await?;
+    let same_tables = same_tables(run, follow.from(), ready);
+    within(deadline, "tables", watch, same_tables).await?;
 
     run.step("draining to the barrier");
     let drain = drain(run, follow, &mut ready.to, "barrier");
@@ -147,6 +149,30 @@ pub(super) async fn pause(
         handed_over,
         onwards,
     })
+}
+
+/// What has changed of the tables in scope since the comparison began.
+pub(super) async fn tables_changed(
+    run: &Run<'_>,
+    from: &mut Session,
+    ready: &Ready,
+) -> Result<Vec<String>, Error> {
+    let side = ready.way.from();
+    let scope = run.scope_on(side, &ready.layout);
+    ready.then.changed(from, side, &scope).await
+}
+
+/// Behind the fence nobody makes tables any more.
+async fn same_tables(run: &Run<'_>, from: &mut Session, ready: &Ready) -> Result<(), Missed> {
+    let changed = tables_changed(run, from, ready).await?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Missed::Because(format!(
+        "the {}'s tables have changed since the comparison began: {}",
+        ready.way.from(),
+        changed.join("; ")
+    )))
 }
 
 /// What the operator wants to see of the side that is to serve. While that is closed to

@@ -22,6 +22,7 @@ use trunkline_postgres::Session;
 use super::giving_back::give_up;
 use super::pause::Missed;
 use super::stopwatch::Stopwatch;
+use super::tables_then::TablesThen;
 use super::{
     Extent, Ready, look_at_clients, note_latencies, outside, switch, take_back_prepared, unstreamed,
 };
@@ -149,6 +150,8 @@ async fn make_ready(
         layout: standing.layout().clone(),
         comparer: Some(comparer),
         verified,
+        // Whatever is made there comes with the log.
+        then: TablesThen::default(),
         ours,
         to,
     };

@@ -1,0 +1,55 @@
+//! Tables that are made while a cutover is under way: their rows are in no publication, and no
+//! comparison would show that they stay behind.
+
+use trunkline_testkit::{any_major, skip_unless_available};
+
+use crate::scene::Scene;
+use crate::scene::notes::notes;
+
+const MAKE: &str = "CREATE TABLE public.late (id int PRIMARY KEY); \
+                    INSERT INTO public.late VALUES (1)";
+
+async fn verified() -> Scene {
+    let scene = notes().await;
+    scene.done(&["run", "--until", "verified"]).await;
+    scene
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_made_behind_the_comparison_is_refused_before_clients_are_held() {
+    skip_unless_available!(any_major());
+    let scene = verified().await;
+    // The slot of the way back waits for it; the comparison is over by then.
+    let writer = scene.on_target().await;
+    let begin = "BEGIN; SELECT pg_catalog.txid_current()";
+    writer.batch_execute(begin).await.expect("it may");
+    let mut cutover = scene.start(&["cutover"]);
+    cutover.must_say("waits for process").await;
+    scene.source_says(MAKE);
+    writer.batch_execute("COMMIT").await.expect("it ends");
+    let ran = cutover.ended().await.expect_code(9);
+    assert!(ran.stderr.contains("late"), "{ran}");
+    assert_eq!(scene.phase().await, "verified");
+    scene.source_says("INSERT INTO public.notes VALUES (900, 'served'); DROP TABLE public.late");
+    scene.done(&["cutover"]).await;
+    let served = "SELECT count(*) FROM public.notes WHERE id = 900";
+    assert_eq!(scene.target_says(served).trim(), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_made_while_clients_are_held_gives_them_their_side_back() {
+    skip_unless_available!(any_major());
+    let mut scene = verified().await;
+    let hold = format!(
+        "psql -X -q -d '{}' -c \"{MAKE}\"",
+        scene.source.uri(&scene.database)
+    );
+    scene.plan(&format!(
+        "[cutover]\ntraffic = {{ kind = \"command\", hold = '''{hold}''' }}\n"
+    ));
+    let ran = scene.trunkline(&["cutover", "--json"]).await.expect_code(7);
+    let report = ran.json();
+    let reason = report["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("public.late was made"), "{report:#}");
+    scene.source_says("INSERT INTO public.late VALUES (2)");
+}
