@@ -50,6 +50,7 @@ use giving_back::give_up;
 use pause::{Missed, Proved, pause};
 use stopwatch::Stopwatch;
 use tables_then::TablesThen;
+use unstreamed::Closely;
 
 /// How far a cutover goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,9 @@ pub(crate) async fn cutover(
 
 /// The last steps before the pause: near, and with nothing left to read for other consumers.
 async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) -> Result<(), Error> {
+    // Behind the comparison of the tables, which may take hours: what is written to one later is
+    // not seen.
+    unstreamed::same_large_objects(run, ready.way, follow.from(), Closely::Read).await?;
     let near = Goal::Near(run.plan.cutover.max_lag_bytes);
     follow.until(run, near).await?;
     follow.stay_live();
@@ -148,35 +152,13 @@ async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) ->
     consumers::catch_up(run, ready).await?;
     // Rights may have gone during the comparison.
     gates::may_be_fenced(follow.from(), ready.way.from()).await?;
-    refuse_other_tables(run, follow, ready).await?;
+    tables_then::refuse_others(run, follow, ready).await?;
     if ready.way == Way::Back {
         // What is about to be closed holds the journal.
         let source = run.plan.server(Side::Source);
         run.control.go_away(source, ready.before.clone()).await?;
     }
     Ok(())
-}
-
-/// Tables may have come during the comparison, too.
-async fn refuse_other_tables(
-    run: &mut Run<'_>,
-    follow: &mut Follow,
-    ready: &Ready,
-) -> Result<(), Error> {
-    let changed = pause::tables_changed(run, follow.from(), ready).await?;
-    if changed.is_empty() {
-        return Ok(());
-    }
-    // Which says more, where a table is on one side only.
-    verifying::refuse_gaps(run, follow).await?;
-    Err(Error::Refused {
-        why: format!(
-            "the {}'s tables have changed since the comparison began: {}",
-            ready.way.from(),
-            changed.join("; ")
-        ),
-        hint: "nothing was held: run this again, and it begins with what is there now".to_owned(),
-    })
 }
 
 /// Before the pause nothing was held: what was made for it is taken away again, because a
@@ -194,7 +176,7 @@ async fn look_first(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Result<
     way_back::refuse_impossible(run).await?;
     gates::may_be_fenced(follow.from(), way.from()).await?;
     gates::nothing_parked(run, way.to()).await?;
-    unstreamed::same_large_objects(run, way, follow.from()).await?;
+    unstreamed::same_large_objects(run, way, follow.from(), Closely::Counted).await?;
     look_at_clients(run, follow.from(), way).await
 }
 

@@ -9,7 +9,11 @@ use trunkline_changes::{Side, TableName};
 use trunkline_load::Scope;
 use trunkline_postgres::{DataRow, OnSide, PgError, Session};
 
+use super::{Ready, pause};
 use crate::error::Error;
+use crate::follow::Follow;
+use crate::phases::verifying;
+use crate::run::Run;
 
 /// The tables with rows of their own, or of partitions, and what shape they had.
 #[derive(Default)]
@@ -62,6 +66,28 @@ impl TablesThen {
         changed.sort();
         Ok(changed)
     }
+}
+
+/// Tables may have come during the comparison, too.
+pub(super) async fn refuse_others(
+    run: &mut Run<'_>,
+    follow: &mut Follow,
+    ready: &Ready,
+) -> Result<(), Error> {
+    let changed = pause::tables_changed(run, follow.from(), ready).await?;
+    if changed.is_empty() {
+        return Ok(());
+    }
+    // Which says more, where a table is on one side only.
+    verifying::refuse_gaps(run, follow).await?;
+    Err(Error::Refused {
+        why: format!(
+            "the {}'s tables have changed since the comparison began: {}",
+            ready.way.from(),
+            changed.join("; ")
+        ),
+        hint: "nothing was held: run this again, and it begins with what is there now".to_owned(),
+    })
 }
 
 async fn each(

@@ -65,15 +65,25 @@ pub(super) async fn carry_over(
     }
 }
 
-/// Before anyone is held: both sides have the same large objects, with the same contents.
+/// How closely large objects are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closely {
+    /// That they are the same ones.
+    Counted,
+    /// Their contents, too.
+    Read,
+}
+
+/// Before anyone is held: both sides have the same large objects.
 pub(super) async fn same_large_objects(
     run: &Run<'_>,
     way: Way,
     from: &mut Session,
+    closely: Closely,
 ) -> Result<(), Error> {
     let mut to = run.connect(way.to(), "large objects").await?;
     let mut differ = large_objects_differ(way, from, &mut to).await?;
-    if differ.is_none() {
+    if differ.is_none() && closely == Closely::Read {
         differ = contents_differ(run, way, from, &mut to).await?;
     }
     to.close().await;
