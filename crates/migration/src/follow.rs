@@ -107,7 +107,7 @@ impl Stream {
     /// (which ends only [`Goal::Forever`]).
     pub(crate) async fn until(&mut self, run: &mut Run<'_>, goal: Goal) -> Result<Reached, Error> {
         let writers = [self.applier.canceller(), self.to.canceller()];
-        let held_up = HeldUp::new(run, &self.leg, writers);
+        let held_up = HeldUp::new(run, (&self.leg, !self.live_only), writers);
         let (cancel, phase) = (run.cancel.clone(), run.control.state().phase);
         let reached = tokio::select! {
             reached = self.read_until(run, goal) => reached,

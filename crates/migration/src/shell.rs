@@ -65,6 +65,8 @@ pub async fn run(
     command: &str,
     within: Duration,
 ) -> Result<String, ShellError> {
+    let not_run = |error: std::io::Error| ShellError::NotRun(error.to_string());
+    let mut group = Group::new().map_err(not_run)?;
     let child = Command::new("/bin/sh")
         .args(["-c", command])
         .env("TRUNKLINE_MIGRATION", &scene.migration)
@@ -75,10 +77,9 @@ pub async fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
+        .process_group(group.number())
         .spawn();
-    let mut child = child.map_err(|error| ShellError::NotRun(error.to_string()))?;
-    let mut group = Group::of(&child);
+    let mut child = child.map_err(not_run)?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let ended = {
         let reading = {
@@ -100,7 +101,7 @@ pub async fn run(
     };
     let status = match ended {
         Err(_) => return Err(ShellError::TooLong),
-        Ok(Err(error)) => return Err(ShellError::NotRun(error.to_string())),
+        Ok(Err(error)) => return Err(not_run(error)),
         Ok(Ok(status)) => status,
     };
     group.has_ended();
@@ -125,54 +126,49 @@ async fn beginning(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let _unread = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
 }
 
-/// The process group of a command that runs; it ends with this value.
+/// The process group that a command runs in; it ends with this value.
 struct Group {
-    leader: Option<Pid>,
-    /// One of the group that ends it when the pipe that we have of it closes, by whatever end.
-    watchdog: Option<Child>,
+    /// Its leader, there before the command: it ends the group when the pipe that we have of it
+    /// closes, by whatever end of ours.
+    watchdog: Child,
+    id: Option<Pid>,
 }
 
 impl Group {
-    fn of(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        let leader = id.and_then(Pid::from_raw);
-        Group {
-            leader,
-            watchdog: leader.and_then(watchdog),
-        }
+    fn new() -> std::io::Result<Self> {
+        let watchdog = Command::new("/bin/sh")
+            .args(["-c", "read -r _; kill -KILL 0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        let id = watchdog.id().and_then(|id| i32::try_from(id).ok());
+        Ok(Group {
+            watchdog,
+            id: id.and_then(Pid::from_raw),
+        })
     }
 
-    /// The command ended by itself: what it left running goes on, and its number may belong to
-    /// another one soon.
+    /// What the command is started in.
+    fn number(&self) -> i32 {
+        self.id.map_or(0, |id| id.as_raw_nonzero().get())
+    }
+
+    /// The command ended by itself: what it left running goes on.
     fn has_ended(&mut self) {
-        self.leader = None;
-        if let Some(mut watchdog) = self.watchdog.take()
-            && let Err(error) = watchdog.start_kill()
-        {
+        self.id = None;
+        if let Err(error) = self.watchdog.start_kill() {
             tracing::debug!(%error, "the watchdog of a command has ended before it");
         }
     }
 }
 
-fn watchdog(leader: Pid) -> Option<Child> {
-    let watchdog = Command::new("/bin/sh")
-        .args(["-c", "read -r _; kill -KILL 0"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(leader.as_raw_nonzero().get())
-        .spawn();
-    // The group of a command that has ended already cannot be joined.
-    watchdog
-        .inspect_err(|error| tracing::debug!(%error, "a command runs without a watchdog"))
-        .ok()
-}
-
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader {
+        if let Some(id) = self.id {
             // Nothing is left to do about a group that is gone.
-            let _gone = kill_process_group(leader, Signal::KILL);
+            let _gone = kill_process_group(id, Signal::KILL);
         }
     }
 }

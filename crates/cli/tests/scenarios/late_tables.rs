@@ -53,3 +53,22 @@ async fn a_table_that_is_made_while_clients_are_held_gives_them_their_side_back(
     assert!(reason.contains("public.late was made"), "{report:#}");
     scene.source_says("INSERT INTO public.late VALUES (2)");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_was_detached_since_is_no_part_of_the_target_either() {
+    skip_unless_available!(any_major());
+    let scene = notes().await.with(
+        "CREATE TABLE public.orders (id int PRIMARY KEY) PARTITION BY RANGE (id);
+         CREATE TABLE public.orders_old PARTITION OF public.orders FOR VALUES FROM (0) TO (10);
+         INSERT INTO public.orders VALUES (1), (2)",
+    );
+    scene.done(&["run", "--until", "verified"]).await;
+    let detach = "ALTER TABLE public.orders DETACH PARTITION public.orders_old";
+    scene.source_says(detach);
+    let ran = scene.trunkline(&["cutover"]).await;
+    assert_ne!(ran.code, Some(0), "{ran}");
+    assert!(ran.stderr.contains("orders_old"), "{ran}");
+    scene.target_says(detach);
+    scene.done(&["cutover"]).await;
+    scene.assert_same_rows().await;
+}

@@ -230,6 +230,11 @@ async fn what_the_log_does_not_carry_is_there_and_a_failed_smoke_test_gives_the_
     let refused = scene.trunkline(&["run"]).await.expect_code(9);
     refused.expect_said(&["not a standby"]);
 
+    // From 15 on its sequence is unlogged as well.
+    scene.source_says(
+        "CREATE UNLOGGED TABLE public.numbered (id serial PRIMARY KEY, n int); \
+         INSERT INTO public.numbered (n) SELECT generate_series(1, 50)",
+    );
     scene.target = standby_of(&mut scene.source);
     let conninfo = scene.target.uri(DATABASE);
     scene.reach("TRUNKLINE_TARGET", &conninfo);
@@ -249,6 +254,7 @@ async fn what_the_log_does_not_carry_is_there_and_a_failed_smoke_test_gives_the_
     let there = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'consumer'";
     assert_eq!(scene.target_says(there).trim(), "1");
     scene.assert_same_rows().await;
+    scene.target_says("INSERT INTO public.numbered (n) VALUES (51)");
     scene.done(&["complete"]).await;
     scene.assert_nothing_of_ours().await;
 }

@@ -20,7 +20,7 @@ pub(crate) struct Sequences {
     /// How many both sides have, and let us read.
     pub(crate) compared: usize,
     pub(crate) differences: Vec<SequenceReport>,
-    pub(super) errors: Vec<NotCompared>,
+    pub(crate) errors: Vec<NotCompared>,
 }
 
 /// Compares the sequences of both sides.

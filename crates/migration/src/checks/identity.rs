@@ -12,6 +12,10 @@ use super::report::counted;
 use super::tables::{Table, Tables};
 
 /// The unique indexes of a table that are valid.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an answer of the server"
+)]
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
     /// A primary key that is not deferrable.
@@ -20,6 +24,11 @@ pub(super) struct Keys {
     pub deferrable_primary: bool,
     /// An index was chosen by REPLICA IDENTITY USING INDEX, and is still there.
     pub chosen: bool,
+    /// The primary key, or the chosen index, has a generated column, which the stream leaves out.
+    pub generated: bool,
+    /// The whole row cannot be the identity: it has generated columns, and a server from 18 on takes
+    /// no updates of such a table once it is published (manual, section 29.6).
+    pub whole_row_refused: bool,
     /// Another unique index that could be chosen.
     pub candidate: Option<String>,
 }
@@ -29,13 +38,19 @@ fn usable(table: &Table) -> bool {
     match table.identity {
         ReplicaIdentity::Default => table.keys.primary,
         ReplicaIdentity::Index => table.keys.chosen,
-        ReplicaIdentity::Full => true,
+        ReplicaIdentity::Full => !table.keys.whole_row_refused,
         ReplicaIdentity::Nothing => false,
     }
 }
 
 /// The statement that gives a table the cheapest usable identity.
 pub(super) fn remedy(table: &Table) -> String {
+    if !table.keys.primary && table.keys.candidate.is_none() && table.keys.whole_row_refused {
+        return format!(
+            "-- {} needs a unique index over columns that are NOT NULL and not generated",
+            table.name.quoted()
+        );
+    }
     let identity = match &table.keys.candidate {
         _ if table.keys.primary => "DEFAULT".to_owned(),
         Some(index) => format!("USING INDEX {}", quote_ident(index)),
@@ -67,13 +82,24 @@ pub(super) fn lack(table: &Table) -> Option<&'static str> {
     if table.insert_only || usable(table) {
         return None;
     }
+    let by_key = matches!(
+        table.identity,
+        ReplicaIdentity::Default | ReplicaIdentity::Index
+    );
+    if by_key && table.keys.generated {
+        return Some("its key has a generated column, which the stream leaves out");
+    }
     Some(match table.identity {
         ReplicaIdentity::Default if table.keys.deferrable_primary => {
             "its primary key is deferrable and cannot tell rows apart in the stream"
         }
         ReplicaIdentity::Default => "it has no primary key",
         ReplicaIdentity::Index => "the index chosen for it is gone or not valid",
-        ReplicaIdentity::Nothing | ReplicaIdentity::Full => "its replica identity is NOTHING",
+        ReplicaIdentity::Full => {
+            "its replica identity is the whole row, with generated columns, which this server's \
+             version refuses"
+        }
+        ReplicaIdentity::Nothing => "its replica identity is NOTHING",
     })
 }
 
@@ -144,6 +170,26 @@ mod tests {
                 .expect("it alters the table")
                 .to_owned(),
         )
+    }
+
+    #[test]
+    fn generated_columns_are_no_part_of_an_identity() {
+        let keys = Keys {
+            generated: true,
+            ..Keys::default()
+        };
+        assert!(remedy(ReplicaIdentity::Default, keys).is_some());
+        let whole = Table {
+            identity: ReplicaIdentity::Full,
+            keys: Keys {
+                whole_row_refused: true,
+                ..Keys::default()
+            },
+            ..example("t")
+        };
+        let finding = judge(&whole).expect("version 18 takes no updates of it");
+        let mend = finding.remedy.expect("it says what is needed");
+        assert!(mend.contains("unique index"), "{mend}");
     }
 
     #[test]

@@ -126,14 +126,16 @@ pub(super) async fn read(session: &mut Session, scope: &Scope<'_>) -> Result<Tab
                 primary: row.get(12)?,
                 deferrable_primary: row.get(13)?,
                 chosen: row.get(14)?,
-                candidate: row.get(15)?,
+                generated: row.get(15)?,
+                whole_row_refused: row.get(16)?,
+                candidate: row.get(17)?,
             },
             insert_only,
-            stored_columns: row.get(16)?,
-            virtual_columns: row.get(17)?,
-            identity_columns: row.get(18)?,
-            bytes: row.get(19)?,
-            grantees: grantees.share(row.get::<Vec<String>>(20)?),
+            stored_columns: row.get(18)?,
+            virtual_columns: row.get(19)?,
+            identity_columns: row.get(20)?,
+            bytes: row.get(21)?,
+            grantees: grantees.share(row.get::<Vec<String>>(22)?),
         });
         Ok(())
     };

@@ -23,12 +23,18 @@ pub(super) struct HeldUp<'a> {
     pulse: Pulse,
     log_budget: LogBudget<'a>,
     leg: Leg,
+    /// Not where the side that changes come from takes nobody, or nobody unseen.
+    looks_at_log: bool,
     /// Those that write there.
     writers: [Canceller; 2],
 }
 
 impl<'a> HeldUp<'a> {
-    pub(super) fn new(run: &Run<'a>, leg: &Leg, writers: [Canceller; 2]) -> Self {
+    pub(super) fn new(
+        run: &Run<'a>,
+        (leg, looks_at_log): (&Leg, bool),
+        writers: [Canceller; 2],
+    ) -> Self {
         HeldUp {
             plan: run.plan,
             observer: run.observer,
@@ -36,6 +42,7 @@ impl<'a> HeldUp<'a> {
             pulse: run.pulse(),
             log_budget: run.log_budget.clone(),
             leg: leg.clone(),
+            looks_at_log,
             writers,
         }
     }
@@ -52,7 +59,7 @@ impl<'a> HeldUp<'a> {
             }
             // A server that does not answer shows elsewhere.
             let kept = tokio::time::timeout(HELD_UP_ANSWER, self.kept_bytes()).await;
-            if let Ok(Ok(kept)) = kept
+            if let Ok(Ok(Some(kept))) = kept
                 && let Err(refused) = self.log_budget.keep(self.leg.way, kept)
             {
                 self.end_writers().await;
@@ -79,7 +86,10 @@ impl<'a> HeldUp<'a> {
         }
     }
 
-    async fn kept_bytes(&self) -> Result<u64, Error> {
+    async fn kept_bytes(&self) -> Result<Option<u64>, Error> {
+        if !self.looks_at_log {
+            return Ok(None);
+        }
         let from = self.leg.way.from();
         let doing = "connecting to watch the log that is kept";
         let session = Session::connect(self.plan.server(from), "watch").await;
@@ -92,7 +102,7 @@ impl<'a> HeldUp<'a> {
         for session in std::iter::once(session).chain(relay) {
             session.close().await;
         }
-        Ok(look.kept_bytes)
+        Ok(Some(look.kept_bytes))
     }
 
     async fn holders(&self) -> Result<Vec<String>, PgError> {

@@ -100,7 +100,7 @@ pub(crate) async fn cutover(
 ) -> Result<CutoverReport, Error> {
     let way = follow.leg().way;
     look_first(run, &mut follow, way).await?;
-    let then = TablesThen::read(follow.from(), way.from()).await?;
+    let then = TablesThen::read(run, &mut follow).await?;
     let verified = verifying::verify(run, &mut follow, &Selection::All).await?;
     if !verified.equal {
         let names = verified
@@ -110,6 +110,9 @@ pub(crate) async fn cutover(
         return Err(Error::Differences(names.collect()));
     }
     gates::other_side_is_complete(run, way).await?;
+    // Behind the comparison of the tables, which may take hours: what is written to one later is
+    // not seen.
+    unstreamed::same_large_objects(run, way, follow.from(), Closely::Read).await?;
     let mut ready = match make_ready(run, &mut follow, (verified, then), extent).await {
         Ok(ready) => ready,
         Err(error) => {
@@ -142,9 +145,6 @@ pub(crate) async fn cutover(
 
 /// The last steps before the pause: near, and with nothing left to read for other consumers.
 async fn come_near(run: &mut Run<'_>, follow: &mut Follow, ready: &mut Ready) -> Result<(), Error> {
-    // Behind the comparison of the tables, which may take hours: what is written to one later is
-    // not seen.
-    unstreamed::same_large_objects(run, ready.way, follow.from(), Closely::Read).await?;
     let near = Goal::Near(run.plan.cutover.max_lag_bytes);
     follow.until(run, near).await?;
     follow.stay_live();

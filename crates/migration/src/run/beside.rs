@@ -15,13 +15,17 @@ pub(crate) struct Beside {
     pub(crate) columns: Vec<(TableName, String)>,
     /// Columns that move and are not there.
     pub(crate) missing: Vec<(TableName, String)>,
+    /// Moved tables that belong to other tables there than on the side that they come from: a
+    /// partition that was attached or detached since is the same table with the same rows.
+    pub(crate) elsewhere: Vec<TableName>,
 }
 
 impl Beside {
-    /// `names` gives how a moved table's columns are called there.
+    /// `names` gives how a moved table's columns are called there. Only where the structure was
+    /// `restored` by us do the same tables belong to the same ones.
     pub(super) fn of(
         moving: &[Table],
-        places: &TableMap,
+        (places, restored): (&TableMap, bool),
         standing: &[Table],
         names: impl Fn(&TableName) -> ColumnMap,
     ) -> Self {
@@ -40,6 +44,9 @@ impl Beside {
             let place = places.get(&table.name).and_then(|place| there.get(place));
             if let Some(place) = place {
                 beside.columns_of(table, place, &names(&table.name));
+                if restored && !belongs_alike(table, place, places) {
+                    beside.elsewhere.push(place.name.clone());
+                }
             }
         }
         // Several partitions may have one place.
@@ -69,15 +76,31 @@ impl Beside {
     }
 }
 
+/// Whether a moved table is below the same tables on both sides. Of one above it that does not
+/// move nothing is known.
+fn belongs_alike(table: &Table, place: &Table, places: &TableMap) -> bool {
+    if place.kind == TableKind::Partitioned {
+        // The rows of several partitions went into one table.
+        return true;
+    }
+    let here: Option<HashSet<&TableName>> = parents(table).map(|name| places.get(name)).collect();
+    here.is_none_or(|here| here == parents(place).collect())
+}
+
+fn parents(table: &Table) -> impl Iterator<Item = &TableName> {
+    let origin = &table.origin;
+    origin
+        .partition_of
+        .as_deref()
+        .into_iter()
+        .chain(&origin.inherits)
+}
+
 /// Tables that a query of a moved table, or of one above it, would read too.
 fn tables_below(placed: &HashSet<&TableName>, standing: &[Table]) -> Vec<TableName> {
     let parents: HashMap<&TableName, Vec<&TableName>> = standing
         .iter()
-        .map(|table| {
-            let origin = &table.origin;
-            let above = origin.partition_of.as_deref().into_iter();
-            (&table.name, above.chain(&origin.inherits).collect())
-        })
+        .map(|table| (&table.name, self::parents(table).collect()))
         .collect();
     let is_partitioned: HashSet<&TableName> = standing
         .iter()

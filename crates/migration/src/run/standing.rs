@@ -138,7 +138,9 @@ impl Run<'_> {
     /// other.
     pub(crate) async fn tables_and_places(&mut self, way: Way) -> Result<Tables, Error> {
         let (mut tables, standing) = self.read_both(way).await?;
-        tables.beside = Beside::of(&tables.moving, &tables.places, &standing, |table| {
+        let restored = self.control.state().receipts.contains(&Object::Structure);
+        let places = (&tables.places, restored);
+        tables.beside = Beside::of(&tables.moving, places, &standing, |table| {
             tables.columns(table)
         });
         Ok(tables)

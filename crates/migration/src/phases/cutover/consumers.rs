@@ -26,7 +26,7 @@ pub(super) async fn make(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Re
     if let Some(left_at) = run.control.state().left_at {
         downstream::all_read(&mut to, way.to(), left_at, &known).await?;
     }
-    if way == Way::There && known.is_empty() {
+    if way == Way::There && slots != known {
         let receipt = Entry::MakingDownstream(slots.clone());
         run.control.record(receipt).await?;
     }

@@ -2,7 +2,7 @@
 //! whatever failed.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use trunkline_changes::{Lsn, Side};
 use trunkline_postgres::{Backoff, Fault, OnSide, PgError, Session, SqlState};
@@ -113,10 +113,11 @@ pub(super) async fn lift_patiently(
         let lifted = async {
             // Connecting has a limit of its own for each address.
             let mut outside = outside(run, serves).await?;
-            if let Some(lost) = lost {
-                end_process(&mut outside, lost).await;
-            }
-            let lifted = tokio::time::timeout(LIFTED_WITHIN, lift(&mut outside, serves, before));
+            let lifted = async {
+                end_process(&mut outside, serves, lost).await?;
+                lift(&mut outside, serves, before).await
+            };
+            let lifted = tokio::time::timeout(LIFTED_WITHIN, lifted);
             let late = |_| {
                 let doing = "its answer".to_owned();
                 Err(PgError::TimedOut { doing }).on(serves, "lifting the fence")
@@ -182,30 +183,43 @@ async fn end_statement(session: Session) -> Option<i32> {
 }
 
 /// Ends a session of ours that a statement was given up in: on a connection that stands still it
-/// may not have come yet, which no cancel keeps from coming later.
-async fn end_process(session: &mut Session, lost: i32) {
+/// may not have come yet, which no cancel keeps from coming later. One that does not end soon is
+/// left: the fence's end is more urgent.
+async fn end_process(session: &mut Session, side: Side, lost: Option<i32>) -> Result<(), Fault> {
+    let Some(lost) = lost else {
+        return Ok(());
+    };
     let end = "SELECT pg_catalog.pg_terminate_backend(a.pid) \
                  FROM pg_catalog.pg_stat_activity a \
                 WHERE a.pid = $1 AND a.usename = session_user \
                   AND a.application_name LIKE 'trunkline %'";
-    let ended = async {
-        while !session.query(end, &[&lost]).await?.is_empty() {
-            tokio::time::sleep(LOST_LOOK).await;
+    let begun = Instant::now();
+    loop {
+        match session.query(end, &[&lost]).await {
+            Ok(left) if left.is_empty() => return Ok(()),
+            Ok(_) if begun.elapsed() < CANCEL_WITHIN => tokio::time::sleep(LOST_LOOK).await,
+            Ok(_) => {
+                tracing::warn!("our own session that was lost does not end");
+                return Ok(());
+            }
+            Err(PgError::Server(error)) => {
+                tracing::warn!(%error, "our own session that was lost was not ended");
+                return Ok(());
+            }
+            Err(lost) => return Err(lost).on(side, "ending our own session that was lost"),
         }
-        Ok::<(), PgError>(())
-    };
-    match tokio::time::timeout(CANCEL_WITHIN, ended).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "our own session that was lost was not ended"),
-        Err(_) => tracing::warn!("our own session that was lost does not end"),
     }
 }
 
 /// The same where it was sent to the side that was to serve.
 async fn end_process_on(run: &Run<'_>, side: Side, lost: i32) {
-    let connected = tokio::time::timeout(CANCEL_WITHIN, run.connect(side, "switch")).await;
-    match connected {
-        Ok(Ok(mut session)) => end_process(&mut session, lost).await,
+    let ended = async {
+        let mut session = run.connect(side, "switch").await?;
+        end_process(&mut session, side, Some(lost)).await?;
+        Ok::<(), Error>(())
+    };
+    match tokio::time::timeout(LIFTED_WITHIN, ended).await {
+        Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "our own session that was lost was not ended"),
         Err(_) => tracing::warn!("our own session that was lost was not ended"),
     }

@@ -100,7 +100,7 @@ pub(super) async fn pause(
     .await?;
     let fenced_entry = run.control.moved(Event::WritesFenced);
     within(deadline, "journal", watch, fenced_entry).await?;
-    let same_tables = same_tables(run, follow.from(), ready);
+    let same_tables = same_tables(follow.from(), ready);
     within(deadline, "tables", watch, same_tables).await?;
 
     run.step("draining to the barrier");
@@ -151,20 +151,9 @@ pub(super) async fn pause(
     })
 }
 
-/// What has changed of the tables in scope since the comparison began.
-pub(super) async fn tables_changed(
-    run: &Run<'_>,
-    from: &mut Session,
-    ready: &Ready,
-) -> Result<Vec<String>, Error> {
-    let side = ready.way.from();
-    let scope = run.scope_on(side, &ready.layout);
-    ready.then.changed(from, side, &scope).await
-}
-
 /// Behind the fence nobody makes tables any more.
-async fn same_tables(run: &Run<'_>, from: &mut Session, ready: &Ready) -> Result<(), Missed> {
-    let changed = tables_changed(run, from, ready).await?;
+async fn same_tables(from: &mut Session, ready: &Ready) -> Result<(), Missed> {
+    let changed = ready.then.changed(from, ready.way.from()).await?;
     if changed.is_empty() {
         return Ok(());
     }

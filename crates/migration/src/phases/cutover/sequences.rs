@@ -144,13 +144,13 @@ fn names_on(
     way: Way,
     layout: &Layout,
 ) -> Vec<Option<TableName>> {
-    let owned: HashMap<(&TableName, &str), &TableName> = standing
-        .iter()
-        .filter_map(|there| {
-            let column = there.owner_column.as_deref()?;
-            Some(((there.owner.as_ref()?, column), &there.name))
-        })
-        .collect();
+    let mut owned: HashMap<(&TableName, &str), Vec<&TableName>> = HashMap::new();
+    for there in standing {
+        if let (Some(owner), Some(column)) = (&there.owner, &there.owner_column) {
+            let names = owned.entry((owner, column)).or_default();
+            names.push(&there.name);
+        }
+    }
     let standing: HashSet<&TableName> = standing.iter().map(|there| &there.name).collect();
     let named = |sequence: &Sequence| {
         let mut name = &sequence.name;
@@ -163,9 +163,12 @@ fn names_on(
                 }
             };
             let there = names.there(column)?;
-            let is_moved = place != owner || there != column;
-            if is_moved && let Some(moved) = owned.get(&(place, there)) {
-                name = moved;
+            // A column may own several: the one of the same name, then.
+            if let Some(names) = owned.get(&(place, there))
+                && !names.contains(&name)
+                && let Some(first) = names.first()
+            {
+                name = first;
             }
         }
         (way == Way::There || standing.contains(name)).then(|| name.clone())

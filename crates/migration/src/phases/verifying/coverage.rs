@@ -64,7 +64,7 @@ pub(super) async fn refuse_gaps(
 }
 
 /// Refuses tables of the other side that clients would read as part of what moved, once they
-/// hold rows, and moved columns that are not there.
+/// hold rows, moved columns that are not there, and partitions of something else.
 pub(super) async fn refuse_beside(run: &Run<'_>, way: Way, standing: &Tables) -> Result<(), Error> {
     let (from, to) = (way.from(), way.to());
     let beside = &standing.beside;
@@ -72,6 +72,12 @@ pub(super) async fn refuse_beside(run: &Run<'_>, way: Way, standing: &Tables) ->
     let mut different: Vec<String> = missing
         .map(|(table, column)| format!("{table} (without the column {column} on the {to})"))
         .collect();
+    let elsewhere = beside.elsewhere.iter();
+    different.extend(
+        elsewhere.map(|table| {
+            format!("{table} (belongs to another table on the {to} than on the {from})")
+        }),
+    );
     if !beside.tables.is_empty() {
         let doing = "looking into a table that does not move";
         let mut session = run.connect(to, "catalog").await?;

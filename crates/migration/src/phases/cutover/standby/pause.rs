@@ -1,10 +1,15 @@
 //! Inside the pause: the source is fenced, the standby replays the last of it, and is
 //! promoted. Whatever can be seen before the promotion is seen before it.
 
+use std::collections::HashSet;
+
 use tokio::time::Instant;
-use trunkline_changes::{Lsn, Side};
-use trunkline_load::Unowned;
-use trunkline_postgres::{OnSide, Session};
+use trunkline_changes::{Lsn, Side, TableName};
+use trunkline_load::{
+    LoadError, Scope, Unowned, compare_sequences, list_sequences, read_sequence_positions,
+    set_sequences,
+};
+use trunkline_postgres::{OnSide, PgError, Session};
 
 use super::super::consumers;
 use super::super::pause::{Missed, Proved, because, raise, recheck, smoke_tests, within};
@@ -160,6 +165,16 @@ async fn not_behind(
 ) -> Result<SequencesSet, Missed> {
     let scope = &run.plan.scope;
     let found = positions::compare(source, standby, scope, Unowned::BySchema).await?;
+    // Those of unlogged tables are set behind the promotion.
+    let unread = found.errors.iter();
+    let mut unread =
+        unread.filter(|error| error.side == Side::Source || !error.why.contains("unlogged"));
+    if let Some(error) = unread.next() {
+        return Err(because(format!(
+            "a sequence could not be compared: {}",
+            error.why
+        )));
+    }
     let names = found.differences.iter();
     let behind: Vec<String> = names
         .filter(|difference| difference.outcome != SequenceOutcome::Ahead)
@@ -254,6 +269,9 @@ async fn settle_in(
     let (from, to) = (&mut hands.inside, &mut ready.to);
     let unlogged = unstreamed::carry_over(run, way, from, to, &ready.unlogged);
     within(deadline, "not logged", watch, unlogged).await?;
+    let (from, to) = (&mut hands.inside, &mut ready.to);
+    let unlogged = unlogged_sequences(&run.plan.scope, from, to);
+    within(deadline, "not logged", watch, unlogged).await?;
 
     let barrier = at_rest.caught_up.barrier();
     let handed_over = hand_over(run, hands, ready, barrier);
@@ -269,6 +287,50 @@ async fn settle_in(
         handed_over,
         onwards,
     })
+}
+
+/// Sequences that unlogged tables own are unlogged too, from version 15 on: a standby has them as
+/// they were made.
+async fn unlogged_sequences(
+    scope: &Scope,
+    from: &mut Session,
+    to: &mut Session,
+) -> Result<(), Missed> {
+    let (source, target) = (Side::Source, Side::Target);
+    let sql = "SELECT n.nspname::text, c.relname::text \
+                 FROM pg_catalog.pg_class c \
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                WHERE c.relkind = 'S' AND c.relpersistence = 'u'";
+    let doing = "looking for unlogged sequences";
+    let rows = from
+        .query(sql, &[])
+        .await
+        .on(source, doing)
+        .map_err(because)?;
+    let names: Result<HashSet<TableName>, PgError> =
+        rows.iter().map(|row| row.table_name(0, 1)).collect();
+    let names = names.on(source, doing).map_err(because)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let carried = async {
+        let mut ours = list_sequences(from, source, scope, Unowned::BySchema).await?;
+        ours.retain(|sequence| names.contains(&sequence.name));
+        read_sequence_positions(from, source, &mut ours).await?;
+        set_sequences(to, target, &ours).await?;
+        let mut found = ours.clone();
+        read_sequence_positions(to, target, &mut found).await?;
+        Ok::<_, LoadError>(compare_sequences(&ours, &found))
+    };
+    let differences = carried.await.map_err(because)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    Err(Missed::Because(format!(
+        "sequences do not read back: {}",
+        names.join(", ")
+    )))
 }
 
 /// Makes the slots of other consumers again: those of the source did not come along.
