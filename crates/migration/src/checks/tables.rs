@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use trunkline_capture::slot::Plugin;
 use trunkline_changes::{Pool, ReplicaIdentity, Side, TableName};
 use trunkline_postgres::{DataRow, PgError, Session};
 
@@ -163,6 +164,10 @@ pub(super) fn judge(
     }
     findings.extend(judge_row_security(tables, source, target));
     if intent.live {
+        // Whether the whole row may be the identity is asked of what is published.
+        let by_key = |table: &&Table| {
+            intent.decoder == Plugin::Pgoutput || table.identity != ReplicaIdentity::Full
+        };
         findings.extend(each(
             tables.list.iter().filter(|table| table.kind == Kind::Unlogged),
             |table| {
@@ -175,7 +180,7 @@ pub(super) fn judge(
             },
         ));
         findings.extend(each(
-            tables.streamed().filter_map(identity::judge),
+            tables.streamed().filter(by_key).filter_map(identity::judge),
             |finding| finding,
         ));
     }

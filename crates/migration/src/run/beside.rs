@@ -40,11 +40,12 @@ impl Beside {
         };
         let there: HashMap<&TableName, &Table> =
             standing.iter().map(|table| (&table.name, table)).collect();
+        let lines = Lines::of(moving, places);
         for table in streamed() {
             let place = places.get(&table.name).and_then(|place| there.get(place));
             if let Some(place) = place {
                 beside.columns_of(table, place, &names(&table.name));
-                if restored && !belongs_alike(table, place, places) {
+                if restored && !lines.are_alike(table, place) {
                     beside.elsewhere.push(place.name.clone());
                 }
             }
@@ -76,15 +77,40 @@ impl Beside {
     }
 }
 
-/// Whether a moved table is below the same tables on both sides. Of one above it that does not
-/// move nothing is known.
-fn belongs_alike(table: &Table, place: &Table, places: &TableMap) -> bool {
-    if place.kind == TableKind::Partitioned {
-        // The rows of several partitions went into one table.
-        return true;
+/// What moved tables belong to.
+struct Lines<'a> {
+    parents: HashMap<&'a TableName, Vec<&'a TableName>>,
+    places: &'a TableMap,
+    /// Where something moves to.
+    placed: HashSet<&'a TableName>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(moving: &'a [Table], places: &'a TableMap) -> Self {
+        let named = |table: &'a Table| (&table.name, parents(table).collect());
+        let place = |table: &'a Table| places.get(&table.name);
+        Lines {
+            parents: moving.iter().map(named).collect(),
+            places,
+            placed: moving.iter().filter_map(place).collect(),
+        }
     }
-    let here: Option<HashSet<&TableName>> = parents(table).map(|name| places.get(name)).collect();
-    here.is_none_or(|here| here == parents(place).collect())
+
+    /// Whether a moved table is below the same moved tables on both sides. Of one above it that
+    /// does not move nothing is known.
+    fn are_alike(&self, table: &Table, place: &Table) -> bool {
+        let above = above(&self.parents, &table.name);
+        let mut above = above.into_iter();
+        let went_together = above.any(|name| self.places.get(name) == Some(&place.name));
+        if went_together || place.kind == TableKind::Partitioned {
+            // The rows of several partitions went into one table.
+            return true;
+        }
+        let here = parents(table).map(|name| self.places.get(name));
+        let here: Option<HashSet<&TableName>> = here.collect();
+        let there = parents(place).filter(|name| self.placed.contains(name));
+        here.is_none_or(|here| here == there.collect())
+    }
 }
 
 fn parents(table: &Table) -> impl Iterator<Item = &TableName> {

@@ -27,6 +27,14 @@ pub(super) async fn make(run: &mut Run<'_>, follow: &mut Follow, way: Way) -> Re
         downstream::all_read(&mut to, way.to(), left_at, &known).await?;
     }
     if way == Way::There && slots != known {
+        let is_wanted = |known: &DownstreamSlot| slots.iter().any(|slot| slot.name == known.name);
+        let gone: Vec<DownstreamSlot> = known
+            .iter()
+            .filter(|known| !is_wanted(known))
+            .cloned()
+            .collect();
+        // The plan names them no more, and the receipt that follows neither.
+        downstream::drop_made(&mut to, way.to(), &gone).await?;
         let receipt = Entry::MakingDownstream(slots.clone());
         run.control.record(receipt).await?;
     }

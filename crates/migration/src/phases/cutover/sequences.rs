@@ -151,6 +151,12 @@ fn names_on(
             names.push(&there.name);
         }
     }
+    let mut owning: HashMap<(&TableName, &str), usize> = HashMap::new();
+    for sequence in ours {
+        if let (Some(owner), Some(column)) = (&sequence.owner, &sequence.owner_column) {
+            *owning.entry((owner, column)).or_default() += 1;
+        }
+    }
     let standing: HashSet<&TableName> = standing.iter().map(|there| &there.name).collect();
     let named = |sequence: &Sequence| {
         let mut name = &sequence.name;
@@ -163,12 +169,12 @@ fn names_on(
                 }
             };
             let there = names.there(column)?;
-            // A column may own several: the one of the same name, then.
-            if let Some(names) = owned.get(&(place, there))
-                && !names.contains(&name)
-                && let Some(first) = names.first()
-            {
-                name = first;
+            // A column may own several: the one of the same name, then, or its own.
+            if let Some(names) = owned.get(&(place, there)) {
+                let alone = owning.get(&(owner, column.as_str())) == Some(&1) && names.len() == 1;
+                let same = names.iter().find(|there| there.name == name.name);
+                let found = same.or_else(|| names.first().filter(|_| alone));
+                name = found.copied().unwrap_or(name);
             }
         }
         (way == Way::There || standing.contains(name)).then(|| name.clone())

@@ -15,19 +15,40 @@ use crate::follow::Follow;
 use crate::phases::verifying;
 use crate::run::Run;
 
-/// The tables whose rows move, by name, and what the labels of enumerated types were.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// The tables whose rows move, by name, and the labels of enumerated types by their OIDs.
+#[derive(Default)]
 struct Seen {
     tables: HashMap<TableName, Shape>,
-    labels: String,
+    labels: HashMap<u32, SmolStr>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
 struct Shape {
-    /// Which table it is. Nothing of an unlogged one, which is copied by its name in the pause.
-    oid: Option<u32>,
-    /// Kind, persistence and columns.
+    /// Kind, persistence, what it is a partition of, and columns.
     text: SmolStr,
+    /// Nothing of an unlogged table, which is copied by its name in the pause.
+    storage: Option<Storage>,
+}
+
+struct Storage {
+    oid: u32,
+    file: u32,
+    /// Of the columns.
+    entries: SmolStr,
+}
+
+impl Shape {
+    /// Whether nothing was done to the table that the stream does not carry.
+    fn is_still(&self, then: &Shape) -> bool {
+        let same = match (&self.storage, &then.storage) {
+            (Some(now), Some(then)) => {
+                let rewritten = now.file != then.file && now.entries != then.entries;
+                now.oid == then.oid && !rewritten
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        self.text == then.text && same
+    }
 }
 
 /// See the module.
@@ -63,7 +84,7 @@ impl TablesThen {
         for (name, shape) in &now.tables {
             match then.tables.get(name) {
                 None => changed.push(format!("{name} was made or renamed")),
-                Some(before) if before != shape => {
+                Some(before) if !shape.is_still(before) => {
                     changed.push(format!("{name} was altered or made anew"));
                 }
                 Some(_) => {}
@@ -73,8 +94,11 @@ impl TablesThen {
         let gone = gone.filter(|name| !now.tables.contains_key(*name));
         changed.extend(gone.map(|name| format!("{name} was dropped or renamed")));
         changed.sort();
-        if then.labels != now.labels {
-            changed.push("labels of an enumerated type were added or renamed".to_owned());
+        // A new one is in no row that was compared.
+        let renamed =
+            |(oid, label): (&u32, &SmolStr)| now.labels.get(oid).is_some_and(|now| now != label);
+        if then.labels.iter().any(renamed) {
+            changed.push("a label of an enumerated type was renamed".to_owned());
         }
         Ok(changed)
     }
@@ -87,18 +111,28 @@ impl TablesThen {
                 Some(_) => Some(row.table_name(3, 4)?),
                 None => None,
             };
-            let oid = (!row.get::<bool>(5)?).then(|| row.get(0)).transpose()?;
-            let text = row.get(6)?;
-            all.push((row.table_name(1, 2)?, above, Shape { oid, text }));
+            let storage = Storage {
+                oid: row.get(0)?,
+                file: row.get(7)?,
+                entries: row.get(8)?,
+            };
+            let unlogged: bool = row.get(5)?;
+            let shape = Shape {
+                text: row.get(6)?,
+                storage: Some(storage).filter(|_| !unlogged),
+            };
+            all.push((row.table_name(1, 2)?, above, shape));
             Ok::<(), PgError>(())
         };
         let sql = include_str!("../../sql/tables_then.sql");
         from.query_each(sql, &[], read).await.on(side, doing)?;
-        let labels = "SELECT coalesce(pg_catalog.sum(pg_catalog.hashtextextended(\
-                      concat_ws(' ', e.oid, e.enumtypid, e.enumlabel), 0)), 0)::text \
-                      FROM pg_catalog.pg_enum e";
-        let labels = from.query_one(labels, &[]).await;
-        let labels = labels.and_then(|row| row.get(0)).on(side, doing)?;
+        let mut labels = HashMap::new();
+        let read = |row: DataRow| {
+            labels.insert(row.get(0)?, row.get(1)?);
+            Ok::<(), PgError>(())
+        };
+        let sql = "SELECT oid, enumlabel::text FROM pg_catalog.pg_enum";
+        from.query_each(sql, &[], read).await.on(side, doing)?;
         let parents: HashMap<TableName, TableName> = all
             .iter()
             .filter_map(|(name, above, _)| Some((name.clone(), above.clone()?)))
