@@ -72,3 +72,21 @@ async fn a_partition_that_was_detached_since_is_no_part_of_the_target_either() {
     scene.done(&["cutover"]).await;
     scene.assert_same_rows().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_moves_without_the_table_above_it_goes_there_and_back() {
+    skip_unless_available!(any_major());
+    let scene = notes().await.with(
+        "CREATE TABLE public.orders (id int PRIMARY KEY) PARTITION BY RANGE (id);
+         CREATE TABLE public.orders_old PARTITION OF public.orders FOR VALUES FROM (0) TO (10);
+         INSERT INTO public.orders VALUES (1), (2)",
+    );
+    let only = ["--include", "public.orders_old"];
+    let with = |command: &[&'static str]| [command, &only[..]].concat();
+    scene.done(&with(&["run", "--until", "verified"])).await;
+    scene.done(&with(&["cutover"])).await;
+    scene.target_says("INSERT INTO public.orders_old VALUES (3)");
+    scene.done(&with(&["rollback"])).await;
+    let came = "SELECT count(*) FROM public.orders";
+    assert_eq!(scene.source_says(came).trim(), "3");
+}
