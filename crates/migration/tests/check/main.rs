@@ -102,3 +102,37 @@ async fn tables_that_are_to_be_there_are_asked_for_and_need_no_pg_dump() {
         checks::render(&findings)
     );
 }
+
+/// The tables that are refused for what tells their rows apart.
+async fn without_identity(major: u32) -> BTreeSet<String> {
+    let (source, target) = good_pair(major, major);
+    source.psql(
+        "app",
+        "SET ROLE app_owner;
+         CREATE TABLE half_key (site int, h int GENERATED ALWAYS AS (site * 2) STORED NOT NULL,
+                                PRIMARY KEY (site, h));
+         CREATE TABLE other_key (site int, h int GENERATED ALWAYS AS (site * 2) STORED,
+                                 PRIMARY KEY (site));
+         CREATE TABLE whole_row (site int, h int GENERATED ALWAYS AS (site * 2) STORED);
+         ALTER TABLE whole_row REPLICA IDENTITY FULL;",
+    );
+    for (side, cluster) in [(Side::Source, &source), (Side::Target, &target)] {
+        cluster.psql("app", &documented_role(side, cluster.major()));
+    }
+    let findings = examine(&source, &target, |_| {}).await;
+    let refused = findings
+        .iter()
+        .filter(|finding| finding.code == "replica-identity");
+    refused
+        .filter_map(|finding| finding.object.as_deref().map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn keys_with_generated_columns_and_from_18_on_whole_rows_with_them_are_refused() {
+    skip_unless_available!(15, 18);
+    let half = "public.half_key".to_owned();
+    assert_eq!(without_identity(15).await, [half.clone()].into());
+    let whole = "public.whole_row".to_owned();
+    assert_eq!(without_identity(18).await, [half, whole].into());
+}
