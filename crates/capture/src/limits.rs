@@ -78,8 +78,9 @@ pub(crate) const STOP_DEADLINE: Duration = Duration::from_secs(3);
 pub(crate) const PEEK_BYTES: u64 = 48 << 20;
 
 /// Bytes of peeks received and not yet pulled, their places included, of all that run together: a
-/// whole peek, where messages are not small, so that the source goes on decoding as soon as it has sent it. With 16 MB it waited for the target's
-/// last third of each, and the target for the source's next (docs/decisions/0012).
+/// whole peek, where messages are not small, so that the source goes on decoding as soon as it has
+/// sent it. With 16 MB it waited for the target's last third of each, and the target for the
+/// source's next (docs/decisions/0012).
 pub(crate) const PEEK_QUEUE_BYTES: usize = 48 << 20;
 
 /// From this major version on a session says how much memory decoding may take

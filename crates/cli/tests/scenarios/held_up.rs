@@ -13,7 +13,7 @@ async fn follows(scene: &Scene) -> Running {
 }
 
 /// A run that follows, and whose next change waits for a table.
-async fn held_up(scene: &Scene) -> (Running, tokio_postgres::Client) {
+pub(super) async fn held_up(scene: &Scene) -> (Running, tokio_postgres::Client) {
     let mut running = follows(scene).await;
     let holder = scene.on_target().await;
     let lock = "BEGIN; LOCK TABLE public.notes IN SHARE MODE";

@@ -9,6 +9,11 @@ use crate::scene::notes::notes;
 const MAKE: &str = "CREATE TABLE public.late (id int PRIMARY KEY); \
                     INSERT INTO public.late VALUES (1)";
 
+/// A table with one partition.
+const ORDERS: &str = "CREATE TABLE public.orders (id int PRIMARY KEY) PARTITION BY RANGE (id);
+    CREATE TABLE public.orders_old PARTITION OF public.orders FOR VALUES FROM (0) TO (10);
+    INSERT INTO public.orders VALUES (1), (2)";
+
 async fn verified() -> Scene {
     let scene = notes().await;
     scene.done(&["run", "--until", "verified"]).await;
@@ -57,11 +62,7 @@ async fn a_table_that_is_made_while_clients_are_held_gives_them_their_side_back(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_was_detached_since_is_no_part_of_the_target_either() {
     skip_unless_available!(any_major());
-    let scene = notes().await.with(
-        "CREATE TABLE public.orders (id int PRIMARY KEY) PARTITION BY RANGE (id);
-         CREATE TABLE public.orders_old PARTITION OF public.orders FOR VALUES FROM (0) TO (10);
-         INSERT INTO public.orders VALUES (1), (2)",
-    );
+    let scene = notes().await.with(ORDERS);
     scene.done(&["run", "--until", "verified"]).await;
     let detach = "ALTER TABLE public.orders DETACH PARTITION public.orders_old";
     scene.source_says(detach);
@@ -76,11 +77,7 @@ async fn a_partition_that_was_detached_since_is_no_part_of_the_target_either() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_moves_without_the_table_above_it_goes_there_and_back() {
     skip_unless_available!(any_major());
-    let scene = notes().await.with(
-        "CREATE TABLE public.orders (id int PRIMARY KEY) PARTITION BY RANGE (id);
-         CREATE TABLE public.orders_old PARTITION OF public.orders FOR VALUES FROM (0) TO (10);
-         INSERT INTO public.orders VALUES (1), (2)",
-    );
+    let scene = notes().await.with(ORDERS);
     let only = ["--include", "public.orders_old"];
     let with = |command: &[&'static str]| [command, &only[..]].concat();
     scene.done(&with(&["run", "--until", "verified"])).await;

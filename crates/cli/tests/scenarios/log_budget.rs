@@ -3,6 +3,7 @@
 
 use trunkline_testkit::{any_major, skip_unless_available, until};
 
+use super::held_up::held_up;
 use crate::scene::notes::notes;
 use crate::scene::{PATIENCE, Running, Scene};
 
@@ -47,13 +48,7 @@ async fn ends_for_its_log(running: Running) {
 async fn a_run_whose_change_waits_on_the_target_keeps_to_the_budget() {
     skip_unless_available!(any_major());
     let scene = planned().await;
-    let mut running = scene.start(&["run"]);
-    running.must_say("== verified").await;
-    let holder = scene.on_target().await;
-    let lock = "BEGIN; LOCK TABLE public.notes IN SHARE MODE";
-    holder.batch_execute(lock).await.expect("nobody has it");
-    scene.source_says("UPDATE public.notes SET body = 'held up' WHERE id = 1");
-    running.must_say("changes wait on the target for ").await;
+    let (running, holder) = held_up(&scene).await;
     writes_log(&scene);
     ends_for_its_log(running).await;
     holder.batch_execute("COMMIT").await.expect("it is let go");

@@ -49,6 +49,13 @@ pub struct NotCompared {
     pub why: String,
 }
 
+impl NotCompared {
+    /// Whether a standby that is the target does not have it, because it is in no log.
+    pub(crate) fn is_unlogged_on_standby(&self) -> bool {
+        self.side == Side::Target && self.why.contains("unlogged")
+    }
+}
+
 /// Where a sequence stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SequencePosition {

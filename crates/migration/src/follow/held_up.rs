@@ -58,8 +58,8 @@ impl<'a> HeldUp<'a> {
                 continue;
             }
             // A server that does not answer shows elsewhere.
-            let kept = tokio::time::timeout(HELD_UP_ANSWER, self.kept_bytes()).await;
-            if let Ok(Ok(Some(kept))) = kept
+            if self.looks_at_log
+                && let Ok(Ok(kept)) = tokio::time::timeout(HELD_UP_ANSWER, self.kept_bytes()).await
                 && let Err(refused) = self.log_budget.keep(self.leg.way, kept)
             {
                 self.end_writers().await;
@@ -86,10 +86,7 @@ impl<'a> HeldUp<'a> {
         }
     }
 
-    async fn kept_bytes(&self) -> Result<Option<u64>, Error> {
-        if !self.looks_at_log {
-            return Ok(None);
-        }
+    async fn kept_bytes(&self) -> Result<u64, Error> {
         let from = self.leg.way.from();
         let doing = "connecting to watch the log that is kept";
         let session = Session::connect(self.plan.server(from), "watch").await;
@@ -102,7 +99,7 @@ impl<'a> HeldUp<'a> {
         for session in std::iter::once(session).chain(relay) {
             session.close().await;
         }
-        Ok(Some(look.kept_bytes))
+        Ok(look.kept_bytes)
     }
 
     async fn holders(&self) -> Result<Vec<String>, PgError> {

@@ -87,10 +87,9 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn of(moving: &'a [Table], places: &'a TableMap) -> Self {
-        let named = |table: &'a Table| (&table.name, parents(table).collect());
         let place = |table: &'a Table| places.get(&table.name);
         Lines {
-            parents: moving.iter().map(named).collect(),
+            parents: parents_of(moving),
             places,
             placed: moving.iter().filter_map(place).collect(),
         }
@@ -122,12 +121,15 @@ fn parents(table: &Table) -> impl Iterator<Item = &TableName> {
         .chain(&origin.inherits)
 }
 
+fn parents_of(tables: &[Table]) -> HashMap<&TableName, Vec<&TableName>> {
+    let each = tables.iter();
+    each.map(|table| (&table.name, parents(table).collect()))
+        .collect()
+}
+
 /// Tables that a query of a moved table, or of one above it, would read too.
 fn tables_below(placed: &HashSet<&TableName>, standing: &[Table]) -> Vec<TableName> {
-    let parents: HashMap<&TableName, Vec<&TableName>> = standing
-        .iter()
-        .map(|table| (&table.name, self::parents(table).collect()))
-        .collect();
+    let parents = parents_of(standing);
     let is_partitioned: HashSet<&TableName> = standing
         .iter()
         .filter(|table| table.kind == TableKind::Partitioned)

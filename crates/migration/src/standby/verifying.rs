@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use trunkline_changes::{Lsn, Side};
+use trunkline_changes::Lsn;
 
 use super::watch::Watch;
 use crate::alone::{AloneReport, AloneRequest, Parts, verify_alone};
@@ -89,7 +89,7 @@ fn differs(found: &AloneReport) -> bool {
 fn unread(found: &AloneReport) -> Vec<String> {
     let errors = found.errors.iter();
     errors
-        .filter(|error| !(error.side == Side::Target && error.why.contains("unlogged")))
+        .filter(|error| !error.is_unlogged_on_standby())
         .map(|error| {
             let name = error.name.as_ref().map(ToString::to_string);
             let name = name.unwrap_or_else(|| "large objects".to_owned());

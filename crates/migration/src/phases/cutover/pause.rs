@@ -154,14 +154,7 @@ pub(super) async fn pause(
 /// Behind the fence nobody makes tables any more.
 async fn same_tables(from: &mut Session, ready: &Ready) -> Result<(), Missed> {
     let changed = ready.then.changed(from, ready.way.from()).await?;
-    if changed.is_empty() {
-        return Ok(());
-    }
-    Err(Missed::Because(format!(
-        "the {}'s tables have changed since the comparison began: {}",
-        ready.way.from(),
-        changed.join("; ")
-    )))
+    changed.map_or(Ok(()), |why| Err(Missed::Because(why)))
 }
 
 /// What the operator wants to see of the side that is to serve. While that is closed to

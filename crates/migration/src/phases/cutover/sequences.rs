@@ -63,7 +63,12 @@ pub(super) async fn set_and_read_back(
 ) -> Result<SequencesSet, Missed> {
     let scope = run.scope_on(way.from(), layout);
     let (wanted, found) = carry_over(way, from, to, &scope, layout).await?;
-    let differences = compare_sequences(&wanted, &found);
+    read_back(&wanted, &found)
+}
+
+/// What was set is what is read.
+pub(super) fn read_back(wanted: &[Sequence], found: &[Sequence]) -> Result<SequencesSet, Missed> {
+    let differences = compare_sequences(wanted, found);
     SequencesSet::new(wanted.len(), &differences).ok_or_else(|| {
         let names: Vec<String> = differences.iter().map(ToString::to_string).collect();
         Missed::Because(format!("sequences do not read back: {}", names.join(", ")))
@@ -135,6 +140,18 @@ fn positions(sequences: &[Sequence]) -> HashMap<&TableName, (i64, bool)> {
     named.collect()
 }
 
+/// The sequences that columns own.
+fn by_column(sequences: &[Sequence]) -> HashMap<(&TableName, &str), Vec<&TableName>> {
+    let mut owned: HashMap<_, Vec<_>> = HashMap::new();
+    for sequence in sequences {
+        if let (Some(owner), Some(column)) = (&sequence.owner, &sequence.owner_column) {
+            let names = owned.entry((owner, column.as_str())).or_default();
+            names.push(&sequence.name);
+        }
+    }
+    owned
+}
+
 /// The names that sequences have on the other side. Those of columns that stay behind have none,
 /// and on the way back those that the source never had: they belong to what stood on the target
 /// before us.
@@ -144,19 +161,7 @@ fn names_on(
     way: Way,
     layout: &Layout,
 ) -> Vec<Option<TableName>> {
-    let mut owned: HashMap<(&TableName, &str), Vec<&TableName>> = HashMap::new();
-    for there in standing {
-        if let (Some(owner), Some(column)) = (&there.owner, &there.owner_column) {
-            let names = owned.entry((owner, column)).or_default();
-            names.push(&there.name);
-        }
-    }
-    let mut owning: HashMap<(&TableName, &str), usize> = HashMap::new();
-    for sequence in ours {
-        if let (Some(owner), Some(column)) = (&sequence.owner, &sequence.owner_column) {
-            *owning.entry((owner, column)).or_default() += 1;
-        }
-    }
+    let (owned, owning) = (by_column(standing), by_column(ours));
     let standing: HashSet<&TableName> = standing.iter().map(|there| &there.name).collect();
     let named = |sequence: &Sequence| {
         let mut name = &sequence.name;
@@ -171,7 +176,8 @@ fn names_on(
             let there = names.there(column)?;
             // A column may own several: the one of the same name, then, or its own.
             if let Some(names) = owned.get(&(place, there)) {
-                let alone = owning.get(&(owner, column.as_str())) == Some(&1) && names.len() == 1;
+                let here = owning.get(&(owner, column.as_str())).map(Vec::len);
+                let alone = here == Some(1) && names.len() == 1;
                 let same = names.iter().find(|there| there.name == name.name);
                 let found = same.or_else(|| names.first().filter(|_| alone));
                 name = found.copied().unwrap_or(name);

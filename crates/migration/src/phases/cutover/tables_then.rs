@@ -73,12 +73,12 @@ impl TablesThen {
         Ok(then)
     }
 
-    /// What has changed since, in words.
+    /// What has changed since, as a sentence; `None` where nothing has.
     pub(super) async fn changed(
         &self,
         from: &mut Session,
         side: Side,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Option<String>, Error> {
         let (then, now) = (&self.seen, self.look(from, side).await?);
         let mut changed = Vec::new();
         for (name, shape) in &now.tables {
@@ -100,7 +100,12 @@ impl TablesThen {
         if then.labels.iter().any(renamed) {
             changed.push("a label of an enumerated type was renamed".to_owned());
         }
-        Ok(changed)
+        Ok((!changed.is_empty()).then(|| {
+            format!(
+                "the {side}'s tables have changed since the comparison began: {}",
+                changed.join("; ")
+            )
+        }))
     }
 
     async fn look(&self, from: &mut Session, side: Side) -> Result<Seen, Error> {
@@ -163,17 +168,13 @@ pub(super) async fn refuse_others(
     ready: &Ready,
 ) -> Result<(), Error> {
     let side = ready.way.from();
-    let changed = ready.then.changed(follow.from(), side).await?;
-    if changed.is_empty() {
+    let Some(why) = ready.then.changed(follow.from(), side).await? else {
         return Ok(());
-    }
+    };
     // Which says more, where a table is on one side only.
     verifying::refuse_gaps(run, follow).await?;
     Err(Error::Refused {
-        why: format!(
-            "the {side}'s tables have changed since the comparison began: {}",
-            changed.join("; ")
-        ),
+        why,
         hint: "nothing was held: run this again, and it begins with what is there now".to_owned(),
     })
 }

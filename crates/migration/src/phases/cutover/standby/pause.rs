@@ -6,8 +6,7 @@ use std::collections::HashSet;
 use tokio::time::Instant;
 use trunkline_changes::{Lsn, Side, TableName};
 use trunkline_load::{
-    LoadError, Scope, Unowned, compare_sequences, list_sequences, read_sequence_positions,
-    set_sequences,
+    LoadError, Scope, Unowned, list_sequences, read_sequence_positions, set_sequences,
 };
 use trunkline_postgres::{OnSide, PgError, Session};
 
@@ -15,7 +14,7 @@ use super::super::consumers;
 use super::super::pause::{Missed, Proved, because, raise, recheck, smoke_tests, within};
 use super::super::proof::{CaughtUp, SequencesSet};
 use super::super::stopwatch::Stopwatch;
-use super::super::{Extent, Ready, unstreamed};
+use super::super::{Extent, Ready, sequences, unstreamed};
 use super::Hands;
 use crate::alone::SequenceOutcome;
 use crate::alone::sequences as positions;
@@ -166,10 +165,8 @@ async fn not_behind(
     let scope = &run.plan.scope;
     let found = positions::compare(source, standby, scope, Unowned::BySchema).await?;
     // Those of unlogged tables are set behind the promotion.
-    let unread = found.errors.iter();
-    let mut unread =
-        unread.filter(|error| error.side == Side::Source || !error.why.contains("unlogged"));
-    if let Some(error) = unread.next() {
+    let mut errors = found.errors.iter();
+    if let Some(error) = errors.find(|error| !error.is_unlogged_on_standby()) {
         return Err(because(format!(
             "a sequence could not be compared: {}",
             error.why
@@ -320,17 +317,10 @@ async fn unlogged_sequences(
         set_sequences(to, target, &ours).await?;
         let mut found = ours.clone();
         read_sequence_positions(to, target, &mut found).await?;
-        Ok::<_, LoadError>(compare_sequences(&ours, &found))
+        Ok::<_, LoadError>((ours, found))
     };
-    let differences = carried.await.map_err(because)?;
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<String> = differences.iter().map(ToString::to_string).collect();
-    Err(Missed::Because(format!(
-        "sequences do not read back: {}",
-        names.join(", ")
-    )))
+    let (ours, found) = carried.await.map_err(because)?;
+    sequences::read_back(&ours, &found).map(drop)
 }
 
 /// Makes the slots of other consumers again: those of the source did not come along.
